@@ -1,0 +1,1 @@
+"""AWS Lambda's REST API, one module for each resource."""

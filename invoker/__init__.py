@@ -1,0 +1,1 @@
+"""From an invocation to an isolated process and back."""

@@ -1,0 +1,1 @@
+"""Ways to isolate an environment, behind one contract (`contract.py`)."""

@@ -1,0 +1,121 @@
+"""What every isolation promises. `tests/contracts/` holds each implementation to it.
+
+An isolation starts *boxes*. A box is one isolated place with one process tree in it, whose first process
+is the runtime's keeper (`runtimes/python/bootstrap.py`). How keeper and invoker talk is no concern of the
+isolation: it only makes the folder `BoxSpec.socket_dir` visible inside as `SOCKET_DIR`.
+
+Promises of a box:
+- Inside, code is at `TASK_ROOT` (read-only), the runtime at `RUNTIME_DIR` (read-only), `/tmp` is writable,
+  private, empty at the start and limited to `Limits.tmp_mb`; nothing else can be written.
+- It cannot see the files, processes, or sockets of the host or of other boxes, and no network but what
+  `BoxSpec.network` allows: `none` has no interface but loopback, `bridge` reaches out through NAT but not the
+  host's loopback, `host` shares the host's network.
+- Memory, processes, open files and CPU are bounded by `BoxSpec.limits`; going over the memory limit
+  kills inside the box and is reported by `Box.out_of_memory`.
+- `destroy` may be called in any state, any number of times, by several tasks at once; afterwards no
+  process, mount, container, cgroup or file of the box is left. It takes a reason, which is logged once.
+- A box that died stays dead: `wait` returns, `usage` returns its last values, `destroy` still cleans up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from samovar.function import Limits, Network, OciRuntime
+from samovar.link import IsolationStatus
+
+TASK_ROOT = "/var/task"
+RUNTIME_DIR = "/var/runtime"
+SOCKET_DIR = "/run/samovar"
+INVOKER_SOCKET = "invoker.sock"
+"""Inside `SOCKET_DIR`: frames between invoker and runtime."""
+OUTPUT_SOCKET = "output.sock"
+"""Inside `SOCKET_DIR`: raw bytes of stdout and stderr."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a box has used since it was started."""
+
+    peak_memory_bytes: int
+    cpu_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxSpec:
+    """All an isolation needs to know to start a box."""
+
+    id: str
+    """16 lower-case hex digits, unique on the host; names containers, cgroups and folders."""
+    runtime: str
+    """Name in `runtimes/catalog.toml`; decides interpreter or image."""
+    code_dir: Path
+    """The unpacked, read-only code on the host."""
+    socket_dir: Path
+    """Folder on the host that holds the invoker's sockets for this box, and nothing else."""
+    limits: Limits
+    network: Network = "none"
+    oci_runtime: OciRuntime = "runc"
+    variables: dict[str, str] = field(default_factory=dict)
+    """Environment of the keeper. The function's own variables travel in the SPAWN frame instead."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Told to whatever can carry labels, so that a person can find the owner of a container."""
+
+
+class Box(Protocol):
+    """One started box."""
+
+    id: str
+    pid: int | None
+    """Host pid of the first process inside, when it has one the host can see."""
+
+    def usage(self) -> Usage:
+        """Peak memory and CPU time of all processes of the box so far.
+
+        Called for every invocation, so it costs microseconds and never blocks: no Docker API, no subprocess.
+        """
+        ...
+
+    def reset_peak(self) -> None:
+        """Start a new peak-memory measurement, where the host can; otherwise the old peak stays."""
+        ...
+
+    def out_of_memory(self) -> bool:
+        """Whether the memory limit has killed anything in the box since the last call."""
+        ...
+
+    async def wait(self) -> str:
+        """Return when the box's first process has ended, with how it ended in words."""
+        ...
+
+    async def destroy(self, reason: str) -> None:
+        """Stop everything inside at once and remove every trace. Idempotent."""
+        ...
+
+
+class Isolation(Protocol):
+    """One way to isolate."""
+
+    name: str
+
+    async def start(self, spec: BoxSpec) -> Box:
+        """Start a box and return as soon as its first process has been launched.
+
+        Raises `samovar.errors.EnvironmentFailure` with the host's own words when it cannot, after having
+        removed whatever was half made.
+        """
+        ...
+
+    async def sweep(self) -> int:
+        """Remove every box a former invoker with the same data directory left behind; return how many."""
+        ...
+
+    async def status(self) -> IsolationStatus:
+        """Whether this isolation works here, and how each limit is enforced."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the isolation itself holds (connections, bridges). Boxes are destroyed before."""
+        ...

@@ -1,0 +1,1 @@
+"""What runs inside an environment. Nothing here imports the rest of Samovar."""

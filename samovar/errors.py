@@ -1,0 +1,172 @@
+"""One error tree. Every error knows its HTTP status, its AWS name and whose fault it is.
+
+SamovarError
+├── CallerError                               the caller can mend it (AWS "Type": "User")
+│   ├── InvalidParameterValue        400  InvalidParameterValueException
+│   ├── ValidationFailed             400  ValidationException
+│   ├── InvalidRequestContent        400  InvalidRequestContentException
+│   ├── InvalidZipFile               400  InvalidZipFileException
+│   ├── CodeStorageExceeded          400  CodeStorageExceededException
+│   ├── AccessDenied                 403  AccessDeniedException
+│   ├── ResourceNotFound             404  ResourceNotFoundException
+│   ├── ResourceConflict             409  ResourceConflictException
+│   ├── PreconditionFailed           412  PreconditionFailedException
+│   ├── RequestTooLarge              413  RequestTooLargeException
+│   ├── UnsupportedMediaType         415  UnsupportedMediaTypeException
+│   └── TooManyRequests              429  TooManyRequestsException (reason, retry_after)
+├── PlatformError                             ours to mend (AWS "Type": "Service")
+│   ├── ServiceFailure               500  ServiceException
+│   ├── EnvironmentFailure           502  ServiceException: no environment could be started
+│   └── ServiceUnavailable           503  ServiceUnavailableException (retry_after)
+└── StartRefused                              the operator's: a setting or the host stops the start
+    └── SettingError                          names the setting, its value and what is allowed
+
+What goes wrong *inside* a function is no exception here: it is an `Outcome` (see
+`samovar.invocation`), because the platform did its job and the call is metered.
+
+Names and statuses: AWS Lambda's API model (`Invoke` and `CreateFunction` list them).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+
+class SamovarError(Exception):
+    """Base of everything Samovar raises on purpose. `message` is written for the person it concerns."""
+
+    status: ClassVar[int] = 500
+    aws_name: ClassVar[str] = "ServiceException"
+    fault: ClassVar[Literal["User", "Service"]] = "Service"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds after which the same call may succeed; becomes the `Retry-After` header."""
+        self.reason = reason
+        """AWS's machine-readable `Reason`, where the error has one."""
+
+
+class CallerError(SamovarError):
+    """The request is at fault; sending the same one again will not help."""
+
+    fault = "User"
+
+
+class InvalidParameterValue(CallerError):
+    """A parameter has a value the API does not take."""
+
+    status, aws_name = 400, "InvalidParameterValueException"
+
+
+class ValidationFailed(CallerError):
+    """A parameter breaks a constraint of the API model."""
+
+    status, aws_name = 400, "ValidationException"
+
+
+class InvalidRequestContent(CallerError):
+    """The body of a call is not the JSON it must be."""
+
+    status, aws_name = 400, "InvalidRequestContentException"
+
+
+class InvalidZipFile(CallerError):
+    """A deployment package cannot be unpacked safely."""
+
+    status, aws_name = 400, "InvalidZipFileException"
+
+
+class CodeStorageExceeded(CallerError):
+    """A deployment package is larger than the limit, packed or unpacked."""
+
+    status, aws_name = 400, "CodeStorageExceededException"
+
+
+class AccessDenied(CallerError):
+    """The caller may not do this."""
+
+    status, aws_name = 403, "AccessDeniedException"
+
+
+class ResourceNotFound(CallerError):
+    """The named function, version or configuration does not exist."""
+
+    status, aws_name = 404, "ResourceNotFoundException"
+
+
+class ResourceConflict(CallerError):
+    """The resource exists already, or is being changed by another call."""
+
+    status, aws_name = 409, "ResourceConflictException"
+
+
+class PreconditionFailed(CallerError):
+    """The given RevisionId is not the current one: somebody changed the function in between."""
+
+    status, aws_name = 412, "PreconditionFailedException"
+
+
+class RequestTooLarge(CallerError):
+    """The payload is over the limit."""
+
+    status, aws_name = 413, "RequestTooLargeException"
+
+
+class UnsupportedMediaType(CallerError):
+    """The content type of the request body is not JSON."""
+
+    status, aws_name = 415, "UnsupportedMediaTypeException"
+
+
+class TooManyRequests(CallerError):
+    """No environment was free in time. `reason` is one of AWS's throttle reasons."""
+
+    status, aws_name = 429, "TooManyRequestsException"
+
+
+class PlatformError(SamovarError):
+    """Samovar or its host is at fault; the same call may succeed later."""
+
+
+class ServiceFailure(PlatformError):
+    """An unexpected fault inside Samovar."""
+
+
+class EnvironmentFailure(PlatformError):
+    """An environment could not be started, or vanished under a running call."""
+
+    status = 502
+
+
+class ServiceUnavailable(PlatformError):
+    """A part of the platform (invoker, Redis) cannot be reached now."""
+
+    status, aws_name = 503, "ServiceUnavailableException"
+
+
+class StartRefused(SamovarError):
+    """Samovar will not start like this; the message says what to change."""
+
+
+class SettingError(StartRefused):
+    """A setting has a value that is not allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"setting {name} = {value!r} is not allowed: {allowed}")
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+
+
+def _concrete(root: type[SamovarError]) -> dict[str, type[SamovarError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _concrete(child)
+    return found
+
+
+def by_class_name(name: str) -> type[SamovarError]:
+    """The error class of that name, for errors that crossed a wire; unknown names become `ServiceFailure`."""
+    return _concrete(SamovarError).get(name, ServiceFailure)

@@ -1,0 +1,118 @@
+"""One event given to one version: what goes to the invoker, what comes back, what is metered.
+
+`InvokeHead` and `AnswerHead` are the heads of the frames between gateway and invoker; they are
+encoded as JSON arrays because one of each crosses the warm path per call.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Trigger = Literal["invoke", "http", "queue", "upload", "schedule", "function", "warm-up"]
+
+MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
+"""Request payload of a synchronous call (lambda-facts §1)."""
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
+"""AWS's limit on an answer has 100 bytes of grace (lambda-facts §1)."""
+LOG_TAIL_BYTES = 4096
+
+
+class Outcome(StrEnum):
+    """How an invocation ended. All but `OK` are function errors: HTTP 200 with `X-Amz-Function-Error`."""
+
+    OK = "ok"
+    ERROR = "error"
+    """The handler raised, or its result could not be serialised."""
+    INIT_ERROR = "init-error"
+    TIMEOUT = "timeout"
+    EXIT = "exit"
+    """The process ended before it answered: `sys.exit`, a crash, a signal."""
+    OUT_OF_MEMORY = "out-of-memory"
+    TOO_LARGE = "response-too-large"
+
+
+class ColdReason(StrEnum):
+    """Why an invocation had to wait for an environment to be prepared."""
+
+    FIRST_CALL = "first-call"
+    SCALE_OUT = "scale-out"
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+    NEW_VERSION = "new-version"
+    CRASH = "crash"
+
+
+class InvokeHead(msgspec.Struct, frozen=True, array_like=True):
+    """What the gateway says about a call; the event itself is the body."""
+
+    op: str  # always "invoke"; first, so that the invoker can tell heads apart
+    arn: str
+    version: str
+    serial: int
+    """The serial the gateway knows. The invoker runs the newest it knows and asks when it knows none."""
+    request_id: str
+    trigger: Trigger = "invoke"
+    tail: bool = False
+    client_context: str | None = None
+    """Base64 as the caller sent it (lambda-facts §1)."""
+    trace_id: str | None = None
+
+
+class AnswerHead(msgspec.Struct, frozen=True, array_like=True):
+    """What the invoker says about a finished call; the result (or the function's error) is the body.
+
+    `failure` names a platform error by its class in `samovar.errors`; then nothing ran to an end,
+    `message` says why, and the body is empty.
+    """
+
+    outcome: Outcome = Outcome.OK
+    version: str = ""
+    failure: str | None = None
+    message: str = ""
+    retry_after: float | None = None
+    reason: str | None = None
+    log_tail: str | None = None
+    """The last 4 KB of the invocation's log, base64, when the call asked for it."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One meter reading: written once per invocation, before its answer leaves.
+
+    Times are milliseconds (float), sizes are MB = 2**20 bytes unless the name says otherwise.
+    """
+
+    request_id: str
+    arn: str
+    version: str
+    trigger: Trigger
+    started_ms: int
+    """Epoch milliseconds at which the handler (or its initialisation) began."""
+    outcome: Outcome
+    cold: ColdReason | None = None
+    queue_ms: float = 0.0
+    """Waited for a free environment, or for one to start."""
+    init_ms: float = 0.0
+    """Initialisation of the environment this call was the first to use; 0 when warm."""
+    duration_ms: float
+    billed_ms: int
+    memory_mb: int
+    """The function's limit."""
+    peak_mb: int
+    """Highest memory use seen in the environment, never the limit in its place."""
+    cpu_ms: float = 0.0
+    attempt: int = 1
+    environment: str = ""
+    isolation: str = ""
+
+
+def billed_ms(duration_ms: float, init_ms: float = 0.0) -> int:
+    """Milliseconds to bill: duration and initialisation together, rounded up to whole ones.
+
+    AWS bills the INIT phase since August 2025; that the sum is rounded (and not each part) is our
+    reading of lambda-facts §5, which could not settle it.
+    """
+    return max(1, math.ceil(round(duration_ms + init_ms, 3)))

@@ -1,0 +1,103 @@
+"""What gateways ask of an invoker besides invocations: the operations of the link and their bodies.
+
+Every request frame has a head that is a JSON array whose first item names the operation. `invoke` has
+its own heads (`samovar.invocation`); all others share the two below, with a JSON body each:
+
+| op             | request body      | answer body                                          |
+|----------------|-------------------|------------------------------------------------------|
+| `declare`      | `FunctionVersion` | empty; the version is known, older serials drain     |
+| `forget`       | `Forget`          | empty; its environments drain, later calls are unknown |
+| `environments` | empty             | list of `EnvironmentView`                            |
+| `status`       | empty             | `InvokerStatus`                                      |
+| `flush`        | empty             | empty; every reading taken so far is in Redis        |
+
+`declare` is also how an invoker that was restarted learns about functions: an `invoke` for a version
+it does not know is answered with the failure `UnknownVersion`, the gateway declares and asks again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from samovar.errors import PlatformError
+
+
+class UnknownVersion(PlatformError):
+    """The invoker has not been told about this version; declare it and ask again."""
+
+
+class OperationHead(msgspec.Struct, frozen=True, array_like=True):
+    """Head of every request but `invoke`."""
+
+    op: str
+
+
+class OperationAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """Head of the answer to an operation; `failure` names an error class, as in `AnswerHead`."""
+
+    failure: str | None = None
+    message: str = ""
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Body of `forget`: the function is gone for every serial up to `serial`."""
+
+    arn: str
+    serial: int
+    version: str | None = None
+    """Only this version; `None` means all of them."""
+
+
+class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment as `samovar ps` shows it."""
+
+    id: str
+    arn: str
+    version: str
+    serial: int
+    isolation: str
+    state: str
+    age_s: float
+    idle_s: float
+    invocations: int
+    memory_mb: int
+    peak_mb: int
+    pid: int | None = None
+
+
+class IsolationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one isolation can be used here, and how it enforces its limits."""
+
+    name: str
+    available: bool
+    detail: str
+    """E.g. `Docker 20.10.24, runtimes runc, runsc` or why it is not available."""
+    limits: dict[str, str] = {}
+    """Limit name → mechanism, e.g. `{"memory": "cgroup v1", "pids": "rlimit"}`."""
+
+
+class RuntimeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether functions of one runtime can run here."""
+
+    name: str
+    available: bool
+    detail: str
+
+
+class InvokerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What `samovar status` shows of an invoker."""
+
+    pid: int
+    uptime_s: float
+    isolation: str
+    """The isolation of functions that name none."""
+    isolations: list[IsolationStatus]
+    runtimes: list[RuntimeStatus]
+    environments: int
+    idle: int
+    busy: int
+    waiting: int
+    memory_budget_mb: int
+    memory_reserved_mb: int
+    journal_pending: int
+    """Readings in the journal that Redis does not have yet."""

@@ -1,0 +1,70 @@
+"""ARNs, request ids and function names: how things are called (lambda-facts §1, §8, §9)."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from typing import NamedTuple
+
+from samovar.errors import ValidationFailed
+
+LATEST = "$LATEST"
+
+FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_REFERENCE = re.compile(
+    r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?"
+    r"(?:(?P<account>\d{12}):)?"
+    r"(?:function:)?"
+    r"(?P<name>[a-zA-Z0-9_-]{1,64})"
+    r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+)
+REFERENCE_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?"
+    r"(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
+)
+"""AWS's own pattern for `FunctionName`, quoted in its validation message."""
+
+
+class FunctionReference(NamedTuple):
+    """What a caller may write for a function: name, `name:qualifier`, partial or full ARN."""
+
+    name: str
+    qualifier: str | None = None
+    account: str | None = None
+    region: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FunctionReference:
+        """Read any of the accepted forms. Raises `ValidationFailed` with AWS's message."""
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
+            raise ValidationFailed(
+                f"1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint: "
+                f"Member must satisfy regular expression pattern: {REFERENCE_PATTERN}"
+            )
+        return cls(match["name"], match["qualifier"], match["account"], match["region"])
+
+
+def function_arn(account: str, region: str, name: str, qualifier: str | None = None) -> str:
+    """The ARN of a function, or of one of its versions or aliases when `qualifier` is given."""
+    arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
+    return f"{arn}:{qualifier}" if qualifier else arn
+
+
+def new_request_id() -> str:
+    """A random UUID (version 4) in text form.
+
+    Written out because `uuid.uuid4()` builds an object per call and this runs once per invocation.
+    """
+    raw = bytearray(os.urandom(16))
+    raw[6] = (raw[6] & 0x0F) | 0x40
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_url_id() -> str:
+    """An identifier for a function URL: 32 lower-case letters and digits, valid as a DNS label."""
+    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+    return "".join(secrets.choice(alphabet) for _ in range(32))

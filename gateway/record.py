@@ -1,0 +1,55 @@
+"""What the gateway keeps about a function beside what an invoker needs. Stored as JSON in Redis."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from samovar.function import FunctionVersion
+
+AuthType = Literal["NONE", "AWS_IAM"]
+InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
+
+
+class Cors(msgspec.Struct, frozen=True, kw_only=True):
+    """Cross-origin rules of a function URL, as AWS has them."""
+
+    allow_credentials: bool = False
+    allow_headers: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int = 0
+
+
+class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """A function's URL: its id is the first label of the host name."""
+
+    url_id: str
+    auth_type: AuthType = "NONE"
+    invoke_mode: InvokeMode = "BUFFERED"
+    cors: Cors | None = None
+    created: str
+    """ISO 8601 with milliseconds, as the API prints it."""
+    modified: str
+
+
+class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as the registry holds it. Changing one makes a new record with a greater serial."""
+
+    version: FunctionVersion
+    description: str = ""
+    role: str = ""
+    code_size: int = 0
+    """Bytes of the deployment package as uploaded."""
+    last_modified: str = ""
+    tags: dict[str, str] = {}
+    url: FunctionUrl | None = None
+    http_route: bool = True
+    """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.version.name

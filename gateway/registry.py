@@ -1,0 +1,229 @@
+"""The functions a gateway knows, and the rules of changing them.
+
+Reading is a dict look-up: the cache holds every function that was ever asked for, is filled at the start, and
+follows the store's notifications. While Redis is away the cache goes on serving, and everything is read anew
+as soon as it is back, because notifications were missed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from gateway.record import FunctionRecord
+from gateway.store import CHANGED, RedisError, Store
+from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, ServiceUnavailable
+from samovar.names import function_arn, new_request_id
+
+Edit = Callable[[FunctionRecord], FunctionRecord]
+"""What a change does to a record. It may run again on a newer record, so it has no side effects."""
+
+_ATTEMPTS: Final = 16
+_HEARTBEAT_S: Final = 10.0
+_FIRST_RETRY_S: Final = 0.1
+_LAST_RETRY_S: Final = 2.0
+_log = logging.getLogger(__name__)
+
+
+def not_found(account: str, region: str, name: str, qualifier: str | None = None) -> ResourceNotFound:
+    """The error AWS gives for a function, version or alias that does not exist."""
+    return ResourceNotFound(f"Function not found: {function_arn(account, region, name, qualifier)}")
+
+
+class Registry:
+    """An async context manager: inside it, the cache follows the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.following = False
+        """Whether notifications arrive; without them, cached records may be out of date."""
+        self._records: dict[str, FunctionRecord] = {}
+        self._names_by_url: dict[str, str] = {}
+        self._changes = 0  # counts what may have made a read in progress outdated
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start to follow the store. Does not wait for it: a gateway starts while Redis is away."""
+        self._task = asyncio.create_task(self._follow(), name="registry")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self.following = False
+
+    # Reading.
+
+    def cached(self, name: str) -> FunctionRecord | None:
+        """The function as far as this process knows it. No I/O."""
+        return self._records.get(name)
+
+    def cached_by_url(self, url_id: str) -> FunctionRecord | None:
+        """The function with this URL id as far as this process knows. No I/O."""
+        name = self._names_by_url.get(url_id)
+        return None if name is None else self._records.get(name)
+
+    async def get(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+        """The function from the cache, else from Redis.
+
+        Raises `ResourceNotFound` (naming `qualifier` too, when given), and `ServiceUnavailable` when it is not
+        cached and Redis is away.
+        """
+        return self._records.get(name) or await self.fresh(name, qualifier)
+
+    async def fresh(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+        """The function as Redis has it now. Raises as `get` does."""
+        changes = self._changes
+        record = await self.store.get(self.store.arn(name))
+        if record is None:
+            self._drop(name)
+            raise not_found(self.store.account, self.store.region, name, qualifier)
+        if changes == self._changes:
+            self._keep(record)
+        return record
+
+    async def by_url(self, url_id: str) -> FunctionRecord | None:
+        """The function with this URL id, from the cache, else from Redis."""
+        record = self.cached_by_url(url_id)
+        if record is not None:
+            return record
+        changes = self._changes
+        record = await self.store.by_url(url_id)
+        if record is not None and changes == self._changes:
+            self._keep(record)
+        return record
+
+    # Changing.
+
+    async def create(self, record: FunctionRecord) -> FunctionRecord:
+        """Add a function; gives it its serial and first revision. Raises `ResourceConflict` if it exists."""
+        serial = await self.store.next_serial()
+        record = _renewed(record, serial)
+        if await self.store.create(record) != "ok":
+            raise ResourceConflict(f"Function already exist: {record.name}")
+        self._apply(record)
+        return record
+
+    async def change(self, name: str, edit: Edit, revision_id: str | None = None) -> FunctionRecord:
+        """Change a function by `edit`, atomically; returns the new record.
+
+        A change always gives a new revision; it gives a new serial, which makes environments be replaced, only
+        when something an invoker looks at has changed. With `revision_id` the change is made on that revision or
+        not at all (`PreconditionFailed`). Raises `ResourceNotFound`, and `ResourceConflict` if other changes keep
+        getting in between.
+        """
+        for _ in range(_ATTEMPTS):
+            current = await self.fresh(name)
+            if revision_id is not None and revision_id != current.version.revision_id:
+                raise PreconditionFailed(
+                    "The Revision Id provided does not match the latest Revision Id. "
+                    "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+                )
+            edited = edit(current)
+            serial = current.version.serial
+            if edited.version != current.version:
+                serial = await self.store.next_serial()
+            edited = _renewed(edited, serial)
+            written = await self.store.replace(current, edited)
+            if written == "ok":
+                self._apply(edited)
+                return edited
+            self._changes += 1
+        raise ResourceConflict(
+            "The operation cannot be performed at this time. An update is in progress for resource: "
+            f"{self.store.arn(name)}"
+        )
+
+    async def delete(self, name: str) -> int:
+        """Remove a function and its URL. Returns a serial greater than any it had. Raises `ResourceNotFound`."""
+        serial = await self.store.delete(self.store.arn(name))
+        self._drop(name)
+        if serial is None:
+            raise not_found(self.store.account, self.store.region, name)
+        return serial
+
+    # Following the store.
+
+    async def _follow(self) -> None:
+        pause = _FIRST_RETRY_S
+        while True:
+            try:
+                async with self.store.redis.pubsub() as subscription:
+                    await subscription.subscribe(CHANGED)
+                    await self._reload()
+                    self.following, pause = True, _FIRST_RETRY_S
+                    await self._listen(subscription)
+            except (ServiceUnavailable, RedisError, OSError) as error:
+                if self.following or pause == _FIRST_RETRY_S:
+                    _log.warning("following the store failed, serving what is cached: %s", error)
+            self.following = False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LAST_RETRY_S)
+
+    async def _listen(self, subscription: Any) -> None:
+        """Take notifications until the connection breaks or is silent for two heartbeats."""
+        asked = False
+        while True:
+            message = await subscription.get_message(timeout=_HEARTBEAT_S)
+            if message is None:
+                if asked:
+                    raise ServiceUnavailable("the subscription is silent")
+                await subscription.ping()
+            elif message["type"] == "message":
+                await self._refresh(message["data"].decode())
+            asked = message is None
+
+    async def _refresh(self, name: str) -> None:
+        self._changes += 1
+        record = await self.store.get(self.store.arn(name))
+        if record is None:
+            self._drop(name)
+        else:
+            self._keep(record)
+
+    async def _reload(self) -> None:
+        self._changes += 1
+        records = await self.store.all()
+        for name in self._records.keys() - {record.name for record in records}:
+            self._drop(name)
+        for record in records:
+            self._keep(record)
+
+    # The cache.
+
+    def _apply(self, record: FunctionRecord) -> None:
+        self._changes += 1
+        self._keep(record)
+
+    def _keep(self, record: FunctionRecord) -> None:
+        """Cache a record, unless a later one is there already."""
+        known = self._records.get(record.name)
+        if known is not None and known.version.serial > record.version.serial:
+            return
+        if known is not None and known.url is not None:
+            self._names_by_url.pop(known.url.url_id, None)
+        self._records[record.name] = record
+        if record.url is not None:
+            self._names_by_url[record.url.url_id] = record.name
+
+    def _drop(self, name: str) -> None:
+        self._changes += 1
+        known = self._records.pop(name, None)
+        if known is not None and known.url is not None:
+            self._names_by_url.pop(known.url.url_id, None)
+
+
+def _renewed(record: FunctionRecord, serial: int) -> FunctionRecord:
+    version = msgspec.structs.replace(record.version, serial=serial, revision_id=new_request_id())
+    return msgspec.structs.replace(record, version=version)

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+from redis.exceptions import RedisError
 
 from gateway.record import FunctionRecord
-from gateway.store import CHANGED, RedisError, Store
-from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, ServiceUnavailable
+from gateway.store import CHANGED, Store
+from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.names import function_arn, new_request_id
 
 Edit = Callable[[FunctionRecord], FunctionRecord]
@@ -164,7 +165,7 @@ class Registry:
                     await self._reload()
                     self.following, pause = True, _FIRST_RETRY_S
                     await self._listen(subscription)
-            except (ServiceUnavailable, RedisError, OSError) as error:
+            except (SamovarError, msgspec.MsgspecError, RedisError, OSError) as error:
                 if self.following or pause == _FIRST_RETRY_S:
                     _log.warning("following the store failed, serving what is cached: %s", error)
             self.following = False

@@ -26,7 +26,6 @@ from redis.exceptions import (
     ClusterDownError,
     OutOfMemoryError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -82,9 +81,7 @@ def connect(url: str) -> redis.asyncio.Redis:
     """A client for `redis://`, `valkey://` (with or without TLS) or `unix://`; connects when first used."""
     if url.startswith("valkey"):
         url = "redis" + url.removeprefix("valkey")
-    return redis.asyncio.Redis.from_url(
-        url, socket_timeout=COMMAND_TIMEOUT_S, socket_connect_timeout=COMMAND_TIMEOUT_S
-    )
+    return redis.asyncio.Redis.from_url(url, socket_timeout=COMMAND_TIMEOUT_S, socket_connect_timeout=COMMAND_TIMEOUT_S)
 
 
 @asynccontextmanager
@@ -210,7 +207,7 @@ class Store:
 
     async def _put(self, record: FunctionRecord, expected: str, current: FunctionRecord | None) -> Written:
         arn = record.version.arn
-        arguments = [
+        arguments: list[str | bytes] = [
             expected,
             record.version.revision_id,
             msgspec.json.encode(record),
@@ -233,6 +230,3 @@ class Store:
 
 def _decode(raw: bytes) -> FunctionRecord:
     return msgspec.json.decode(raw, type=FunctionRecord)
-
-
-__all__ = ["CHANGED", "RedisError", "Store", "connect", "reaching_store"]

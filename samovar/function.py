@@ -53,6 +53,18 @@ RESERVED_VARIABLES = frozenset(
 _VARIABLE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
 
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        bound = (
+            f"Member must have value less than or equal to {high}"
+            if value > high
+            else f"Member must have value greater than or equal to {low}"
+        )
+        raise InvalidParameterValue(
+            f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {bound}"
+        )
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one environment may use."""
 
@@ -145,16 +157,4 @@ def check_environment(variables: dict[str, str]) -> None:
         raise InvalidParameterValue(
             "Lambda was unable to configure your environment variables because the environment variables you "
             f"have provided exceeded the 4KB limit. String measured: {msgspec.json.encode(variables).decode()}"
-        )
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        bound = (
-            f"Member must have value less than or equal to {high}"
-            if value > high
-            else f"Member must have value greater than or equal to {low}"
-        )
-        raise InvalidParameterValue(
-            f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {bound}"
         )

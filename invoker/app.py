@@ -1,0 +1,134 @@
+"""The whole wiring of an invoker on one screen, and its life: start, run, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from invoker.choice import Choice, choose
+from invoker.factory import EnvironmentFactory, FactorySettings
+from invoker.invoke import Invocations
+from invoker.journal import Journal
+from invoker.metering import Meter
+from invoker.operations import Operations
+from invoker.output import LogFiles
+from invoker.pool import Pool, PoolSettings
+from invoker.server import Server
+from invoker.versions import Versions
+from samovar.clock import SystemClock
+from samovar.settings import Settings
+
+log = logging.getLogger("samovar.invoker")
+
+_REDIS_TIMEOUT_S = 5.0
+
+
+async def serve(settings: Settings) -> None:
+    """Run an invoker until SIGTERM or SIGINT, then drain it. Raises `StartRefused` when it cannot run here."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()
+        log.info("draining: running calls have %g s to finish", settings.drain_timeout_s)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Pool]:
+    """An invoker that listens, for the length of a block; leaving it drains."""
+    clock = SystemClock()
+    instance = instance_id(settings.data)
+    choice = await choose(settings, instance)
+    await _clean_up_after_predecessor(settings, choice)
+
+    redis: Redis = Redis.from_url(
+        settings.store_url,
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    files = LogFiles(settings.logs_dir, settings.log_file_bytes, settings.log_files)
+    meter = Meter(Journal(settings.journal_dir, instance), redis, settings.reading_retention_h * 3600)
+    versions = Versions()
+    factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, files, clock)
+    pool = Pool(factory, _pool_settings(settings), clock)
+    operations = Operations(versions, pool, meter, choice, clock)
+    invocations = Invocations(versions, pool, meter, clock)
+    server = Server(invocations, operations.table(), settings.max_payload_bytes)
+
+    meter.start()
+    await server.listen(settings.invoker_socket)
+    log.info("ready: isolation %s, %s", choice.default, ", ".join(choice.offered))
+    try:
+        yield pool
+    finally:
+        server.stop_accepting()
+        await pool.close(settings.drain_timeout_s)
+        server.close()
+        files.close()
+        await meter.close(_REDIS_TIMEOUT_S)
+        await redis.aclose()
+        for isolation in choice.offered.values():
+            await isolation.close()
+        settings.invoker_socket.unlink(missing_ok=True)
+
+
+def instance_id(data: Path) -> str:
+    """What tells this installation's containers and cgroups from another's on the same host."""
+    path = data / "instance"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(secrets.token_hex(4))
+    return path.read_text().strip()
+
+
+async def _clean_up_after_predecessor(settings: Settings, choice: Choice) -> None:
+    """Remove what a killed invoker left behind, before any work is accepted."""
+    for name, isolation in choice.offered.items():
+        removed = await isolation.sweep()
+        if removed:
+            log.warning("removed %d environments a former invoker left in %s", removed, name)
+    folder = _environments_dir(settings)
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o711, exist_ok=True)
+
+
+def _environments_dir(settings: Settings) -> Path:
+    return settings.run_dir / "environments"
+
+
+def _factory_settings(settings: Settings, choice: Choice) -> FactorySettings:
+    return FactorySettings(
+        environments_dir=_environments_dir(settings),
+        code_dir=settings.code_dir,
+        default_isolation=choice.default,
+        default_network=settings.network,
+        default_oci_runtime=settings.oci_runtime,
+        start_timeout_s=settings.start_timeout_s,
+        init_timeout_s=settings.init_timeout_s,
+    )
+
+
+def _pool_settings(settings: Settings) -> PoolSettings:
+    return PoolSettings(
+        memory_budget_mb=settings.memory_budget_mb or psutil.virtual_memory().total // 2**20,
+        max_environments=settings.max_environments,
+        max_environments_per_function=settings.max_environments_per_function,
+        max_starts=settings.max_starts or len(os.sched_getaffinity(0)),
+        idle_ttl_s=settings.idle_ttl_s,
+        queue_timeout_s=settings.queue_timeout_s,
+        queue_limit=settings.queue_limit,
+    )

@@ -1,0 +1,213 @@
+"""One execution environment: a box, the keeper in it, and the worker that has the handler loaded.
+
+An environment runs one invocation at a time, keeps the time for it, and outlives its workers: one that times
+out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody else fires their events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from invoker import faults
+from invoker.isolation.contract import Box, Usage
+from invoker.lifecycle import Event, Lifecycle, State
+from invoker.output import EnvironmentLog
+from invoker.runtime_link import RuntimeLink
+from invoker.variables import worker_variables
+from invoker.worker import AnswerTooLarge, EventHead, Worker, WorkerEnded
+from samovar.clock import Clock
+from samovar.function import FunctionVersion
+from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
+from samovar.logs import NO_REQUEST
+
+
+class InitFailed(Exception):
+    """The function's own initialisation failed: its error, as the caller is to see it."""
+
+    def __init__(self, outcome: Outcome, payload: bytes, init_ms: float) -> None:
+        super().__init__(payload.decode(errors="replace"))
+        self.outcome = outcome
+        self.payload = payload
+        self.init_ms = init_ms
+        self.environment: Environment | None = None
+        """Where it failed: its log and its usage belong to the call. Set by whoever knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of one event."""
+
+    outcome: Outcome
+    payload: bytes
+    worker_lost: bool = False
+    """The worker is gone, or must go, before the environment can take another event."""
+
+
+class _SpawnOrder(msgspec.Struct, frozen=True):
+    handler: str
+    environment: dict[str, str]
+    max_response_bytes: int
+    search_path: list[str]
+
+
+_ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
+
+
+class Environment:
+    """See the module. `EnvironmentFactory` makes and starts it; the pool owns it from then on."""
+
+    def __init__(
+        self, environment_id: str, version: FunctionVersion, folder: Path, log: EnvironmentLog, clock: Clock
+    ) -> None:
+        self.id = environment_id
+        self.version = version
+        self.log = log
+        self.isolation = ""
+        self.link = RuntimeLink(folder, log.line)
+        self.created = self.idle_since = clock.monotonic()
+        self.invocations = 0
+        self.peak_bytes = 0
+        self.init_log = log.begin(NO_REQUEST)
+        """What the last initialisation printed; Lambda shows it to the call that waited for it."""
+        self.on_idle_death: Callable[[Environment], None] | None = None
+        """Told when it dies while idle, so that its owner never hands it out."""
+        self._folder = folder
+        self._clock = clock
+        self._lifecycle = Lifecycle()
+        self._box: Box | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
+        self.link.on_worker_end = self._worker_ended
+
+    def __repr__(self) -> str:
+        return (
+            f"<Environment {self.id} of {self.version.name}:{self.version.version} in {self.isolation or '?'}: "
+            f"{self.state}, {self.invocations} invocations, peak {self.peak_bytes >> 20} MB>"
+        )
+
+    @property
+    def state(self) -> State:
+        """Where it stands; see `lifecycle.py`."""
+        return self._lifecycle.state
+
+    @property
+    def pid(self) -> int | None:
+        """Host pid of the first process in the box."""
+        return self._box.pid if self._box is not None else None
+
+    def fire(self, event: Event) -> None:
+        """The one place where the state changes."""
+        if self._lifecycle.fire(event, self._clock.monotonic()) is State.IDLE:
+            self.idle_since = self._clock.monotonic()
+
+    async def boot(self, box: Box, timeout_s: float) -> None:
+        """Take over a started box and wait for its keeper. Raises `EnvironmentFailure`."""
+        self._box = box
+        self._watch = asyncio.get_running_loop().create_task(self._watch_box(box), name=f"watch-{self.id}")
+        await self.link.keeper_connected(timeout_s)
+        self.fire(Event.BOOTED)
+
+    async def _watch_box(self, box: Box) -> None:
+        self.link.box_ended(await box.wait())
+
+    async def load(self, timeout_s: float) -> float:
+        """Have a worker load the handler; answers with the milliseconds it took.
+
+        Raises `InitFailed`: a failed initialisation is the function's answer to the call that needed it.
+        """
+        self.init_log = self.log.begin(NO_REQUEST)
+        worker = self.link.spawn(self._spawn_order())
+        began = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                ready, body = await worker.ready
+        except TimeoutError:
+            await self.link.kill_worker()
+            raise InitFailed(Outcome.TIMEOUT, faults.timed_out("", timeout_s), self._since(began)) from None
+        except WorkerEnded as ended:
+            result = self._obituary("", ended)
+            raise InitFailed(result.outcome, result.payload, self._since(began)) from None
+        finally:
+            self.link.output.drain(newcomers=True)
+            self.log.end()
+        if ready.error is not None:
+            raise InitFailed(Outcome.INIT_ERROR, body, ready.init_ms)
+        self.fire(Event.READY)
+        return ready.init_ms
+
+    def _since(self, began: float) -> float:
+        return (self._clock.monotonic() - began) * 1000
+
+    def _spawn_order(self) -> bytes:
+        box = self._started_box
+        variables = worker_variables(self.version, self.log.stream, box.task_root, box.runtime_dir, box.tmp_dir)
+        search_path = [box.task_root, "/opt/python"]
+        return msgspec.json.encode(_SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path))
+
+    @property
+    def _started_box(self) -> Box:
+        assert self._box is not None, "only a booted environment is used"
+        return self._box
+
+    async def run(self, head: EventHead, event: bytes, timeout_s: float) -> RunResult:
+        """Give one event to the worker; what comes of it within `timeout_s`, whatever it is."""
+        worker = self.link.worker
+        assert worker is not None, "only a ready environment is leased"
+        self.invocations += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await worker.ask(head, event)
+        except TimeoutError:
+            return RunResult(Outcome.TIMEOUT, faults.timed_out(head.request_id, timeout_s), worker_lost=True)
+        except AnswerTooLarge:
+            return RunResult(Outcome.TOO_LARGE, faults.response_too_large(), worker_lost=True)
+        except WorkerEnded as ended:
+            return self._obituary(head.request_id, ended)
+        finally:
+            self.link.output.drain()
+        if answer.error is None:
+            return RunResult(Outcome.OK, answer.payload)
+        return RunResult(_ERROR_OUTCOMES.get(answer.error, Outcome.ERROR), answer.payload)
+
+    def _obituary(self, request_id: str, ended: WorkerEnded) -> RunResult:
+        """What a caller is told about a process that ended under its call."""
+        if self._started_box.out_of_memory():
+            payload = faults.out_of_memory(request_id, self.version.limits.memory_mb)
+            return RunResult(Outcome.OUT_OF_MEMORY, payload, worker_lost=True)
+        return RunResult(Outcome.EXIT, faults.exited(request_id, ended.end), worker_lost=True)
+
+    def usage(self) -> Usage:
+        """What the box has used since its start; microseconds to ask."""
+        used = self._started_box.usage()
+        self.peak_bytes = max(self.peak_bytes, used.peak_memory_bytes)
+        return used
+
+    def _worker_ended(self, worker: Worker) -> None:
+        if self.state is State.IDLE and self.on_idle_death is not None:
+            self.on_idle_death(self)
+
+    async def stop(self, reason: str) -> None:
+        """Destroy the box and leave no trace. May be called in any state, also by several tasks at once."""
+        if self.state in (State.STOPPING, State.DEAD):
+            await self._stopped.wait()
+            return
+        self.fire(Event.STOP)
+        try:
+            if self._box is not None:
+                await self._box.destroy(reason)
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._watch
+            self.link.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self.fire(Event.DIED)
+            self._stopped.set()

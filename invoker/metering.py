@@ -1,0 +1,160 @@
+"""Meter readings on their way to Redis: safe before the answer leaves, there exactly once.
+
+`record` appends to the journal. A shipper task moves batches from the journal to Redis: the readings, the
+roll-ups they change, and the journal's cursor go in one transaction, so that a batch counts once even when
+the connection breaks after Redis executed it and before we were told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
+
+from invoker.journal import Cursor, Journal
+from samovar import usage
+from samovar.errors import ServiceUnavailable
+from samovar.invocation import Reading
+
+log = logging.getLogger("samovar.metering")
+
+_BATCH = 500
+_RESOLUTIONS: tuple[usage.Resolution, ...] = ("m", "h", "d")
+
+
+class Meter:
+    """Owner of the journal and of its shipper."""
+
+    def __init__(self, journal: Journal, redis: Redis, retention_s: int) -> None:
+        self._journal = journal
+        self._redis = redis
+        self._retention_s = retention_s
+        self._shipped: Cursor | None = None
+        self._pending = 0
+        self._news = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pending(self) -> int:
+        """Readings recorded by this process that Redis does not have yet."""
+        return self._pending
+
+    def start(self) -> None:
+        """Begin shipping, with whatever a former process left in the journal."""
+        self._task = asyncio.get_running_loop().create_task(self._ship_forever(), name="meter-shipper")
+        self._news.set()
+
+    async def close(self, deadline_s: float) -> None:
+        """Ship what is there, for at most `deadline_s`; the rest stays in the journal for the next start."""
+        try:
+            await self.flush(deadline_s)
+        except ServiceUnavailable as error:
+            log.warning("%s; they stay in the journal", error.message)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._journal.close()
+
+    def record(self, reading: Reading) -> None:
+        """Make a reading safe on this host. Raises `OSError` when the disk is full."""
+        self._journal.append(reading)
+        self._pending += 1
+        self._news.set()
+
+    async def record_without_disk(self, reading: Reading) -> None:
+        """The way out when the disk is full: bring one reading to Redis directly.
+
+        Raises `ServiceUnavailable` when Redis cannot be reached either.
+        """
+        try:
+            async with asyncio.timeout(5):
+                await self._write([reading], cursor=None)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise ServiceUnavailable(
+                f"the call ran, but neither disk nor Redis takes its meter reading: {error}"
+            ) from None
+
+    async def flush(self, deadline_s: float) -> None:
+        """Return when every reading recorded before now is in Redis. Raises `ServiceUnavailable` if it is late."""
+        target = self._journal.end
+        self._news.set()
+        try:
+            async with asyncio.timeout(deadline_s), self._progress:
+                await self._progress.wait_for(lambda: self._shipped is not None and self._shipped >= target)
+        except TimeoutError:
+            raise ServiceUnavailable(
+                f"{self._pending} meter readings have not reached Redis within {deadline_s:g} s", retry_after=2
+            ) from None
+
+    async def _ship_forever(self) -> None:
+        while True:
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type((RedisError, OSError)),
+                wait=wait_exponential(multiplier=0.1, max=2),
+                before_sleep=before_sleep_log(log, logging.WARNING),
+            )
+            async for attempt in retrying:
+                with attempt:
+                    await self._ship()
+
+    async def _ship(self) -> None:
+        """Ship batches for ever. Starts from what Redis says, since a broken answer may hide a success."""
+        cursor = await self._cursor()
+        while True:
+            self._news.clear()
+            readings, behind = self._journal.read(cursor, _BATCH)
+            exhausted = len(readings) < _BATCH
+            if exhausted:
+                # The journal may have begun a new, empty segment: then its end is no reading's end.
+                behind = self._journal.end
+            if behind != cursor:
+                await self._write(readings, cursor=behind)
+                self._journal.release(behind)
+                self._pending = max(0, self._pending - len(readings))
+                cursor = behind
+            async with self._progress:
+                self._shipped = cursor
+                self._progress.notify_all()
+            if exhausted:
+                await self._news.wait()
+
+    async def _cursor(self) -> Cursor:
+        known = await self._redis.get(usage.journal_key(self._journal.id))
+        if known is None:
+            return self._journal.start
+        return max(Cursor.parse(known if isinstance(known, str) else known.decode()), self._journal.start)
+
+    async def _write(self, readings: list[Reading], cursor: Cursor | None) -> None:
+        """One transaction: single readings, roll-ups, cursor."""
+        rollups: dict[tuple[str, usage.Resolution, int], usage.Rollup] = defaultdict(usage.Rollup)
+        by_function: dict[str, dict[str, int]] = defaultdict(dict)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for reading in readings:
+                key = usage.reading_key(reading.request_id)
+                pipe.set(key, msgspec.json.encode(reading), ex=self._retention_s)
+                by_function[reading.arn][reading.request_id] = reading.started_ms
+                for resolution in _RESOLUTIONS:
+                    start = usage.span_start(reading.started_ms / 1000, resolution)
+                    rollups[reading.arn, resolution, start].add(reading)
+            for arn, members in by_function.items():
+                pipe.zadd(usage.readings_key(arn), members)
+            for (arn, resolution, start), rollup in rollups.items():
+                self._increment(pipe, usage.rollup_key(arn, resolution, start), rollup, usage.KEPT_SECONDS[resolution])
+            if cursor is not None:
+                pipe.set(usage.journal_key(self._journal.id), str(cursor))
+            await pipe.execute()
+
+    @staticmethod
+    def _increment(pipe: Any, key: str, rollup: usage.Rollup, kept_s: int) -> None:
+        for name, amount in rollup.counters.items():
+            pipe.hincrby(key, name, amount)
+        pipe.expire(key, kept_s)

@@ -1,0 +1,114 @@
+"""What gateways ask for besides invocations; the table is in `samovar/link.py`."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from invoker import runtimes
+from invoker.choice import Choice
+from invoker.environment import Environment
+from invoker.lifecycle import State
+from invoker.metering import Meter
+from invoker.pool import Pool
+from invoker.server import Operation
+from invoker.versions import Versions
+from samovar.clock import Clock
+from samovar.errors import SamovarError
+from samovar.function import FunctionVersion
+from samovar.link import EnvironmentView, Forget, InvokerStatus, RuntimeStatus
+
+_FLUSH_DEADLINE_S = 2.0
+
+
+class Operations:
+    """One method an operation: JSON body in, JSON body out."""
+
+    def __init__(self, versions: Versions, pool: Pool, meter: Meter, choice: Choice, clock: Clock) -> None:
+        self._versions = versions
+        self._pool = pool
+        self._meter = meter
+        self._choice = choice
+        self._clock = clock
+        self._started = clock.monotonic()
+
+    def table(self) -> dict[str, Operation]:
+        """The operations by name."""
+        return {
+            "declare": self.declare,
+            "forget": self.forget,
+            "environments": self.environments,
+            "status": self.status,
+            "flush": self.flush,
+        }
+
+    async def declare(self, body: bytes) -> bytes:
+        """A version exists; if it is newer than what ran so far, that drains."""
+        version = msgspec.json.decode(body, type=FunctionVersion)
+        if self._versions.declare(version):
+            self._pool.supersede(version)
+        return b""
+
+    async def forget(self, body: bytes) -> bytes:
+        """A function or a version of it is gone."""
+        for key in self._versions.forget(msgspec.json.decode(body, type=Forget)):
+            self._pool.forget(key)
+        return b""
+
+    async def environments(self, body: bytes) -> bytes:
+        """Every environment there is."""
+        return msgspec.json.encode([self._view(one) for one in self._pool.environments])
+
+    def _view(self, environment: Environment) -> EnvironmentView:
+        now = self._clock.monotonic()
+        version = environment.version
+        return EnvironmentView(
+            id=environment.id,
+            arn=version.arn,
+            version=version.version,
+            serial=version.serial,
+            isolation=environment.isolation,
+            state=environment.state,
+            age_s=now - environment.created,
+            idle_s=now - environment.idle_since if environment.state is State.IDLE else 0.0,
+            invocations=environment.invocations,
+            memory_mb=version.limits.memory_mb,
+            peak_mb=-(-environment.peak_bytes // 2**20),
+            pid=environment.pid,
+        )
+
+    async def status(self, body: bytes) -> bytes:
+        """How this invoker is doing."""
+        return msgspec.json.encode(
+            InvokerStatus(
+                pid=os.getpid(),
+                uptime_s=self._clock.monotonic() - self._started,
+                isolation=self._choice.default,
+                isolations=[await one.status() for one in self._choice.offered.values()]
+                + [status for status in self._choice.statuses if status.name not in self._choice.offered],
+                runtimes=[_runtime_status(name) for name in runtimes.names()],
+                environments=len(self._pool.environments),
+                idle=self._pool.count(State.IDLE),
+                busy=self._pool.count(State.BUSY),
+                waiting=self._pool.waiting,
+                memory_budget_mb=self._pool.budget_mb,
+                memory_reserved_mb=self._pool.reserved_mb,
+                journal_pending=self._meter.pending,
+            )
+        )
+
+    async def flush(self, body: bytes) -> bytes:
+        """Bring every reading taken so far to Redis."""
+        await self._meter.flush(_FLUSH_DEADLINE_S)
+        return b""
+
+
+def _runtime_status(name: str) -> RuntimeStatus:
+    try:
+        interpreter = runtimes.find_interpreter(name)
+    except SamovarError as error:
+        return RuntimeStatus(name=name, available=False, detail=error.message)
+    if interpreter is None:
+        return RuntimeStatus(name=name, available=False, detail="no interpreter of this version on the host")
+    return RuntimeStatus(name=name, available=True, detail=str(interpreter.executable))

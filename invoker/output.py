@@ -1,0 +1,234 @@
+"""What functions print: taken from environments, tied to the invocation, kept in rotated files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from samovar import logs
+from samovar.clock import Clock
+from samovar.invocation import LOG_TAIL_BYTES
+
+log = logging.getLogger("samovar.output")
+
+_READ_SIZE = 64 * 1024
+_MAX_LINE = 256 * 1024
+"""A longer line is cut, as CloudWatch cuts events."""
+_OPEN_FILES = 128
+
+
+class LogFiles:
+    """Owner of all log files. Lines of one event-loop turn reach a file in one write."""
+
+    def __init__(self, folder: Path, max_bytes: int, max_files: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._open: OrderedDict[tuple[str, str], _Segment] = OrderedDict()
+        self._waiting: dict[tuple[str, str], list[bytes]] = {}
+        self._lost_lines = 0
+
+    def append(self, region: str, name: str, line: bytes) -> None:
+        """Add a formatted line (`samovar.logs.format_line`) to a function's log."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._waiting.setdefault((region, name), []).append(line)
+
+    def flush(self) -> None:
+        """Write what is waiting. Lines that the disk does not take are counted, said once, and dropped."""
+        waiting, self._waiting = self._waiting, {}
+        for key, lines in waiting.items():
+            try:
+                self._segment(key).write(b"".join(lines))
+            except OSError as error:
+                if self._lost_lines == 0:
+                    log.error("log lines are being lost: %s; make room on the disk of %s", error, self._folder)
+                self._lost_lines += len(lines)
+                self._close(key)
+            else:
+                if self._lost_lines:
+                    log.warning("log files can be written again; %d lines were lost", self._lost_lines)
+                    self._lost_lines = 0
+
+    def close(self) -> None:
+        """Write what is waiting and close every file."""
+        self.flush()
+        for key in list(self._open):
+            self._close(key)
+
+    def _segment(self, key: tuple[str, str]) -> _Segment:
+        segment = self._open.get(key)
+        if segment is None or segment.size >= self._max_bytes:
+            segment = self._next_segment(key)
+        self._open.move_to_end(key)
+        while len(self._open) > _OPEN_FILES:
+            self._close(next(iter(self._open)))
+        return segment
+
+    def _next_segment(self, key: tuple[str, str]) -> _Segment:
+        folder = logs.folder_of(self._folder, *key)
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = logs.segments(folder)
+        number = numbers[-1] if numbers else 1
+        full = bool(numbers) and logs.segment_path(folder, number).stat().st_size >= self._max_bytes
+        if full:
+            number += 1
+        self._close(key)
+        segment = self._open[key] = _Segment(logs.segment_path(folder, number))
+        if full:
+            for old in numbers[: max(0, len(numbers) + 1 - self._max_files)]:
+                logs.segment_path(folder, old).unlink(missing_ok=True)
+        return segment
+
+    def _close(self, key: tuple[str, str]) -> None:
+        segment = self._open.pop(key, None)
+        if segment is not None:
+            segment.close()
+
+
+class _Segment:
+    """One open log file."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self.size = os.fstat(self._fd).st_size
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.write(self._fd, view)
+            self.size += written
+            view = view[written:]
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class InvocationLog:
+    """The lines of one invocation (or of an initialisation), and their last 4 KB."""
+
+    def __init__(self, write: Callable[[str, bytes], None], request_id: str) -> None:
+        self._write = write
+        self.request_id = request_id
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+
+    def line(self, text: bytes) -> None:
+        """Keep one line, without its newline."""
+        self._write(self.request_id, text)
+        self._tail.append(text)
+        self._tail_size += len(text) + 1
+        while len(self._tail) > 1 and self._tail_size - len(self._tail[0]) - 1 >= LOG_TAIL_BYTES:
+            self._tail_size -= len(self._tail.pop(0)) + 1
+
+    def tail(self) -> bytes:
+        """The last 4 KB, cut at a byte as Lambda does."""
+        return b"".join(line + b"\n" for line in self._tail)[-LOG_TAIL_BYTES:]
+
+
+class OutputListener:
+    """Receives stdout and stderr of one environment's workers over a unix socket.
+
+    The sockets are read by hand instead of by asyncio, because `drain` must be able to take, at a given
+    moment, every byte the worker wrote before that moment.
+    """
+
+    def __init__(self, path: Path, deliver: Callable[[bytes], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deliver = deliver
+        self._partial = b""
+        self._connections: set[socket.socket] = set()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._listener.bind(str(path))
+        self._listener.listen(8)
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
+            self._connections.add(connection)
+            self._loop.add_reader(connection, self._read, connection)
+
+    def drain(self, *, newcomers: bool = False) -> None:
+        """Deliver every line that has been written so far; an unfinished last line counts as one.
+
+        `newcomers` also takes connections that were opened before now but not noticed yet.
+        """
+        if newcomers:
+            self._accept()
+        for connection in tuple(self._connections):
+            while self._read(connection):
+                pass
+        if self._partial:
+            self._deliver(self._partial)
+            self._partial = b""
+
+    def _read(self, connection: socket.socket) -> bool:
+        """Read once; whether there may be more."""
+        try:
+            data = connection.recv(_READ_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(connection)
+            self._connections.discard(connection)
+            connection.close()
+            return False
+        *lines, rest = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._deliver(line)
+        while len(rest) > _MAX_LINE:
+            self._deliver(rest[:_MAX_LINE])
+            rest = rest[_MAX_LINE:]
+        self._partial = rest
+        return len(data) == _READ_SIZE
+
+    def close(self) -> None:
+        """Stop listening. Output that was not drained is dropped."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        for connection in self._connections:
+            self._loop.remove_reader(connection)
+            connection.close()
+        self._connections.clear()
+
+
+class EnvironmentLog:
+    """The log of one environment: sends each line to the file, tied to the invocation that is running."""
+
+    def __init__(self, files: LogFiles, clock: Clock, region: str, name: str, stream: str) -> None:
+        self._files = files
+        self._clock = clock
+        self._region = region
+        self._name = name
+        self.stream = stream
+        self.current: InvocationLog | None = None
+
+    def begin(self, request_id: str) -> InvocationLog:
+        """Lines from now on belong to this invocation, until `end`."""
+        self.current = InvocationLog(self._write, request_id)
+        return self.current
+
+    def end(self) -> None:
+        """Lines from now on belong to no invocation: threads that outlive theirs."""
+        self.current = None
+
+    def line(self, text: bytes) -> None:
+        """A line of output arrived."""
+        if self.current is not None:
+            self.current.line(text)
+        else:
+            self._write(logs.NO_REQUEST, text)
+
+    def _write(self, request_id: str, text: bytes) -> None:
+        stamp = int(self._clock.epoch() * 1000)
+        self._files.append(self._region, self._name, logs.format_line(stamp, request_id, self.stream, text))

@@ -1,0 +1,196 @@
+"""What the pool decides, as pure functions of what it sees. No clock, no I/O, no state.
+
+The pool takes a snapshot, asks, and carries the answers out (`pool.py`). Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from samovar.invocation import ColdReason
+
+FIRST_GUESS_START_S = 0.05
+"""How long a start is taken to last before one has been seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One version of a function and what it has and wants."""
+
+    waiting: int
+    """Calls in its queue."""
+    oldest_wait_s: float
+    """How long the first of them has been waiting."""
+    starting: int
+    usable: int
+    """Environments that are idle, busy or being reset: they will take calls again."""
+    function_live: int
+    """Environments of all versions of the function that are not dead."""
+    function_limit: int
+    memory_mb: int
+    mean_duration_s: float | None
+    """Mean duration of its recent invocations; `None` before the first has ended."""
+    mean_start_s: float | None
+    queue_limit: int
+    queue_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdleEnvironment:
+    """An environment that could make room."""
+
+    id: str
+    idle_since: float
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What the box has left."""
+
+    starting: int
+    max_starts: int
+    live: int
+    max_live: int
+    memory_reserved_mb: int
+    memory_budget_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start this many environments of the version."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Stop idle environments of other versions; there is room once they are dead."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing now; look again after `again_s` seconds, or when something changes if that is `None`."""
+
+    again_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Throttle the call: `reason` is AWS's, `retry_after_s` an honest estimate."""
+
+    reason: str
+    retry_after_s: float
+    message: str = "Rate Exceeded."
+
+
+ScaleDecision = Start | Evict | Wait
+
+
+def scale(demand: Demand, host: Host, idle_elsewhere: Sequence[IdleEnvironment]) -> ScaleDecision:
+    """How many environments to start for the calls that wait.
+
+    A call that would be served by a running environment sooner than by a new one waits for it. That
+    keeps a burst of short calls from starting a process each, and gives every long call one of its own.
+    """
+    missing = _wanted(demand) - demand.starting
+    if missing <= 0:
+        patience = (demand.mean_start_s or FIRST_GUESS_START_S) - demand.oldest_wait_s
+        return Wait(again_s=max(patience, 0.001)) if demand.waiting > demand.starting else Wait()
+    count = min(
+        missing,
+        demand.function_limit - demand.function_live,
+        host.max_starts - host.starting,
+    )
+    if count <= 0:
+        return Wait()
+    free_mb = host.memory_budget_mb - host.memory_reserved_mb
+    fitting = min(count, free_mb // demand.memory_mb, host.max_live - host.live)
+    if fitting > 0:
+        return Start(fitting)
+    victims = _victims(demand.memory_mb - free_mb, host.live + 1 - host.max_live, idle_elsewhere)
+    return Evict(victims) if victims else Wait()
+
+
+def _wanted(demand: Demand) -> int:
+    """Environments to start in all, were there no limits."""
+    if demand.waiting == 0:
+        return 0
+    if demand.usable == 0:
+        # Nothing can take the calls: one environment for the first, and more once a duration is known
+        # or, as the first call of a burst says nothing about the others, one for each.
+        return demand.waiting
+    if demand.mean_duration_s is None:
+        return demand.waiting
+    start_s = demand.mean_start_s or FIRST_GUESS_START_S
+    if demand.oldest_wait_s >= start_s:
+        return demand.waiting
+    return min(demand.waiting, int(demand.waiting * demand.mean_duration_s / start_s))
+
+
+def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:
+    """The longest idle environments that together make enough room; none if all of them do not."""
+    chosen: list[str] = []
+    for environment in sorted(idle, key=lambda one: one.idle_since):
+        if missing_mb <= 0 and missing_slots <= 0:
+            break
+        chosen.append(environment.id)
+        missing_mb -= environment.memory_mb
+        missing_slots -= 1
+    return tuple(chosen) if missing_mb <= 0 and missing_slots <= 0 else ()
+
+
+def admit(demand: Demand) -> Reject | None:
+    """Whether one more call may join the queue of a version (`demand` does not count it yet)."""
+    if demand.function_limit <= 0:
+        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=60.0)
+    if demand.waiting >= demand.queue_limit:
+        return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
+    if demand.function_live >= demand.function_limit and _clearing_time(demand) > demand.queue_timeout_s:
+        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
+    return None
+
+
+def _clearing_time(demand: Demand) -> float:
+    """Seconds until the queue as it stands will have been served; a guess of one second without history."""
+    if demand.mean_duration_s is None:
+        return 1.0
+    return math.ceil(demand.waiting / max(demand.usable, 1)) * demand.mean_duration_s
+
+
+def expired(idle: Iterable[IdleEnvironment], now: float, ttl_s: float) -> tuple[list[str], float | None]:
+    """The environments that have been idle for `ttl_s`, and when to look again (`None`: nothing is idle)."""
+    due: list[str] = []
+    next_due: float | None = None
+    for environment in idle:
+        ends = environment.idle_since + ttl_s
+        if ends <= now:
+            due.append(environment.id)
+        elif next_due is None or ends < next_due:
+            next_due = ends
+    return due, next_due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is remembered of a version when a call finds no environment idle."""
+
+    live_now: int
+    """Other environments of this version that exist."""
+    last_end: ColdReason | None
+    """Why the last environment of this version ended, if one has."""
+    older_version_ran: bool
+    """Whether the function had environments of an earlier code or configuration."""
+
+
+def cold_reason(past: Past) -> ColdReason:
+    """Why a call has to wait for a new environment."""
+    if past.live_now:
+        return ColdReason.SCALE_OUT
+    if past.last_end is not None:
+        return past.last_end
+    return ColdReason.NEW_VERSION if past.older_version_ran else ColdReason.FIRST_CALL

@@ -1,0 +1,445 @@
+"""The sole owner of environments: leases them to calls and carries out what `policy.py` decides.
+
+All mutable state is in `Pool` and its `_Shelf`s, and changes only in the event loop's thread, between awaits.
+A call that finds an environment idle gets it without waiting for anything. Any other call joins its
+version's queue; an environment that becomes free goes to the oldest waiting call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from invoker import policy
+from invoker.environment import Environment, InitFailed
+from invoker.factory import EnvironmentFactory
+from invoker.lifecycle import Event, State
+from invoker.shelf import Cold, Shelf, Waiter
+from samovar.clock import Clock
+from samovar.errors import EnvironmentFailure, SamovarError, ServiceUnavailable, TooManyRequests
+from samovar.function import FunctionVersion
+from samovar.invocation import ColdReason
+
+log = logging.getLogger("samovar.pool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """What a pool takes from the platform's settings."""
+
+    memory_budget_mb: int
+    max_environments: int
+    max_environments_per_function: int
+    max_starts: int
+    idle_ttl_s: float
+    queue_timeout_s: float
+    queue_limit: int
+
+
+class Lease:
+    """An environment, for one invocation: `async with pool.lease(version) as lease`."""
+
+    def __init__(self, pool: Pool, version: FunctionVersion) -> None:
+        self._pool = pool
+        self.version = version
+        self.environment: Environment
+        self.cold: Cold | None = None
+        """Why and how it was started, when the call had to wait for just that."""
+        self.queue_ms = 0.0
+        self.worker_lost = False
+        """Set by the holder when the environment needs a new worker before it can be used again."""
+        self.duration_s = 0.0
+        """Set by the holder: how long the invocation took."""
+
+    async def __aenter__(self) -> Lease:
+        await self._pool.acquire(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A holder that was interrupted leaves a worker in an unknown state.
+        self._pool.release(self, worker_lost=self.worker_lost or error is not None)
+
+
+class Pool:
+    """See the module."""
+
+    def __init__(self, factory: EnvironmentFactory, settings: PoolSettings, clock: Clock) -> None:
+        self._factory = factory
+        self._settings = settings
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._environments: dict[str, Environment] = {}
+        """Every environment that is not dead."""
+        self._shelves: dict[tuple[str, str], Shelf] = {}
+        """The current version of each function and what it has; outdated environments are on none."""
+        self._live: Counter[str] = Counter()
+        """Environments that are not dead, by function ARN."""
+        self._starting = 0
+        self._reserved_mb = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool [{len(self._environments)} environments: {self.count(State.BUSY)} busy, "
+            f"{self.count(State.IDLE)} idle, {self._starting} starting | {self.waiting} calls waiting | "
+            f"{self._reserved_mb} of {self._settings.memory_budget_mb} MB]>"
+        )
+
+    @property
+    def environments(self) -> list[Environment]:
+        """All environments that are not dead, oldest first."""
+        return list(self._environments.values())
+
+    @property
+    def reserved_mb(self) -> int:
+        """Sum of the memory limits of all environments."""
+        return self._reserved_mb
+
+    @property
+    def budget_mb(self) -> int:
+        """What that sum may come to."""
+        return self._settings.memory_budget_mb
+
+    @property
+    def waiting(self) -> int:
+        """Calls in all queues."""
+        return sum(len(shelf.waiters) for shelf in self._shelves.values())
+
+    def count(self, state: State) -> int:
+        """How many environments are in a state."""
+        return sum(environment.state is state for environment in self._environments.values())
+
+    # Leasing ----------------------------------------------------------------------------------------
+
+    def lease(self, version: FunctionVersion) -> Lease:
+        """An environment of this version for one invocation."""
+        return Lease(self, version)
+
+    async def acquire(self, lease: Lease) -> None:
+        """Fill a lease. Raises `TooManyRequests`, `InitFailed`, `EnvironmentFailure`, `ServiceUnavailable`."""
+        if self._closing:
+            raise ServiceUnavailable("the invoker is shutting down", retry_after=1)
+        shelf = self._shelf(lease.version)
+        if shelf.idle and not shelf.waiters:
+            lease.environment = shelf.idle.pop()
+            lease.environment.fire(Event.LEASED)
+            return
+        began = self._clock.monotonic()
+        refusal = policy.admit(self._demand(shelf))
+        if refusal is not None:
+            raise _throttled(refusal)
+        waiter = Waiter(self._loop.create_future(), began)
+        shelf.waiters.append(waiter)
+        self._scale(shelf)
+        try:
+            async with asyncio.timeout(self._settings.queue_timeout_s):
+                lease.environment, lease.cold = await waiter.future
+        except TimeoutError:
+            self._withdraw(waiter)
+            raise _throttled(self._late(lease.version)) from None
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+        lease.queue_ms = (self._clock.monotonic() - began) * 1000
+
+    def _late(self, version: FunctionVersion) -> policy.Reject:
+        shelf = self._shelf(version)
+        return policy.Reject(
+            "ConcurrentInvocationLimitExceeded",
+            retry_after_s=shelf.mean_duration_s or 1.0,
+            message=f"Rate Exceeded. No environment of {version.name} was free within "
+            f"{self._settings.queue_timeout_s:g} s: {self!r}",
+        )
+
+    def _withdraw(self, waiter: Waiter) -> None:
+        """A call gave up. What it was handed in the same moment goes to the next one."""
+        for shelf in self._shelves.values():
+            if waiter in shelf.waiters:
+                shelf.waiters.remove(waiter)
+                return
+        if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+            environment, _ = waiter.future.result()
+            environment.fire(Event.RELEASED)
+            self._place(environment)
+
+    def release(self, lease: Lease, *, worker_lost: bool) -> None:
+        """Take an environment back from a lease."""
+        environment = lease.environment
+        shelf = self._current_shelf(environment)
+        if shelf is not None:
+            shelf.note_duration(lease.duration_s)
+        self._changed.set()
+        if shelf is None or self._closing:
+            self._stop(environment, "outdated" if shelf is None else "shutdown")
+        elif worker_lost:
+            environment.fire(Event.RESET)
+            self._spawn(self._reload(environment))
+        else:
+            environment.fire(Event.RELEASED)
+            self._place(environment)
+
+    def _place(self, environment: Environment) -> None:
+        """An environment is idle: to the oldest waiting call, or on its shelf."""
+        shelf = self._current_shelf(environment)
+        if shelf is None:
+            self._stop(environment, "outdated")
+            return
+        waiter = shelf.next_waiter()
+        if waiter is not None:
+            environment.fire(Event.LEASED)
+            waiter.future.set_result((environment, None))
+        else:
+            shelf.idle.append(environment)
+            self._arm_expiry()
+
+    # Starting ---------------------------------------------------------------------------------------
+
+    def _scale(self, shelf: Shelf) -> None:
+        """Ask the policy what to do for the calls that wait, and do it."""
+        if not shelf.waiters or self._closing:
+            return
+        match policy.scale(self._demand(shelf), self._host(), self._idle_elsewhere(shelf)):
+            case policy.Start(count):
+                for _ in range(count):
+                    self._begin_start(shelf)
+                self._scale_later(shelf, None)
+            case policy.Evict(ids):
+                for environment_id in ids:
+                    self._evict(self._environments[environment_id])
+            case policy.Wait(again_s):
+                self._scale_later(shelf, again_s)
+
+    def _scale_later(self, shelf: Shelf, delay_s: float | None) -> None:
+        if shelf.timer is not None:
+            shelf.timer.cancel()
+        shelf.timer = None if delay_s is None else self._loop.call_later(delay_s, self._scale, shelf)
+
+    def _begin_start(self, shelf: Shelf) -> None:
+        past = policy.Past(live_now=shelf.live, last_end=shelf.last_end, older_version_ran=shelf.older_version_ran)
+        environment = self._factory.create(shelf.version)
+        environment.on_idle_death = self._died_idle
+        self._environments[environment.id] = environment
+        self._reserved_mb += environment.version.limits.memory_mb
+        self._live[environment.version.arn] += 1
+        self._starting += 1
+        shelf.starting += 1
+        shelf.live += 1
+        self._spawn(self._start(shelf, environment, policy.cold_reason(past)))
+
+    async def _start(self, shelf: Shelf, environment: Environment, reason: ColdReason) -> None:
+        began = self._clock.monotonic()
+        failure: InitFailed | SamovarError | None = None
+        init_ms = 0.0
+        try:
+            init_ms = await self._factory.start(environment)
+        except (InitFailed, SamovarError) as error:
+            failure = error
+        except OSError as error:
+            failure = EnvironmentFailure(f"no environment could be started: {error}")
+        self._starting -= 1
+        shelf.starting -= 1
+        if failure is not None:
+            self._fail_waiting(shelf, failure)
+            self._stop(environment, f"failed to start: {failure}", ColdReason.CRASH)
+        else:
+            shelf.note_start(self._clock.monotonic() - began)
+            self._hand_out_new(environment, Cold(reason, init_ms))
+        self._scale_all()
+
+    def _hand_out_new(self, environment: Environment, cold: Cold) -> None:
+        shelf = self._current_shelf(environment)
+        waiter = shelf.next_waiter() if shelf is not None and not self._closing else None
+        if waiter is None:
+            self._place(environment)
+        else:
+            environment.fire(Event.LEASED)
+            waiter.future.set_result((environment, cold))
+
+    def _fail_waiting(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
+        """The calls that wait for a start share its failure: each of their own would meet the same."""
+        if isinstance(failure, EnvironmentFailure):
+            log.error("an environment of %s could not be started: %s", shelf.version.name, failure.message)
+        while (waiter := shelf.next_waiter()) is not None:
+            waiter.future.set_exception(failure)
+
+    async def _reload(self, environment: Environment) -> None:
+        """Replace a lost worker; the environment and its /tmp stay."""
+        try:
+            if not await environment.link.kill_worker():
+                raise EnvironmentFailure("its keeper did not kill the worker in time")
+            await self._factory.load(environment)
+        except (InitFailed, SamovarError) as error:
+            self._stop(environment, f"could not be reset: {error}", ColdReason.CRASH)
+        else:
+            self._place(environment)
+        self._scale_all()
+
+    # Stopping ---------------------------------------------------------------------------------------
+
+    def supersede(self, version: FunctionVersion) -> None:
+        """A newer record of a version is in force: its calls get new environments, the old ones drain."""
+        old = self._shelves.get(version.key)
+        if old is None or old.version.serial >= version.serial:
+            return
+        shelf = self._shelves[version.key] = Shelf(version, older_version_ran=old.has_run)
+        shelf.waiters, old.waiters = old.waiters, shelf.waiters
+        self._retire(old)
+        self._scale(shelf)
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """A version is gone: its environments drain, its waiting calls are told."""
+        shelf = self._shelves.pop(key, None)
+        if shelf is not None:
+            self._fail_waiting(shelf, ServiceUnavailable("the function was deleted while the call waited"))
+            self._retire(shelf)
+
+    def _retire(self, shelf: Shelf) -> None:
+        self._scale_later(shelf, None)
+        while shelf.idle:
+            self._stop(shelf.idle.pop(), "outdated")
+
+    def _evict(self, environment: Environment) -> None:
+        shelf = self._current_shelf(environment)
+        if shelf is not None:
+            shelf.idle.remove(environment)
+        self._stop(environment, "evicted to make room", ColdReason.EVICTED)
+
+    def _died_idle(self, environment: Environment) -> None:
+        shelf = self._current_shelf(environment)
+        if shelf is not None and environment in shelf.idle:
+            shelf.idle.remove(environment)
+            self._stop(environment, "died while idle", ColdReason.CRASH)
+
+    def _stop(self, environment: Environment, why: str, ending: ColdReason | None = None) -> None:
+        shelf = self._current_shelf(environment)
+        if shelf is not None and ending is not None:
+            shelf.last_end = ending
+        self._spawn(self._destroy(environment, shelf, why))
+
+    async def _destroy(self, environment: Environment, shelf: Shelf | None, why: str) -> None:
+        log.debug("%r stops: %s", environment, why)
+        try:
+            await environment.stop(why)
+        except SamovarError as error:
+            # Its isolation could not remove it; the sweep at the next start will.
+            log.error("environment %s could not be removed: %s", environment.id, error.message)
+        self._environments.pop(environment.id, None)
+        self._reserved_mb -= environment.version.limits.memory_mb
+        self._live[environment.version.arn] -= 1
+        if shelf is not None:
+            shelf.live -= 1
+        self._changed.set()
+        self._scale_all()
+
+    def _arm_expiry(self) -> None:
+        if self._expiry is None:
+            self._expiry = self._loop.call_later(self._settings.idle_ttl_s, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        idle = [_as_idle(one) for shelf in self._shelves.values() for one in shelf.idle]
+        now = self._clock.monotonic()
+        due, next_due = policy.expired(idle, now, self._settings.idle_ttl_s)
+        for environment_id in due:
+            environment = self._environments[environment_id]
+            shelf = self._current_shelf(environment)
+            assert shelf is not None, "an idle environment is on its shelf"
+            shelf.idle.remove(environment)
+            self._stop(environment, "idle for too long", ColdReason.EXPIRED)
+        if next_due is not None:
+            self._expiry = self._loop.call_later(max(0.0, next_due - now), self._expire)
+
+    async def close(self, deadline_s: float) -> None:
+        """Take no more calls, let the running ones finish for `deadline_s`, then stop everything."""
+        self._closing = True
+        for shelf in self._shelves.values():
+            self._fail_waiting(shelf, ServiceUnavailable("the invoker is shutting down", retry_after=1))
+            self._scale_later(shelf, None)
+        if self._expiry is not None:
+            self._expiry.cancel()
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self.count(State.BUSY):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            log.warning("%d invocations did not finish within %g s and are cut off", self.count(State.BUSY), deadline_s)
+        await asyncio.gather(*(one.stop("shutdown") for one in self.environments), return_exceptions=True)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What the policy sees ---------------------------------------------------------------------------
+
+    def _shelf(self, version: FunctionVersion) -> Shelf:
+        shelf = self._shelves.get(version.key)
+        if shelf is None or shelf.version.serial < version.serial:
+            self.supersede(version)
+            shelf = self._shelves.setdefault(version.key, Shelf(version, older_version_ran=False))
+        return shelf
+
+    def _current_shelf(self, environment: Environment) -> Shelf | None:
+        """The shelf an environment belongs to; `None` when its version is outdated."""
+        shelf = self._shelves.get(environment.version.key)
+        return shelf if shelf is not None and shelf.version.serial == environment.version.serial else None
+
+    def _demand(self, shelf: Shelf) -> policy.Demand:
+        version, settings = shelf.version, self._settings
+        reserved = version.max_environments
+        return policy.Demand(
+            waiting=len(shelf.waiters),
+            oldest_wait_s=self._clock.monotonic() - shelf.waiters[0].since if shelf.waiters else 0.0,
+            starting=shelf.starting,
+            usable=shelf.live - shelf.starting,
+            function_live=self._live[version.arn],
+            function_limit=settings.max_environments_per_function if reserved is None else reserved,
+            memory_mb=version.limits.memory_mb,
+            mean_duration_s=shelf.mean_duration_s,
+            mean_start_s=shelf.mean_start_s,
+            queue_limit=settings.queue_limit,
+            queue_timeout_s=settings.queue_timeout_s,
+        )
+
+    def _host(self) -> policy.Host:
+        return policy.Host(
+            starting=self._starting,
+            max_starts=self._settings.max_starts,
+            live=len(self._environments),
+            max_live=self._settings.max_environments,
+            memory_reserved_mb=self._reserved_mb,
+            memory_budget_mb=self._settings.memory_budget_mb,
+        )
+
+    def _idle_elsewhere(self, shelf: Shelf) -> list[policy.IdleEnvironment]:
+        free_mb = self._settings.memory_budget_mb - self._reserved_mb
+        if free_mb >= shelf.version.limits.memory_mb and len(self._environments) < self._settings.max_environments:
+            return []
+        return [_as_idle(one) for other in self._shelves.values() if other is not shelf for one in other.idle]
+
+    def _scale_all(self) -> None:
+        """There may be room now: look at every queue, the longest waiting first."""
+        hungry = [shelf for shelf in self._shelves.values() if shelf.waiters]
+        for shelf in sorted(hungry, key=lambda one: one.waiters[0].since):
+            self._scale(shelf)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _as_idle(environment: Environment) -> policy.IdleEnvironment:
+    return policy.IdleEnvironment(environment.id, environment.idle_since, environment.version.limits.memory_mb)
+
+
+def _throttled(refusal: policy.Reject) -> TooManyRequests:
+    return TooManyRequests(refusal.message, retry_after=refusal.retry_after_s, reason=refusal.reason)

@@ -1,0 +1,172 @@
+"""The two sockets of an environment, and who is connected to them: the invoker's end of `docs/runtime-protocol.md`.
+
+Whatever runs inside can write to these sockets, so nothing said here is believed beyond its own environment,
+and nonsense ends the connection it came on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from invoker.faults import ProcessEnd
+from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET
+from invoker.output import OutputListener
+from invoker.worker import Worker
+from samovar.channel import FrameChannel
+from samovar.errors import EnvironmentFailure
+from samovar.wire import EXITED, HELLO, KILL, SPAWN, Frame
+
+log = logging.getLogger("samovar.environment")
+
+_PATIENCE_S = 1.0
+"""How long the keeper may take to kill a worker, or to say how one ended, before it is not asked any more."""
+_MAX_CONNECTIONS = 8
+"""Connections that have not said hello; more are hung up on."""
+
+
+class _Hello(msgspec.Struct, frozen=True):
+    role: str
+
+
+class RuntimeLink:
+    """Owner of an environment's sockets, of its keeper's connection and of its present worker."""
+
+    def __init__(self, folder: Path, deliver: Callable[[bytes], None]) -> None:
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self.output = OutputListener(folder / OUTPUT_SOCKET, deliver)
+        self._server: asyncio.Server | None = None
+        self._strangers: set[FrameChannel] = set()
+        self._keeper: FrameChannel | None = None
+        self._hello: asyncio.Future[None] = self._loop.create_future()
+        self._workers = 0
+        self.worker: Worker | None = None
+        self.on_worker_end: Callable[[Worker], None] | None = None
+
+    async def open(self) -> None:
+        """Listen. The runtime runs as another user, and only its own box can see the folder."""
+        self._server = await self._loop.create_unix_server(self._accept, str(self._folder / INVOKER_SOCKET))
+        for name in (INVOKER_SOCKET, OUTPUT_SOCKET):
+            (self._folder / name).chmod(0o666)
+
+    async def keeper_connected(self, timeout_s: float) -> None:
+        """Wait for the keeper. Raises `EnvironmentFailure` when it is late or its box died."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._hello)
+        except TimeoutError:
+            raise EnvironmentFailure(f"no answer from inside within {timeout_s:g} s of the start") from None
+
+    def spawn(self, order: bytes) -> Worker:
+        """Ask the keeper for a worker; `Worker.ready` tells when it has the handler loaded."""
+        self._workers += 1
+        self.worker = Worker(self._workers)
+        if self._keeper is None:
+            self._end_worker(ProcessEnd(signal=9))
+        else:
+            self._keeper.send(SPAWN, self._workers, b"", order)
+        return self.worker
+
+    async def kill_worker(self) -> bool:
+        """Have the worker and its descendants killed; whether the keeper could. If not, destroy the box."""
+        worker = self.worker
+        if worker is None:
+            return self._keeper is not None
+        if self._keeper is not None:
+            self._keeper.send(KILL, worker.number)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await asyncio.shield(worker.ended)
+        except TimeoutError:
+            return False
+        self.output.drain()
+        worker.disconnect()
+        return self._keeper is not None
+
+    def box_ended(self, why: str) -> None:
+        """The box is dead: fail whatever waits for something inside it."""
+        if not self._hello.done():
+            self._hello.set_exception(EnvironmentFailure(f"the environment did not start: {why}"))
+            self._hello.exception()  # nobody may be waiting any more
+        self._end_worker(ProcessEnd(signal=9))
+
+    def close(self) -> None:
+        """Hang up on everybody and stop listening."""
+        if self._server is not None:
+            self._server.close()
+        for channel in (self._keeper, *self._strangers):
+            if channel is not None:
+                channel.abort()
+        if self.worker is not None:
+            self.worker.disconnect()
+        self.output.close()
+
+    def _accept(self) -> FrameChannel:
+        channel = FrameChannel(self)
+        self._strangers.add(channel)
+        if len(self._strangers) > _MAX_CONNECTIONS:
+            self._loop.call_soon(channel.abort)
+        return channel
+
+    def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
+        """From `FrameReceiver`."""
+        try:
+            for frame in frames:
+                if self.worker is not None and channel is self.worker.channel:
+                    self.worker.take(frame)
+                elif channel is self._keeper:
+                    self._from_keeper(frame)
+                else:
+                    self._introduce(channel, frame)
+        except (msgspec.DecodeError, ValueError) as error:
+            log.warning("a runtime broke the protocol: %s; folder %s", error, self._folder)
+            channel.abort()
+
+    def _introduce(self, channel: FrameChannel, frame: Frame) -> None:
+        if frame.kind != HELLO:
+            raise ValueError(f"frame of kind {frame.kind} before HELLO")
+        role = msgspec.json.decode(frame.head, type=_Hello).role
+        worker = self.worker
+        if role == "keeper" and self._keeper is None and not self._hello.done():
+            self._keeper = channel
+            self._hello.set_result(None)
+        elif role == "worker" and worker is not None and worker.number == frame.stream and worker.channel is None:
+            worker.channel = channel
+        else:
+            raise ValueError(f"unexpected HELLO of {role} {frame.stream}")
+        self._strangers.discard(channel)
+
+    def _from_keeper(self, frame: Frame) -> None:
+        if frame.kind != EXITED:
+            raise ValueError(f"unexpected frame of kind {frame.kind} from a keeper")
+        if self.worker is not None and frame.stream == self.worker.number:
+            self._end_worker(msgspec.json.decode(frame.head or b"{}", type=ProcessEnd))
+
+    def _end_worker(self, end: ProcessEnd) -> None:
+        worker = self.worker
+        if worker is None or worker.ended.done():
+            return
+        worker.end(end)
+        if self.on_worker_end is not None:
+            self.on_worker_end(worker)
+
+    def channel_lost(self, channel: FrameChannel, error: Exception | None) -> None:
+        """From `FrameReceiver`."""
+        self._strangers.discard(channel)
+        worker = self.worker
+        if channel is self._keeper:
+            self._keeper = None
+            self._end_worker(ProcessEnd(signal=9))
+        elif worker is not None and channel is worker.channel:
+            worker.channel = None
+            # The keeper says how it ended; it is not trusted to say so for ever.
+            self._loop.call_later(_PATIENCE_S, self._presume_ended, worker)
+
+    def _presume_ended(self, worker: Worker) -> None:
+        if worker is self.worker:
+            self._end_worker(ProcessEnd())

@@ -1,0 +1,63 @@
+"""The environment variables a worker is given (AWS Lambda developer guide, "Defined runtime environment variables")."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from samovar.function import FunctionVersion
+
+_FIXED: Final = {
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "LANG": "en_US.UTF-8",
+    "LC_CTYPE": "C.UTF-8",
+    "TZ": ":UTC",
+    "SHLVL": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
+_LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib"
+
+
+def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
+    """The log stream of one environment: `YYYY/MM/DD/[VERSION]32hex`."""
+    day = datetime.fromtimestamp(now_epoch, UTC).strftime("%Y/%m/%d")
+    return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
+
+
+def worker_variables(
+    version: FunctionVersion, log_stream: str, task_root: str, runtime_dir: str, tmp_dir: str
+) -> dict[str, str]:
+    """A worker's whole environment: the reserved variables, the common ones, then the function's own.
+
+    The access key belongs to this environment alone and opens nothing yet; it is there so that SDKs, which
+    refuse to work without one, can reach endpoints that ask for none.
+    """
+    reserved: Mapping[str, str] = {
+        "_HANDLER": version.handler,
+        "AWS_REGION": version.region,
+        "AWS_DEFAULT_REGION": version.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": version.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.limits.memory_mb),
+        "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{version.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_ACCESS_KEY_ID": "ASIA" + secrets.token_hex(8).upper(),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        "AWS_SESSION_TOKEN": secrets.token_urlsafe(48),
+        "LAMBDA_TASK_ROOT": task_root,
+        "LAMBDA_RUNTIME_DIR": runtime_dir,
+    }
+    common = {
+        **_FIXED,
+        "PATH": _PATH,
+        "LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root),
+        "PYTHONPATH": runtime_dir,
+        "PWD": task_root,
+        "HOME": tmp_dir,
+        "TMPDIR": tmp_dir,
+    }
+    return {**common, **version.environment, **reserved}

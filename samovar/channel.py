@@ -1,0 +1,116 @@
+"""A connection that carries frames: the one place where `samovar.wire` meets asyncio.
+
+Whatever is sent during one turn of the event loop leaves in one write, which under load saves most of the
+system calls. Large messages are cut into chunks and wait between them while the peer is slow, so that small
+messages overtake them and a slow reader cannot make the sender's buffer grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from samovar.wire import CHUNK_SIZE, Decoder, Frame, ProtocolError, encode, encode_message
+
+
+class FrameReceiver(Protocol):
+    """What a channel tells its owner. Both are called from the event loop and must not block."""
+
+    def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
+        """Frames that arrived together, in order."""
+        ...
+
+    def channel_lost(self, channel: FrameChannel, error: Exception | None) -> None:
+        """The connection is gone; `error` is `None` when the peer closed it in order."""
+        ...
+
+
+class FrameChannel(asyncio.Protocol):
+    """One connection. The owner gets whole frames and is told once when the connection is gone."""
+
+    def __init__(self, receiver: FrameReceiver) -> None:
+        self._receiver = receiver
+        self._decoder = Decoder()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._outbox: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._fault: Exception | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection stands."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._outbox:
+            self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes arrived."""
+        try:
+            frames = self._decoder.feed(data)
+        except ProtocolError as error:
+            self._fault = error
+            self.abort()
+            return
+        if frames:
+            self._receiver.frames_received(self, frames)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone."""
+        self._transport = None
+        self._outbox.clear()
+        self._writable.set()
+        self._receiver.channel_lost(self, self._fault or exc)
+
+    def pause_writing(self) -> None:
+        """asyncio: the peer is slow."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """asyncio: the peer caught up."""
+        self._writable.set()
+
+    def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> None:
+        """Send a message of one frame. Silently dropped once the connection is gone: `channel_lost` tells."""
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(encode(kind, stream, head, body))
+
+    async def send_message(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
+        """Send a message of any size, in chunks that wait for the peer.
+
+        Raises `ConnectionResetError` when the connection goes away in between.
+        """
+        if len(body) <= CHUNK_SIZE:
+            self.send(kind, stream, head, body)
+            return
+        for part in encode_message(kind, stream, head, body):
+            if self._transport is None:
+                raise ConnectionResetError("the connection was lost while a message was being sent")
+            self._outbox.append(part)
+            self._flush()
+            await self._writable.wait()
+
+    def close(self) -> None:
+        """Send what is waiting, then close."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what is waiting is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        outbox = self._outbox
+        if self._transport is None or not outbox:
+            return
+        self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
+        outbox.clear()

@@ -56,6 +56,10 @@ class _Connected:
         for part in wire.encode_message(kind, stream, json.dumps(head).encode() if head else b"", body):
             self.socket.sendall(part)
 
+    def pending(self) -> bool:
+        """Whether a frame is here already."""
+        return bool(self._frames)
+
     def receive(self) -> Message | None:
         """The next message; `None` once the runtime has closed the connection."""
         first: wire.Frame | None = None
@@ -83,6 +87,7 @@ class Worker:
         self._connection = connection
         self.output = output
         self._invocation = 0
+        self._written = b""
         self.ready: Message | None = None
 
     def wait_ready(self) -> Message:
@@ -100,12 +105,23 @@ class Worker:
         self._connection.send(wire.EVENT, self._invocation, given, event)
 
     def receive(self) -> Message | None:
-        """The next message, `None` when the worker has gone."""
+        """The next message, `None` when the worker has gone. Takes in output meanwhile, as an invoker does."""
+        while not self._connection.pending():
+            ready = select.select([self._connection.socket, self.output], [], [], PATIENCE_S)[0]
+            assert ready, "the worker neither answers nor writes"
+            if self.output in ready and not self._take():
+                break
+            if self._connection.socket in ready:
+                break
         return self._connection.receive()
 
     def call(self, event: Any = None, **head: Any) -> Message:
         """Send an event and wait for its RESULT."""
-        self.send(json.dumps(event).encode(), **head)
+        return self.call_raw(json.dumps(event).encode(), **head)
+
+    def call_raw(self, event: bytes, **head: Any) -> Message:
+        """As `call`, with an event that need not be JSON."""
+        self.send(event, **head)
         message = self.receive()
         assert message is not None, "the worker ended instead of answering: " + self.last_words()
         assert (message.kind, message.stream) == (wire.RESULT, self._invocation)
@@ -120,13 +136,15 @@ class Worker:
         return self._read(wait=True)
 
     def _read(self, *, wait: bool) -> str:
-        data = b""
-        while wait or select.select([self.output], [], [], 0)[0]:
-            part = self.output.recv(65536)
-            if not part:
-                break
-            data += part
-        return data.decode()
+        while (wait or select.select([self.output], [], [], 0)[0]) and self._take():
+            continue
+        written, self._written = self._written, b""
+        return written.decode()
+
+    def _take(self) -> bool:
+        part = self.output.recv(65536)
+        self._written += part
+        return bool(part)
 
 
 class Peer:

@@ -1,0 +1,156 @@
+"""Which runtimes there are, and which interpreters of this host can run them.
+
+The catalog is `runtimes/catalog.toml`, read as data: what lies in `runtimes/` runs inside environments and is
+never imported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from samovar.errors import EnvironmentFailure, InvalidParameterValue
+
+_PROBE_TIMEOUT_S = 10
+_PROBE = """
+import json, os, sys
+base = getattr(sys, "_base_executable", None) or sys.executable
+print(json.dumps({
+    "executable": os.path.realpath(base),
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "prefixes": [os.path.realpath(path) for path in (sys.base_prefix, sys.base_exec_prefix)],
+}))
+"""
+"""What an interpreter is asked. A shim, a link or a virtual environment answers for the real one behind it."""
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the catalog; the paths are absolute."""
+
+    name: str
+    language: str
+    interpreters: tuple[str, ...]
+    """Names under which a matching interpreter may be installed."""
+    image: str
+    """Tag of the image for isolation `docker`."""
+    base_image: str
+    """The public image that one is built from, unless a setting names another."""
+    folder: Path
+    """What is mounted at `/var/runtime`; also the build context of the image."""
+    bootstrap: Path
+    """The file of `folder` that starts first in an environment."""
+    dockerfile: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """An interpreter of this host."""
+
+    executable: str
+    """The real binary: never a shim, a link, or the copy in a virtual environment."""
+    version: str
+    """E.g. `3.11.7`."""
+    mounts: tuple[str, ...]
+    """Folders outside /usr that must be visible for it to run."""
+
+
+@functools.cache
+def catalog() -> Mapping[str, Runtime]:
+    """Every runtime by name, in the catalog's order."""
+    root = Path(str(files("runtimes")))
+    read = tomllib.loads((root / "catalog.toml").read_text())
+    return {name: _runtime(name, fields, read["language"], root) for name, fields in read["runtime"].items()}
+
+
+def _runtime(name: str, fields: dict[str, Any], languages: dict[str, dict[str, str]], root: Path) -> Runtime:
+    paths = {key: root / path for key, path in languages[fields["language"]].items()}
+    return msgspec.convert({"name": name, **fields, **paths}, Runtime)
+
+
+def runtime(name: str) -> Runtime:
+    """The runtime of that name. Raises `InvalidParameterValue` with the message of AWS's `CreateFunction`."""
+    known = catalog()
+    if name not in known:
+        raise InvalidParameterValue(
+            f"Value {name} at 'runtime' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(known)}] or be a valid ARN"
+        )
+    return known[name]
+
+
+@functools.cache
+def find_interpreter(name: str) -> Interpreter | None:
+    """The interpreter for a runtime, or `None` when this host has none.
+
+    Asks each candidate once, which takes the time of an interpreter start; the answer is kept for the life of
+    the process. Raises `InvalidParameterValue` for an unknown runtime.
+    """
+    wanted = runtime(name)
+    for candidate in _candidates(wanted.interpreters):
+        found = _ask(candidate)
+        if found is not None and f"{wanted.language}{found.version}".startswith(f"{name}."):
+            return found
+    return None
+
+
+def require_interpreter(name: str) -> Interpreter:
+    """As `find_interpreter`, but raises `EnvironmentFailure` that says how to get one."""
+    found = find_interpreter(name)
+    if found is None:
+        version = name.removeprefix(runtime(name).language)
+        raise EnvironmentFailure(
+            f"this host has no interpreter for the runtime {name}: install it (`uv python install {version}`, "
+            f"`pyenv install {version}` or your distribution's package), or run the function with isolation docker"
+        )
+    return found
+
+
+def _candidates(names: tuple[str, ...]) -> Iterator[str]:
+    """Where interpreters of these names may be: PATH, the system's folders, pyenv, uv; each path once.
+
+    `python3` of the system comes last: it is of any version, so its answer decides.
+    """
+    home = Path.home()
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
+    places = [Path("/usr/bin"), Path("/usr/local/bin"), home / ".local" / "bin"]
+    places += sorted(pyenv.glob("versions/*/bin"), reverse=True) + sorted(uv.glob("*/bin"), reverse=True)
+    found = [path for name in names if (path := shutil.which(name))]
+    found += [str(place / name) for name in names for place in places]
+    found += ["/usr/bin/python3", "/usr/local/bin/python3"]
+    yield from dict.fromkeys(path for path in found if os.access(path, os.X_OK))
+
+
+@functools.cache
+def _ask(candidate: str) -> Interpreter | None:
+    """What the interpreter says of itself; `None` when it cannot be started, as a shim of a version not chosen."""
+    try:
+        answer = subprocess.run(
+            [candidate, "-I", "-c", _PROBE], capture_output=True, timeout=_PROBE_TIMEOUT_S, check=True
+        ).stdout
+        facts = msgspec.json.decode(answer)
+        return Interpreter(facts["executable"], facts["version"], _mounts(facts["executable"], facts["prefixes"]))
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError):
+        return None
+
+
+def _mounts(executable: str, prefixes: list[str]) -> tuple[str, ...]:
+    needed = dict.fromkeys(prefix for prefix in prefixes if not _within(prefix, "/usr"))
+    if not any(_within(executable, folder) for folder in ["/usr", *needed]):
+        needed[os.path.dirname(executable)] = None
+    return tuple(needed)
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,0 +1,45 @@
+"""The runtime on every Python that is installed here, from 3.9 on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from invoker.runtimes import Interpreter, catalog, find_interpreter
+from tests.runtimes.peer import Peer
+
+TEXT = """
+import os, sys, logging
+def handler(event, context):
+    if event == "version":
+        return "%d.%d" % sys.version_info[:2]
+    if event == "exit":
+        os._exit(9)
+    if event == "error":
+        raise ValueError("ž")
+    print("printed")
+    logging.error("logged")
+    return event
+"""
+
+INSTALLED = [pytest.param(name, found, id=name) for name in catalog() if (found := find_interpreter(name)) is not None]
+
+
+@pytest.mark.parametrize(("name", "interpreter"), INSTALLED)
+def test_a_workers_life(socket_dir: Path, code: Callable[[str], Path], name: str, interpreter: Interpreter) -> None:
+    folder = code(TEXT)
+    with Peer(socket_dir, interpreter.executable) as peer:
+        worker = peer.start("app.handler", folder)
+        assert f"python{worker.call('version').json()}" == name
+        big = "x" * 6_000_000
+        assert worker.call(big).json() == big
+        assert "printed\n[ERROR]\t" in worker.log()
+        error = worker.call("error").json()
+        assert (error["errorType"], error["errorMessage"]) == ("ValueError", "ž")
+        worker.send(b'"exit"')
+        assert peer.exited().head == {"status": 9}
+        anew = peer.start("app.handler", folder, {"PYTHONHASHSEED": "1"})
+        assert anew.call([1]).json() == [1]
+        assert peer.kill(anew).head == {"signal": 9}

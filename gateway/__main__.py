@@ -1,0 +1,97 @@
+"""`python -m gateway`: one gateway worker, until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+import uvicorn
+import uvloop
+
+from gateway.app import create_app
+from gateway.http_protocol import BoundedHttpProtocol
+from gateway.services import open_services
+from samovar import settings as settings_module
+from samovar.errors import StartRefused
+from samovar.settings import Settings
+
+BACKLOG: Final = 4096
+_KEEP_ALIVE_S: Final = 75
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop. Returns the exit status: 0 after a clean stop, 1 when the start is refused."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = settings_module.load(os.environ)
+        listener = _inherited(options.fd) if options.fd is not None else _bound(settings)
+    except StartRefused as refused:
+        sys.stderr.write(f"{refused.message}\n")
+        return 1
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s gateway[%(process)d] %(name)s: %(message)s"
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener))
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_services(settings) as services:
+        config = uvicorn.Config(
+            create_app(services),
+            http=BoundedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
+        )
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _exit(number: int, frame: object) -> NoReturn:
+    """uvicorn replaces this handler while it serves, and raises the signal again once it has drained."""
+    raise SystemExit(0)
+
+
+def _inherited(fd: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise StartRefused(f"--fd {fd} is not a socket this process has inherited: {error.strerror}") from error
+
+
+def _bound(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartRefused(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
+            "Stop what listens there, or choose another port with SAMOVAR_PORT."
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gateway", description="One gateway worker.")
+    parser.add_argument("--fd", type=int, help="number of an inherited listening socket; several workers may share it")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The gateway's wiring, on one screen."""
+
+from __future__ import annotations
+
+from gateway.control import create_control_app
+from gateway.hot import HotPath
+from gateway.services import Services
+
+
+def create_app(services: Services) -> HotPath:
+    """The gateway as one ASGI app: calls to functions on the warm path, everything else in FastAPI behind it.
+
+    It has no lifespan of its own: whoever opened `services` closes them, after the last request.
+    """
+    return HotPath(
+        services.settings,
+        services.registry,
+        services.link,
+        services.clock,
+        create_control_app(services),
+    )

@@ -1,0 +1,116 @@
+"""The raw ASGI side of the warm path: reading a request's body within bounds, sending an answer whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.rendering import Response
+from samovar.errors import InvalidRequestContent, RequestTooLarge
+from samovar.names import new_request_id
+
+BODY_DEADLINE_S: Final = 120.0
+"""A body that takes longer to arrive is given up: the largest one needs about 0.5 Mbit/s."""
+_DISCARDED_BYTES: Final = 64 * 1024 * 1024
+"""How much of a body over the limit is read and thrown away, so that its sender gets to read the answer."""
+_BODILESS: Final = frozenset({204, 304})
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete; nobody is left to be answered."""
+
+
+class Request:
+    """One HTTP request: its head, and its body still to be received."""
+
+    __slots__ = ("_receive", "close", "headers", "id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """The last value of each header; for headers that are given once."""
+        self.id = new_request_id()
+        self.close = False
+        """Whether the connection can carry no further request after the answer."""
+
+    @property
+    def has_ambiguous_length(self) -> bool:
+        """Whether two headers say where the body ends: then a proxy in front may have believed the other one.
+
+        RFC 9112, section 6.3: such a message may be an attempt at request smuggling.
+        """
+        return b"transfer-encoding" in self.headers and b"content-length" in self.headers
+
+    async def body(self, limit: int) -> bytes:
+        """The body, of at most `limit` bytes; no more than that is ever kept in memory.
+
+        Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, and `ClientGone`.
+        """
+        announced = self.headers.get(b"content-length")
+        if announced is None and b"transfer-encoding" not in self.headers:
+            return b""
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                if announced is not None and int(announced) > limit:
+                    await self._discard(int(announced))
+                    raise _too_large(limit)
+                return await self._read(limit)
+        except TimeoutError as error:
+            self.close = True
+            raise InvalidRequestContent(
+                f"The request body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster or make it smaller."
+            ) from error
+
+    async def _read(self, limit: int) -> bytes:
+        body, more = await self._part()
+        parts, size = [body], len(body)
+        while more and size <= limit:
+            part, more = await self._part()
+            parts.append(part)
+            size += len(part)
+        if size > limit:
+            parts.clear()
+            if more:
+                await self._discard(0)
+            raise _too_large(limit)
+        return body if len(parts) == 1 else b"".join(parts)
+
+    async def _discard(self, announced: int) -> None:
+        """Read what is left of the body and forget it, unless the client would rather not send it, or it is vast."""
+        if announced > _DISCARDED_BYTES or b"expect" in self.headers:
+            self.close = True
+            return
+        size, more = 0, True
+        while more and size <= _DISCARDED_BYTES:
+            part, more = await self._part()
+            size += len(part)
+        self.close = more
+
+    async def _part(self) -> tuple[bytes, bool]:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        return message.get("body", b""), message.get("more_body", False)
+
+
+async def send_response(send: Send, request: Request, response: Response) -> None:
+    """Send an answer whole. HEAD gets the headers GET would get, and no body (RFC 9110, section 9.3.2)."""
+    headers = list(response.headers)
+    body = response.body
+    if response.status in _BODILESS:
+        body = b""
+    else:
+        headers.append((b"content-length", b"%d" % len(body)))
+    if request.close:
+        headers.append((b"connection", b"close"))
+    if request.scope["method"] == "HEAD":
+        body = b""
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")

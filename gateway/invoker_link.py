@@ -1,0 +1,283 @@
+"""A gateway worker's way to the invoker: one connection, many calls at once, told apart by stream numbers.
+
+A call is never repeated behind its caller's back: once it was sent its outcome is unknown until it is answered,
+so when the connection breaks the call fails with an error that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import msgspec
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
+
+from samovar.channel import FrameChannel
+from samovar.errors import EnvironmentFailure, SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
+from samovar.function import FunctionVersion
+from samovar.invocation import AnswerHead, InvokeHead, Trigger
+from samovar.link import OperationAnswer, OperationHead, UnknownVersion
+from samovar.wire import CANCEL, CHUNK, REQUEST, RESPONSE, Frame
+
+RETRY_AFTER_S: Final = 1.0
+_LAST_STREAM: Final = 0xFFFF_FFFF
+_PAUSE_S: Final = 0.02
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_answer_head = msgspec.json.Decoder(AnswerHead).decode
+_operation_answer = msgspec.json.Decoder(OperationAnswer).decode
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What the gateway says about one invocation, beside which version is meant."""
+
+    request_id: str
+    trigger: Trigger = "invoke"
+    tail: bool = False
+    client_context: str | None = None
+    """Base64 as the caller sent it."""
+    trace_id: str | None = None
+
+
+class Answer(NamedTuple):
+    """A finished invocation: the function's result, or its error when `head.outcome` says so."""
+
+    head: AnswerHead
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLimits:
+    """Bounds and deadlines of a link. Times are seconds."""
+
+    calls: int = 4096
+    """Calls under way at once; one more is throttled."""
+    patience: float = 5.0
+    """How long a call waits for a connection: an invoker that restarts in this time goes unnoticed."""
+    grace: float = 60.0
+    """What an invocation may take beyond the function's own timeout: queueing, a cold start, metering."""
+    tick: float = 1.0
+    """How often deadlines are looked at."""
+
+
+class _Reply(NamedTuple):
+    head: bytes
+    body: bytes
+
+
+class _Exchange:
+    """A request that has been sent, and as much of its answer as has arrived."""
+
+    __slots__ = ("deadline", "future", "head", "parts")
+
+    def __init__(self, future: asyncio.Future[_Reply], deadline: float) -> None:
+        self.future = future
+        self.deadline = deadline
+        self.head = b""
+        self.parts: list[bytes] = []
+
+
+class InvokerLink:
+    """An async context manager: inside it the link keeps itself connected."""
+
+    def __init__(self, socket: Path, limits: LinkLimits | None = None) -> None:
+        self._socket = socket
+        self._limits = limits or LinkLimits()
+        self._channel: FrameChannel | None = None
+        self._connected = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._exchanges: dict[int, _Exchange] = {}
+        self._stream = 0
+        self._under_way = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "not connected"
+        return f"<InvokerLink {self._socket} [{state}, {self._under_way} under way]>"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the invoker can be reached right now."""
+        return self._channel is not None
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect. Does not wait for it: a gateway starts while the invoker is away."""
+        self._tasks = [asyncio.create_task(self._keep_connected()), asyncio.create_task(self._keep_deadlines())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect; calls under way fail."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._channel is not None:
+            self._lost.clear()
+            self._channel.abort()
+            await self._lost.wait()
+
+    async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
+        """Run an invocation and wait for its end. Cancelling withdraws it, unless it has begun to run.
+
+        Raises the platform error the invoker names; `ServiceUnavailable` when it cannot be reached,
+        `EnvironmentFailure` when it was lost after the call was sent, `TooManyRequests` over the link's bound.
+        """
+        answer = await self._invoke_once(version, call, payload)
+        if answer.head.failure == UnknownVersion.__name__:
+            await self.operation("declare", _encode(version))
+            answer = await self._invoke_once(version, call, payload)
+        head = answer.head
+        if head.failure is not None:
+            raise _failure(head.failure, head.message, head.retry_after, head.reason)
+        return answer
+
+    async def operation(self, op: str, body: bytes = b"", within: float = 10.0) -> bytes:
+        """Ask for one of the operations in `samovar.link`, to be answered `within` so many seconds.
+
+        Returns the answer's body. Raises as `invoke` does.
+        """
+        reply = await self._ask(_encode(OperationHead(op)), body, within)
+        answer = _operation_answer(reply.head)
+        if answer.failure is not None:
+            raise _failure(answer.failure, answer.message)
+        return reply.body
+
+    async def _invoke_once(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
+        head = InvokeHead(
+            "invoke",
+            version.arn,
+            version.version,
+            version.serial,
+            call.request_id,
+            call.trigger,
+            call.tail,
+            call.client_context,
+            call.trace_id,
+        )
+        reply = await self._ask(_encode(head), payload, version.limits.timeout_s + self._limits.grace)
+        return Answer(_answer_head(reply.head), reply.body)
+
+    async def _ask(self, head: bytes, body: bytes, within: float) -> _Reply:
+        if self._under_way >= self._limits.calls:
+            raise TooManyRequests(
+                "Rate Exceeded.", retry_after=RETRY_AFTER_S, reason="ConcurrentInvocationLimitExceeded"
+            )
+        self._under_way += 1
+        try:
+            channel = self._channel or await self._connection()
+            return await self._exchange(channel, head, body, within)
+        finally:
+            self._under_way -= 1
+
+    async def _exchange(self, channel: FrameChannel, head: bytes, body: bytes, within: float) -> _Reply:
+        loop = asyncio.get_running_loop()
+        stream = self._next_stream()
+        exchange = self._exchanges[stream] = _Exchange(loop.create_future(), loop.time() + within)
+        try:
+            with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
+                await channel.send_message(REQUEST, stream, head, body)
+            return await exchange.future
+        except asyncio.CancelledError:
+            channel.send(CANCEL, stream)
+            raise
+        finally:
+            self._exchanges.pop(stream, None)
+
+    def _next_stream(self) -> int:
+        """A number no exchange is using; they are reused after four thousand million calls."""
+        while True:
+            self._stream = self._stream % _LAST_STREAM + 1
+            if self._stream not in self._exchanges:
+                return self._stream
+
+    # The connection.
+
+    async def _connection(self) -> FrameChannel:
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                while self._channel is None:
+                    await self._connected.wait()
+        except TimeoutError as error:
+            raise ServiceUnavailable(
+                f"The invoker has not been reachable at {self._socket} for {self._limits.patience:g} s. "
+                "It is restarted when it ends; if this lasts, look at its log.",
+                retry_after=RETRY_AFTER_S,
+            ) from error
+        return self._channel
+
+    async def _keep_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._lost.clear()
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(OSError), wait=wait_exponential(multiplier=_PAUSE_S, max=0.5)
+            ):
+                with attempt:
+                    _, channel = await loop.create_unix_connection(lambda: FrameChannel(self), str(self._socket))
+            if not self._lost.is_set():
+                self._channel = channel
+                self._connected.set()
+                _log.info("connected to the invoker at %s", self._socket)
+                await self._lost.wait()
+            await asyncio.sleep(_PAUSE_S)  # a peer that accepts and hangs up must not be called in a tight loop
+
+    def channel_lost(self, channel: FrameChannel, error: Exception | None) -> None:
+        """The invoker hung up or ended: every exchange fails, the next calls wait for a new connection."""
+        self._channel = None
+        self._connected.clear()
+        self._lost.set()
+        if self._exchanges:
+            _log.warning("lost the invoker with %d calls under way: %s", len(self._exchanges), error or "it hung up")
+        for exchange in self._exchanges.values():
+            _fail(
+                exchange,
+                "The invoker was lost while it had this call; whether the function ran to its end is not known. "
+                "Call again if running twice does no harm.",
+            )
+
+    def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
+        """Answers, whole or in parts. Those of cancelled calls find no exchange any more."""
+        for frame in frames:
+            exchange = self._exchanges.get(frame.stream)
+            if exchange is None:
+                continue
+            if frame.kind == RESPONSE:
+                exchange.head = frame.head
+            elif frame.kind != CHUNK:
+                _log.error("the invoker sent a frame of kind %d; closing the connection", frame.kind)
+                channel.abort()
+                return
+            if not frame.ends_message:
+                exchange.parts.append(frame.body)
+            elif not exchange.future.done():
+                body = b"".join((*exchange.parts, frame.body)) if exchange.parts else frame.body
+                exchange.future.set_result(_Reply(exchange.head, body))
+
+    async def _keep_deadlines(self) -> None:
+        """One timer for all calls: a timer for each would cost more than the frame it guards."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._limits.tick)
+            now = loop.time()
+            for stream, exchange in self._exchanges.items():
+                if exchange.deadline <= now and not exchange.future.done():
+                    _fail(exchange, "The invoker did not answer this call in the time it may take; it may be stuck.")
+                    if self._channel is not None:
+                        self._channel.send(CANCEL, stream)
+
+
+def _fail(exchange: _Exchange, message: str) -> None:
+    if not exchange.future.done():
+        exchange.future.set_exception(EnvironmentFailure(message))
+
+
+def _failure(name: str, message: str, retry_after: float | None = None, reason: str | None = None) -> SamovarError:
+    return by_class_name(name)(message, retry_after=retry_after, reason=reason)

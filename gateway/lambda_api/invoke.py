@@ -1,0 +1,156 @@
+"""Invoke: run a function synchronously and answer with its result.
+
+AWS Lambda API reference, "Invoke". It stands apart from the rest of the Lambda API because it is on the warm path.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from gateway.asgi import Request
+from gateway.contract import Functions, Invoker
+from gateway.invoker_link import Answer, Call
+from gateway.record import FunctionRecord
+from gateway.rendering import Response
+from samovar.errors import InvalidParameterValue, InvalidRequestContent, ResourceNotFound, ValidationFailed
+from samovar.invocation import Outcome
+from samovar.names import LATEST, FunctionReference, function_arn
+from samovar.settings import Settings
+
+MAX_CLIENT_CONTEXT_BYTES: Final = 3583
+_PREFIX: Final = "/2015-03-31/functions/"
+_SUFFIX: Final = "/invocations"
+_INVOCATION_TYPES: Final = ("Event", "RequestResponse", "DryRun")
+_LOG_TYPES: Final = ("Tail", "None")
+_skim_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Target(NamedTuple):
+    """What an Invoke call names: a function and which version of it."""
+
+    reference: FunctionReference
+    qualifier: str
+
+
+def function_name_in(path: str) -> str | None:
+    """The FunctionName in the path of an Invoke call; `None` for any other path."""
+    if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
+        name = path[len(_PREFIX) : -len(_SUFFIX)]
+        return name if name and "/" not in name else None
+    return None
+
+
+@lru_cache(maxsize=4096)
+def target_of(function_name: str, query: bytes) -> Target:
+    """Read FunctionName and the Qualifier parameter. Raises `ValidationFailed` and `InvalidParameterValue`."""
+    reference = FunctionReference.parse(function_name)
+    given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+    if given is not None and reference.qualifier is not None and given != reference.qualifier:
+        raise InvalidParameterValue(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    return Target(reference, given or reference.qualifier or LATEST)
+
+
+class InvokeApi:
+    """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
+
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker) -> None:
+        self._settings = settings
+        self._functions = functions
+        self._invoker = invoker
+
+    async def answer(self, request: Request, function_name: str) -> Response:
+        """Raises the errors the Lambda API names, and platform errors."""
+        payload = await request.body(self._settings.max_payload_bytes)
+        headers = request.headers
+        target = target_of(function_name, request.scope["query_string"])
+        invocation_type = _choice(headers, b"x-amz-invocation-type", "invocationType", _INVOCATION_TYPES)
+        log_type = _choice(headers, b"x-amz-log-type", "logType", _LOG_TYPES)
+        record = await self._record(target)
+        if invocation_type == "Event":
+            raise InvalidParameterValue(
+                "Asynchronous invocation (X-Amz-Invocation-Type: Event) is not offered yet. Use RequestResponse."
+            )
+        if invocation_type == "DryRun":
+            return Response(204, [(b"x-amzn-requestid", request.id.encode())])
+        call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers))
+        return _success(request, await self._invoker.invoke(record.version, call, checked_event(payload)))
+
+    async def _record(self, target: Target) -> FunctionRecord:
+        reference, qualifier = target
+        account, region = reference.account or self._settings.account, reference.region or self._settings.region
+        is_ours = account == self._settings.account and region == self._settings.region
+        if is_ours and qualifier == LATEST:
+            name = reference.name
+            return self._functions.cached(name) or await self._functions.get(name, qualifier)
+        raise ResourceNotFound(f"Function not found: {function_arn(account, region, reference.name, qualifier)}")
+
+
+def checked_event(payload: bytes) -> bytes:
+    """The payload, known to be JSON; an empty one is `{}`, as on Lambda. Raises `InvalidRequestContent`."""
+    if not payload:
+        return b"{}"
+    try:
+        _skim_json(payload)  # checks the syntax without building the values
+        if not payload.isascii():
+            payload.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestContent(f"Could not parse request body into json: {error}") from error
+    return payload
+
+
+def _success(request: Request, answer: Answer) -> Response:
+    head = answer.head
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-amzn-requestid", request.id.encode()),
+        (b"x-amz-executed-version", head.version.encode()),
+    ]
+    if head.outcome is not Outcome.OK:
+        headers.append((b"x-amz-function-error", b"Unhandled"))
+    if head.log_tail is not None:
+        headers.append((b"x-amz-log-result", head.log_tail.encode()))
+    return Response(200, headers, answer.payload)
+
+
+def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:
+    given = headers.get(header)
+    if given is None:
+        return None
+    text = given.decode("latin-1")
+    if text not in allowed:
+        raise ValidationFailed(
+            f"1 validation error detected: Value '{text}' at '{member}' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+        )
+    return text
+
+
+def _client_context(headers: dict[bytes, bytes]) -> str | None:
+    """The ClientContext as it was sent. Raises `InvalidRequestContent` unless it is a JSON object in Base64."""
+    given = headers.get(b"x-amz-client-context")
+    if not given:
+        return None
+    if len(given) > MAX_CLIENT_CONTEXT_BYTES:
+        raise InvalidRequestContent(
+            f"Client context must be no more than {MAX_CLIENT_CONTEXT_BYTES} bytes, it has {len(given)}."
+        )
+    try:
+        context = msgspec.json.decode(base64.b64decode(given, validate=True))
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from error
+    if not isinstance(context, dict):
+        raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
+    return given.decode("ascii")
+
+
+def _trace_id(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(b"x-amzn-trace-id")
+    return None if given is None else given.decode("latin-1")

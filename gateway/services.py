@@ -1,0 +1,57 @@
+"""What a gateway worker holds open, in one record, opened and closed in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from gateway.artifacts import Artifacts
+from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.registry import Registry
+from gateway.store import Store, connect
+from samovar.clock import Clock, SystemClock
+from samovar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a request may need. Owners close; users only use."""
+
+    settings: Settings
+    clock: Clock
+    redis: redis.asyncio.Redis
+    store: Store
+    registry: Registry
+    artifacts: Artifacts
+    link: InvokerLink
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything, in order, and close it in reverse.
+
+    Neither Redis nor the invoker need be there yet: the registry and the link connect when they can.
+    """
+    async with AsyncExitStack() as stack:
+        client = connect(settings.store_url)
+        stack.push_async_callback(client.aclose)
+        store = Store(client, settings.account, settings.region)
+        registry = await stack.enter_async_context(Registry(store))
+        link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
+        yield Services(
+            settings=settings,
+            clock=SystemClock(),
+            redis=client,
+            store=store,
+            registry=registry,
+            artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
+            link=link,
+        )
+
+
+def _link_limits(settings: Settings) -> LinkLimits:
+    waits = settings.queue_timeout_s + settings.start_timeout_s + settings.init_timeout_s
+    return LinkLimits(grace=waits + 30.0)

@@ -170,3 +170,18 @@ def _concrete(root: type[SamovarError]) -> dict[str, type[SamovarError]]:
 def by_class_name(name: str) -> type[SamovarError]:
     """The error class of that name, for errors that crossed a wire; unknown names become `ServiceFailure`."""
     return _concrete(SamovarError).get(name, ServiceFailure)
+
+
+def by_aws_name(name: str, status: int) -> type[SamovarError]:
+    """The error class an API answer stands for: by its AWS name, then by its status where classes share a name.
+
+    A name this tree does not have becomes a plain `CallerError` below 500 and a `ServiceFailure` from there on.
+    """
+    named = [found for found in _concrete(CallerError).values() if found.aws_name == name and found is not CallerError]
+    named += [found for found in _concrete(PlatformError).values() if found.aws_name == name]
+    for found in named:
+        if found.status == status:
+            return found
+    if named:
+        return named[0]
+    return CallerError if status < 500 else ServiceFailure

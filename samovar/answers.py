@@ -1,0 +1,143 @@
+"""What the platform answers, as records: the members of AWS Lambda's API that Samovar's client reads.
+
+Members a record does not name are ignored, so a newer platform can say more.
+"""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from samovar.link import InvokerStatus
+
+
+class Variables(msgspec.Struct, frozen=True, rename="pascal"):
+    """`Environment`."""
+
+    variables: dict[str, str] = {}
+
+
+class Storage(msgspec.Struct, frozen=True, rename="pascal"):
+    """`EphemeralStorage`."""
+
+    size: int = 512
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`FunctionConfiguration`."""
+
+    function_name: str
+    function_arn: str
+    runtime: str = ""
+    handler: str = ""
+    code_size: int = 0
+    code_sha256: str = msgspec.field(default="", name="CodeSha256")
+    """Base64 of the package's SHA-256."""
+    description: str = ""
+    timeout: int = 3
+    memory_size: int = 128
+    last_modified: str = ""
+    version: str = "$LATEST"
+    environment: Variables = Variables()
+    ephemeral_storage: Storage = Storage()
+    state: str = "Active"
+    state_reason: str | None = None
+    last_update_status: str = "Successful"
+    last_update_status_reason: str | None = None
+
+    @property
+    def code_hash(self) -> str:
+        """The package's SHA-256 as hex digits."""
+        return base64.b64decode(self.code_sha256).hex()
+
+
+class Concurrency(msgspec.Struct, frozen=True, rename="pascal"):
+    """`Concurrency`."""
+
+    reserved_concurrent_executions: int | None = None
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`GetFunctionResponse`."""
+
+    configuration: Configuration
+    tags: dict[str, str] = {}
+    concurrency: Concurrency | None = None
+
+    @property
+    def reserved(self) -> int | None:
+        """Reserved concurrency; `None` when the function has none."""
+        return self.concurrency.reserved_concurrent_executions if self.concurrency else None
+
+
+class Page(msgspec.Struct, frozen=True, rename="pascal"):
+    """`ListFunctionsResponse`."""
+
+    functions: list[Configuration] = []
+    next_marker: str | None = None
+
+
+class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`FunctionUrlConfig`."""
+
+    function_url: str
+    auth_type: str = "NONE"
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished invocation. `function_error` is set when the function failed; `payload` then says how."""
+
+    payload: bytes
+    request_id: str
+    version: str
+    function_error: str | None = None
+    log: str = ""
+    """The last 4 KB of the invocation's log, when it was asked for."""
+
+
+class FunctionFailure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The payload of an invocation that failed."""
+
+    error_message: str = ""
+    error_type: str | None = None
+    stack_trace: list[str] = []
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """One line of a function's output."""
+
+    epoch_ms: int
+    request_id: str
+    stream: str
+    text: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`/samovar/v1/status`."""
+
+    version: str = ""
+    invoker: InvokerStatus | None = None
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over one span of time, or over all of them."""
+
+    start: int = 0
+    """Epoch second at which the span begins."""
+    invocations: int = 0
+    errors: int = 0
+    cold: int = 0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    gb_seconds: float = 0.0
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """`/samovar/v1/usage`."""
+
+    since: int = 0
+    until: int = 0
+    total: Span = Span()
+    series: list[Span] = []
+    functions: dict[str, Span] = {}

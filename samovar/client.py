@@ -1,0 +1,280 @@
+"""The HTTP client of the platform: AWS Lambda's REST API, and `/samovar/v1/` where Lambda has no word.
+
+Answers become the frozen records of `samovar.answers`, errors the classes of `samovar.errors`. Every call
+has a deadline. Paths and member names: AWS Lambda API reference.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from samovar.answers import (
+    Answered,
+    Configuration,
+    Function,
+    LogRecord,
+    Page,
+    Status,
+    UrlConfig,
+    Usage,
+)
+from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.function import MAX_TIMEOUT_S
+from samovar.invocation import Reading
+from samovar.link import EnvironmentView, RuntimeStatus
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Told how many bytes of how many have been sent."""
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:9000"
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+"""How long anything but an invocation may take; an upload is unpacked and stored within it."""
+START_MARGIN_S = 60.0
+"""What an invocation may take beyond the function's own timeout: waiting for an environment, and its start."""
+_CHUNK = 256 * 1024
+
+
+class Client:
+    """One platform. Use it as a context manager, so that its connections are closed."""
+
+    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, transport: httpx.BaseTransport | None = None) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.endpoint,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            transport=transport,
+            trust_env=False,  # a proxy for the internet is no way to the platform on this box
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # Functions
+
+    def create_function(self, parameters: Mapping[str, Any], code: bytes, progress: Progress | None = None) -> Function:
+        """CreateFunction. `parameters` are the request's members without `Code`."""
+        body = {**parameters, "Code": {"ZipFile": base64.b64encode(code).decode()}}
+        answer = self._send("POST", "/2015-03-31/functions", body, progress=progress)
+        return Function(configuration=_decode(answer, Configuration))
+
+    def get_function(self, name: str) -> Function:
+        """GetFunction: configuration, tags, reserved concurrency. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/2015-03-31/functions/{_segment(name)}"), Function)
+
+    def get_configuration(self, name: str) -> Configuration:
+        """GetFunctionConfiguration. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/2015-03-31/functions/{_segment(name)}/configuration"), Configuration)
+
+    def list_functions(self) -> Iterator[Configuration]:
+        """ListFunctions, page after page."""
+        query: dict[str, str] = {}
+        while True:
+            page = _decode(self._send("GET", "/2015-03-31/functions/", query=query), Page)
+            yield from page.functions
+            if not page.next_marker:
+                return
+            query = {"Marker": page.next_marker}
+
+    def update_code(self, name: str, code: bytes, progress: Progress | None = None) -> Configuration:
+        """UpdateFunctionCode with a new package."""
+        body = {"ZipFile": base64.b64encode(code).decode()}
+        path = f"/2015-03-31/functions/{_segment(name)}/code"
+        return _decode(self._send("PUT", path, body, progress=progress), Configuration)
+
+    def update_configuration(self, name: str, parameters: Mapping[str, Any]) -> Configuration:
+        """UpdateFunctionConfiguration."""
+        path = f"/2015-03-31/functions/{_segment(name)}/configuration"
+        return _decode(self._send("PUT", path, parameters), Configuration)
+
+    def delete_function(self, name: str) -> None:
+        """DeleteFunction. Raises `ResourceNotFound`."""
+        self._send("DELETE", f"/2015-03-31/functions/{_segment(name)}")
+
+    def put_concurrency(self, name: str, reserved: int) -> None:
+        """PutFunctionConcurrency."""
+        path = f"/2017-10-31/functions/{_segment(name)}/concurrency"
+        self._send("PUT", path, {"ReservedConcurrentExecutions": reserved})
+
+    def delete_concurrency(self, name: str) -> None:
+        """DeleteFunctionConcurrency."""
+        self._send("DELETE", f"/2017-10-31/functions/{_segment(name)}/concurrency")
+
+    def tag(self, arn: str, tags: Mapping[str, str]) -> None:
+        """TagResource."""
+        self._send("POST", f"/2017-03-31/tags/{_segment(arn)}", {"Tags": tags})
+
+    def untag(self, arn: str, names: list[str]) -> None:
+        """UntagResource."""
+        self._send("DELETE", f"/2017-03-31/tags/{_segment(arn)}", query={"tagKeys": names})
+
+    def create_url(self, name: str) -> UrlConfig:
+        """CreateFunctionUrlConfig with AuthType NONE."""
+        body = {"AuthType": "NONE"}
+        return _decode(self._send("POST", f"/2021-10-31/functions/{_segment(name)}/url", body), UrlConfig)
+
+    def get_url(self, name: str) -> UrlConfig:
+        """GetFunctionUrlConfig. Raises `ResourceNotFound` when the function has no URL."""
+        return _decode(self._send("GET", f"/2021-10-31/functions/{_segment(name)}/url"), UrlConfig)
+
+    def delete_url(self, name: str) -> None:
+        """DeleteFunctionUrlConfig."""
+        self._send("DELETE", f"/2021-10-31/functions/{_segment(name)}/url")
+
+    def invoke(self, name: str, event: bytes, *, tail: bool = False, timeout_s: float = MAX_TIMEOUT_S) -> Answered:
+        """Invoke, and wait for the result. `timeout_s` is the function's own timeout."""
+        headers = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail" if tail else "None"}
+        with self._reaching():
+            response = self._http.post(
+                f"/2015-03-31/functions/{_segment(name)}/invocations",
+                content=event,
+                headers=headers,
+                timeout=httpx.Timeout(timeout_s + START_MARGIN_S, connect=CONNECT_TIMEOUT_S),
+            )
+        _raise_for_error(response)
+        log = response.headers.get("X-Amz-Log-Result")
+        return Answered(
+            payload=response.content,
+            request_id=response.headers.get("x-amzn-RequestId", ""),
+            version=response.headers.get("X-Amz-Executed-Version", ""),
+            function_error=response.headers.get("X-Amz-Function-Error"),
+            log=base64.b64decode(log).decode(errors="replace") if log else "",
+        )
+
+    # What Lambda has no word for
+
+    def status(self) -> Status:
+        """What runs, and what this host can do."""
+        return _decode(self._send("GET", "/samovar/v1/status"), Status)
+
+    def runtimes(self) -> list[RuntimeStatus]:
+        """The runtimes functions can ask for. Raises `ServiceUnavailable` when no invoker is there to say."""
+        status = self.status()
+        if status.invoker is None:
+            raise ServiceUnavailable("the invoker is away, so nobody can say which runtimes there are")
+        return status.invoker.runtimes
+
+    def environments(self) -> list[EnvironmentView]:
+        """Every execution environment there is now."""
+        return _decode(self._send("GET", "/samovar/v1/environments"), list[EnvironmentView])
+
+    def logs(self, name: str, *, follow: bool = False, **query: str | int) -> Iterator[LogRecord]:
+        """A function's log, oldest line first. With `follow`, new lines as they come, until the caller stops.
+
+        `query`: `since` (epoch ms), `request_id`, `limit` (the last so many lines).
+        """
+        limits = httpx.Timeout(None if follow else ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        parameters = {**query, "follow": "true" if follow else "false"}
+        path = f"/samovar/v1/functions/{_segment(name)}/logs"
+        with self._reaching(), self._http.stream("GET", path, params=parameters, timeout=limits) as response:
+            if response.is_error:
+                response.read()
+                _raise_for_error(response)
+            for line in response.iter_lines():
+                if line:
+                    yield msgspec.json.decode(line, type=LogRecord)
+
+    def usage(self, name: str | None = None, **query: str | int | float) -> Usage:
+        """Roll-ups of meter readings: of one function, or of all. `query`: `since`, `until` (epoch seconds)."""
+        path = f"/samovar/v1/functions/{_segment(name)}/usage" if name else "/samovar/v1/usage"
+        return _decode(self._send("GET", path, query=query), Usage)
+
+    def invocation(self, request_id: str) -> Reading:
+        """The meter reading of one invocation. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/invocations/{_segment(request_id)}"), Reading)
+
+    # The wire
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        content = msgspec.json.encode(body) if body is not None else b""
+        headers = {"Content-Length": str(len(content))}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        with self._reaching():
+            response = self._http.request(
+                method, path, params=query, headers=headers, content=_chunks(content, progress) if content else None
+            )
+        _raise_for_error(response)
+        return response.content
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Say in our own words why the platform could not be reached."""
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise ServiceUnavailable(f"no Samovar answers at {self.endpoint}; start it with `samovar up`") from error
+        except httpx.TimeoutException as error:
+            raise ServiceUnavailable(f"Samovar at {self.endpoint} did not answer in time") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ServiceUnavailable(f"{self.endpoint!r} is no http:// address of a Samovar: {error}") from error
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _chunks(content: bytes, progress: Progress | None) -> Iterator[bytes]:
+    for start in range(0, len(content), _CHUNK):
+        yield content[start : start + _CHUNK]
+        if progress:
+            progress(min(start + _CHUNK, len(content)), len(content))
+
+
+def _decode(content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise ServiceFailure(f"what answered is no Samovar, or of another version: {error}") from error
+
+
+class _Fault(msgspec.Struct):
+    """AWS's error body; the message comes in either spelling."""
+
+    message: str = ""
+    upper: str = msgspec.field(default="", name="Message")
+    reason: str | None = msgspec.field(default=None, name="Reason")
+
+
+def _raise_for_error(response: httpx.Response) -> None:
+    if not response.is_error:
+        return
+    try:
+        fault = msgspec.json.decode(response.content, type=_Fault)
+    except msgspec.DecodeError:
+        fault = _Fault(message=response.text[:500])
+    name = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
+    kind = by_aws_name(name, response.status_code)
+    message = fault.upper or fault.message or f"HTTP {response.status_code} {response.reason_phrase}"
+    raise kind(message, retry_after=_seconds(response.headers.get("Retry-After")), reason=fault.reason)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None  # Retry-After may also be a date; then the wait is left to the caller

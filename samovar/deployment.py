@@ -1,0 +1,179 @@
+"""Bring a function on the platform to what its manifest and package say, changing only what differs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from samovar.answers import Configuration, Function
+from samovar.client import Client, Progress
+from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
+from samovar.link import RuntimeStatus
+from samovar.manifest import MANAGED_TAGS, Manifest
+
+SETTLE_TIMEOUT_S = 120.0
+"""How long a function may stay Pending or an update InProgress."""
+
+
+class Deployed(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished deploy."""
+
+    name: str
+    arn: str
+    runtime: str
+    code_sha256: str
+    """Hex digits; the first twelve name the version to people."""
+    changed: list[str]
+    """`function` when it is new, else those of code, configuration, tags, url, concurrency that differed."""
+    url: str | None
+    """Where the function answers HTTP; `None` when its manifest says so."""
+    function_url: str | None
+
+
+def choose_runtime(wanted: str | None, offered: Iterable[RuntimeStatus]) -> str:
+    """The runtime a manifest names, or the newest Python. Raises `InvalidParameterValue` if it cannot run here."""
+    offered = list(offered)
+    available = [runtime.name for runtime in offered if runtime.available]
+    if wanted is None:
+        pythons = [name for name in available if name.startswith("python")]
+        if not pythons:
+            raise InvalidParameterValue(
+                f"the platform offers no Python; name one of its runtimes: {_listed(available)}"
+            )
+        return max(pythons, key=_version_of)
+    for runtime in offered:
+        if runtime.name == wanted and not runtime.available:
+            raise InvalidParameterValue(
+                f"runtime {wanted} cannot run here: {runtime.detail}; available are {_listed(available)}"
+            )
+    if wanted not in available:
+        raise InvalidParameterValue(f"there is no runtime {wanted!r}; available are {_listed(available)}")
+    return wanted
+
+
+def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progress: Progress | None = None) -> Deployed:
+    """Create or update the function, and wait until it serves what was deployed.
+
+    The code goes first: when the platform refuses it, nothing has changed. Raises what the API answers with.
+    """
+    wanted = manifest.configuration(runtime)
+    changed: list[str] = []
+    try:
+        current = client.get_function(manifest.name)
+    except ResourceNotFound:
+        client.create_function({**wanted, "Tags": manifest.tags()}, code, progress)
+        changed.append("function")
+        current = client.get_function(manifest.name)
+    settle(client, manifest.name)
+    if current.configuration.code_hash != hashlib.sha256(code).hexdigest():
+        client.update_code(manifest.name, code, progress)
+        settle(client, manifest.name)
+        changed.append("code")
+    if differs(wanted, current.configuration):
+        members = {name: value for name, value in wanted.items() if name != "FunctionName"}
+        client.update_configuration(manifest.name, members)
+        changed.append("configuration")
+    if _tag(client, current, manifest.tags()):
+        changed.append("tags")
+    if _reserve(client, current, manifest.concurrency):
+        changed.append("concurrency")
+    function_url, url_changed = _url(client, manifest)
+    if url_changed and "function" not in changed:
+        changed.append("url")
+    configuration = settle(client, manifest.name)
+    return Deployed(
+        name=manifest.name,
+        arn=configuration.function_arn,
+        runtime=configuration.runtime,
+        code_sha256=configuration.code_hash,
+        changed=changed,
+        url=f"{client.endpoint}/fn/{manifest.name}/" if manifest.url else None,
+        function_url=function_url,
+    )
+
+
+def differs(wanted: dict[str, Any], current: Configuration) -> bool:
+    """Whether a function's configuration is not what a manifest wants."""
+    present = {
+        "Runtime": current.runtime,
+        "Handler": current.handler,
+        "MemorySize": current.memory_size,
+        "Timeout": current.timeout,
+        "Description": current.description,
+        "EphemeralStorage": {"Size": current.ephemeral_storage.size},
+        "Environment": {"Variables": current.environment.variables},
+    }
+    return any(wanted[name] != value for name, value in present.items())
+
+
+def settle(client: Client, name: str) -> Configuration:
+    """Wait until the function is Active and its last update done.
+
+    Raises `ServiceFailure` with the platform's reason if it failed, `ServiceUnavailable` at the deadline.
+    """
+    waiting = Retrying(
+        stop=stop_after_delay(SETTLE_TIMEOUT_S),
+        wait=wait_exponential(multiplier=0.02, max=1.0),
+        retry=retry_if_result(_unsettled),
+    )
+    try:
+        configuration = waiting(client.get_configuration, name)
+    except RetryError as error:
+        raise ServiceUnavailable(f"{name} is not ready after {SETTLE_TIMEOUT_S:.0f} s") from error
+    if configuration.state == "Failed":
+        raise ServiceFailure(f"{name} could not be created: {configuration.state_reason}")
+    if configuration.last_update_status == "Failed":
+        reason = configuration.last_update_status_reason
+        raise ServiceFailure(f"{name} could not be updated, its former version keeps serving: {reason}")
+    return configuration
+
+
+def _unsettled(configuration: Configuration) -> bool:
+    return configuration.state == "Pending" or configuration.last_update_status == "InProgress"
+
+
+def _tag(client: Client, current: Function, wanted: dict[str, str]) -> bool:
+    """Set and remove the tags a manifest decides about; others are not ours to touch."""
+    present = {name: value for name, value in current.tags.items() if name in MANAGED_TAGS}
+    if present == wanted:
+        return False
+    arn = current.configuration.function_arn
+    if obsolete := sorted(present.keys() - wanted.keys()):
+        client.untag(arn, obsolete)
+    if wanted:
+        client.tag(arn, wanted)
+    return True
+
+
+def _reserve(client: Client, current: Function, wanted: int | None) -> bool:
+    if current.reserved == wanted:
+        return False
+    if wanted is None:
+        client.delete_concurrency(current.configuration.function_name)
+    else:
+        client.put_concurrency(current.configuration.function_name, wanted)
+    return True
+
+
+def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:
+    """Give the function a URL or take it away; return it, and whether that was a change."""
+    try:
+        present = client.get_url(manifest.name)
+    except ResourceNotFound:
+        return (client.create_url(manifest.name).function_url, True) if manifest.url else (None, False)
+    if manifest.url:
+        return present.function_url, False
+    client.delete_url(manifest.name)
+    return None, True
+
+
+def _version_of(runtime: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in runtime.removeprefix("python").split(".") if part.isdigit())
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

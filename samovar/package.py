@@ -1,0 +1,182 @@
+"""From a folder to a deployment package: which files, in what order, with what modes.
+
+The same files always make the same bytes, so an unchanged function is recognised by its hash.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pathspec import GitIgnoreSpec
+
+from samovar.errors import CallerError, CodeStorageExceeded
+from samovar.manifest import FILE_NAME
+
+Rules = tuple[tuple[PurePosixPath, GitIgnoreSpec], ...]
+"""Ignore files with the folder each stands in, the highest first."""
+
+IGNORE_FILES = (".gitignore", ".samovarignore")
+"""Read in every folder, in this order: the later one has the last word."""
+_NEVER_FOLDERS = frozenset({".git", ".venv", ".samovar", "__pycache__"})
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+"""The oldest a zip file can say; the same in every package."""
+_BIGGEST_SHOWN = 5
+
+
+class PackageError(CallerError):
+    """A folder holds something that cannot go into a package; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file of a package."""
+
+    path: Path
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeLimits:
+    """What the platform takes, in bytes. The defaults are Lambda's (developer guide, "Lambda quotas")."""
+
+    unpacked: int = 250 * 1024 * 1024
+    packed: int = 50 * 1024 * 1024
+
+
+def collect(folder: Path, *, ignoring: bool = True) -> dict[str, Source]:
+    """The files of a folder by their name in the package.
+
+    With `ignoring`, leaves out what `.gitignore` and `.samovarignore` name (as git reads them, in every
+    folder, never above this one) and what no function needs: `.git`, `.venv`, `.samovar`, `__pycache__`,
+    the ignore files themselves and `function.toml`. Links are followed as long as they stay inside the folder.
+    Raises `PackageError` for one that does not, and for anything that is neither file nor folder.
+    """
+    root = folder.resolve()
+    return dict(sorted(_Walk(root, ignoring).files(root, PurePosixPath(), (), frozenset({root}))))
+
+
+def pack(
+    sources: dict[str, Source],
+    limits: SizeLimits | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """The zip file. Raises `CodeStorageExceeded`, naming the biggest files, when it would be refused."""
+    limits = limits or SizeLimits()
+    total = sum(source.size for source in sources.values())
+    if total > limits.unpacked:
+        raise _too_large("unpacked", total, limits.unpacked, sources)
+    buffer, done = io.BytesIO(), 0
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(sources):
+            source = sources[name]
+            entry = zipfile.ZipInfo(name, _TIMESTAMP)
+            entry.create_system = 3  # Unix, so that the mode counts
+            entry.external_attr = (stat.S_IFREG | (0o755 if source.executable else 0o644)) << 16
+            archive.writestr(entry, _read(source.path), zipfile.ZIP_DEFLATED)
+            done += source.size
+            if progress:
+                progress(done, total)
+    if buffer.tell() > limits.packed:
+        raise _too_large("packed", buffer.tell(), limits.packed, sources)
+    return buffer.getvalue()
+
+
+class _Walk:
+    """One walk through a folder; it knows where it may not go."""
+
+    def __init__(self, root: Path, ignoring: bool) -> None:
+        self._root = root
+        self._ignoring = ignoring
+
+    def files(
+        self, folder: Path, inside: PurePosixPath, rules: Rules, above: frozenset[Path]
+    ) -> Iterator[tuple[str, Source]]:
+        """`folder` is the real place, `inside` its name in the package, `rules` the ignore files that count
+        for it, `above` the real folders the walk is in, so that links cannot send it round in circles.
+        """
+        if self._ignoring:
+            rules += _rules_of(folder, inside)
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            name = inside / entry.name
+            try:
+                is_folder = entry.is_dir()
+            except OSError as error:
+                raise PackageError(f"{name} cannot be read: {error.strerror}") from error
+            # git sees a link as a file, whatever it points to
+            if self._ignoring and _left_out(name, is_folder, is_folder and not entry.is_symlink(), rules):
+                continue
+            path = self._real_place(Path(entry.path), name) if entry.is_symlink() else Path(entry.path)
+            if is_folder:
+                if path in above:
+                    raise PackageError(f"the link {name} leads to a folder it is in; name it in .samovarignore")
+                yield from self.files(path, name, rules, above | {path})
+            else:
+                yield str(name), _source(path, name)
+
+    def _real_place(self, link: Path, name: PurePosixPath) -> Path:
+        try:
+            target = link.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise PackageError(f"the link {name} leads nowhere ({os.readlink(link)}); mend or ignore it") from error
+        if not target.is_relative_to(self._root):
+            raise PackageError(
+                f"the link {name} leads out of the folder, to {target}; "
+                "copy what it points to into the folder, or name the link in .samovarignore"
+            )
+        return target
+
+
+def _rules_of(folder: Path, inside: PurePosixPath) -> Rules:
+    rules: list[tuple[PurePosixPath, GitIgnoreSpec]] = []
+    for file_name in IGNORE_FILES:
+        path = folder / file_name
+        if path.is_file():
+            try:
+                lines = path.read_text(encoding="utf-8").splitlines()
+                rules.append((inside, GitIgnoreSpec.from_lines(lines)))
+            except (OSError, ValueError) as error:
+                raise PackageError(f"{inside / file_name} cannot be read: {error}") from error
+    return tuple(rules)
+
+
+def _left_out(name: PurePosixPath, is_folder: bool, as_folder: bool, rules: Rules) -> bool:
+    if name.name in IGNORE_FILES or str(name) == FILE_NAME or (is_folder and name.name in _NEVER_FOLDERS):
+        return True
+    for base, spec in reversed(rules):
+        verdict = spec.check_file(f"{name.relative_to(base)}{'/' if as_folder else ''}").include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _source(path: Path, name: PurePosixPath) -> Source:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise PackageError(f"{name} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise PackageError(f"{name} is neither a file nor a folder; name it in .samovarignore")
+    return Source(path=path, size=status.st_size, executable=bool(status.st_mode & stat.S_IXUSR))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _too_large(how: str, size: int, limit: int, sources: dict[str, Source]) -> CodeStorageExceeded:
+    biggest = sorted(sources.items(), key=lambda item: item[1].size, reverse=True)[:_BIGGEST_SHOWN]
+    listed = "".join(f"\n  {source.size / 2**20:8.1f} MB  {name}" for name, source in biggest)
+    return CodeStorageExceeded(
+        f"the package is too large: {size / 2**20:.1f} MB {how}, {limit / 2**20:.0f} MB allowed. "
+        f"Name what the function does not need in .samovarignore. The biggest files:{listed}"
+    )

@@ -1,0 +1,49 @@
+"""`samovar`: the command line. A client of the platform's API, and of nothing else.
+
+Modules of this package import what is heavy (httpx, rich, msgspec) inside their commands: `samovar --help`
+and the way to an invocation stay short.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from samovar.cli import delete, deploy, functions, init, invoke, logs, platform, ps, usage
+from samovar.cli.failures import CommandGroup
+
+app = typer.Typer(
+    name="samovar",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keep functions hot on your own box.",
+    epilog="Exit codes: 0 done, 1 the function failed, 2 the command or its input, 3 the platform, 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"samovar {version('samovar')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _samovar(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Keep functions hot on your own box."""
+
+
+for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, delete):
+    _module.register(app)
+
+
+def main() -> None:
+    """Entry point of the command `samovar`."""
+    app()

@@ -1,0 +1,292 @@
+"""The commands against a platform in memory: what they print where, what they change, how they exit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from samovar.cli import app
+from tests.samovar.fake_platform import ARN, FakePlatform, refusal, serving
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakePlatform, str]]:
+    platform = FakePlatform()
+    with serving(platform) as address:
+        yield platform, address
+
+
+@pytest.fixture
+def platform(served: tuple[FakePlatform, str]) -> FakePlatform:
+    served[0].__init__()  # type: ignore[misc]  # one server for all tests, a fresh platform for each
+    return served[0]
+
+
+@pytest.fixture
+def run(
+    platform: FakePlatform, served: tuple[FakePlatform, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SAMOVAR_ENDPOINT", served[1])
+
+    def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def orders(run: Run) -> Path:
+    """The folder of a new function that is not deployed yet."""
+    assert run("init", "orders").exit_code == 0
+    return Path("orders")
+
+
+@pytest.fixture
+def deployed(run: Run, orders: Path, platform: FakePlatform) -> Path:
+    assert run("deploy", "orders").exit_code == 0
+    platform.calls.clear()
+    return orders
+
+
+def edit(folder: Path, line: str) -> None:
+    """Put a line at the top of a manifest, where top-level keys stand."""
+    path = folder / "function.toml"
+    path.write_text(f"{line}\n{path.read_text()}")
+
+
+def test_init_makes_a_folder_that_can_be_deployed(run: Run, orders: Path) -> None:
+    names = sorted(path.name for path in orders.iterdir())
+    assert names == [".samovarignore", "README.md", "app.py", "event.json", "function.toml"]
+    assert "@NAME@" not in "".join(path.read_text() for path in orders.iterdir())
+    result = run("deploy", "orders")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_init_never_overwrites(run: Run, orders: Path) -> None:
+    result = run("init", "orders")
+    assert result.exit_code == 2
+    assert "not empty" in result.stderr
+
+
+@pytest.mark.parametrize(("arguments", "says"), [(("a b",), "function name"), (("a", "-t", "cobol"), "python")])
+def test_init_says_what_it_does_not_take(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    result = run("init", *arguments)
+    assert (result.exit_code, says in result.stderr) == (2, True)
+
+
+def test_deploy_prints_name_version_and_url(run: Run, orders: Path, platform: FakePlatform) -> None:
+    result = run("deploy", "orders")
+    function = platform.functions["orders"]
+    assert result.stdout.startswith("orders is deployed\n")
+    assert "/fn/orders/" in result.stdout
+    assert function.files() == ["app.py"]
+    assert function.configuration["Runtime"] == "python3.11", "the newest Python that is available"
+    assert function.configuration["Environment"] == {"Variables": {"GREETING": "Hello"}}
+    assert function.url is not None
+
+
+def test_deploying_again_changes_nothing_and_says_so(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    result = run("deploy", "orders")
+    assert "orders is unchanged" in result.stdout
+    assert platform.changes() == []
+
+
+def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    (deployed / "app.py").write_text("def handler(event, context): return 1\n")
+    edit(deployed, "concurrency = 2\nnetwork = 'bridge'")
+    assert json.loads(run("deploy", "orders", "--json").stdout)["changed"] == ["code", "tags", "concurrency"]
+    assert platform.functions["orders"].tags == {"samovar:network": "bridge"}
+    assert platform.functions["orders"].reserved == 2
+
+
+def test_what_a_manifest_no_longer_says_is_taken_back(run: Run, orders: Path, platform: FakePlatform) -> None:
+    before = (orders / "function.toml").read_text()
+    edit(orders, "concurrency = 2\nisolation = 'docker'\nurl = false")
+    run("deploy", "orders")
+    function = platform.functions["orders"]
+    assert (function.tags, function.url) == ({"samovar:isolation": "docker", "samovar:http": "off"}, None)
+    function.tags["team"] = "tea"
+    (orders / "function.toml").write_text(before)
+    changed = json.loads(run("deploy", "orders", "--json").stdout)["changed"]
+    assert changed == ["tags", "concurrency", "url"]
+    assert (function.tags, function.reserved, bool(function.url)) == ({"team": "tea"}, None, True)
+
+
+def test_code_that_is_refused_leaves_everything_as_it_was(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    before = dict(platform.functions["orders"].configuration)
+    platform.refuse_code = "No space left on device"
+    (deployed / "app.py").write_text("handler = print\n")
+    (deployed / "function.toml").write_text("name = 'orders'\nhandler = 'app.handler'\n")
+    result = run("deploy", "orders")
+    assert (result.exit_code, "No space left" in result.stderr) == (2, True)
+    assert platform.functions["orders"].configuration == before
+
+
+@pytest.mark.parametrize(
+    ("runtime", "says"), [("python3.13", "cannot run here: no interpreter"), ("cobol85", "nodejs20.x, python3.11")]
+)
+def test_deploy_names_the_runtimes_there_are(run: Run, orders: Path, runtime: str, says: str) -> None:
+    edit(orders, f"runtime = '{runtime}'")
+    result = run("deploy", "orders")
+    assert (result.exit_code, says in result.stderr) == (2, True)
+
+
+def test_deploy_without_a_manifest_says_how_to_get_one(run: Run) -> None:
+    result = run("deploy")
+    assert result.exit_code == 2
+    assert "there is no function.toml" in result.stderr
+    assert "samovar init" in result.stderr
+
+
+def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(run: Run, deployed: Path) -> None:
+    result = run("invoke", "orders", "--data", '{"a": 1}')
+    assert result.exit_code == 0
+    assert result.stdout == '{"a": 1}\n'
+    assert result.stderr.startswith("REPORT RequestId")
+
+
+@pytest.mark.parametrize("source", ["-", "event.json"])
+def test_invoke_reads_the_event_from_a_file_or_stdin(run: Run, deployed: Path, source: str) -> None:
+    Path("event.json").write_text("[1, null]")
+    assert run("invoke", "orders", "--event", source, "--no-tail", stdin="[1, null]").output == "[1, null]\n"
+
+
+def test_invoke_without_an_event_sends_an_empty_object(run: Run, deployed: Path) -> None:
+    assert run("invoke", "orders").stdout == "{}\n"
+
+
+def test_a_function_error_exits_1_and_shows_its_stack(run: Run, deployed: Path) -> None:
+    result = run("invoke", "orders", "--data", '"fail"')
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith('  File "app.py", line 3\nKeyError: no such cup\n')
+
+
+def test_invoke_json_is_one_document(run: Run, deployed: Path) -> None:
+    result = run("invoke", "orders", "--data", '"fail"', "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["functionError"], document["payload"]["errorType"]) == (
+        1,
+        "Unhandled",
+        "KeyError",
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (b'{"a": 1,\n "b": }', "line 2, column 7"),
+        (b"", "line 1, column 1"),
+        (b"[NaN]", "NaN"),
+        (b'"\xff"', "UTF-8"),
+    ],
+)
+def test_an_event_that_is_not_json_is_never_sent(
+    run: Run, deployed: Path, platform: FakePlatform, event: bytes, says: str
+) -> None:
+    Path("event.json").write_bytes(event)
+    result = run("invoke", "orders", "--event", "event.json")
+    assert (result.exit_code, says in result.stderr.replace("\n│ ", "")) == (2, True), result.stderr
+    assert platform.calls == []
+
+
+def test_an_unknown_function_is_told_once_with_the_next_step(run: Run) -> None:
+    result = run("invoke", "nope")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"error: Function not found: {ARN}nope",
+        "fault: the request",
+        "next:  `samovar functions` lists what is deployed",
+    ]
+
+
+def test_a_throttled_call_says_when_to_come_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    platform.refusal = refusal(429, "TooManyRequestsException", "Rate Exceeded.", **{"Retry-After": "7"})
+    result = run("invoke", "orders")
+    assert (result.exit_code, "try again in 7 s" in result.stderr) == (2, True)
+
+
+def test_a_platform_failure_exits_3(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    platform.refusal = refusal(502, "ServiceException", "no environment could be started")
+    result = run("invoke", "orders")
+    assert result.exit_code == 3
+    assert "fault: the platform or its host, not your function" in result.stderr
+
+
+def test_a_platform_that_is_not_there_exits_3(run: Run) -> None:
+    result = run("ps", "--endpoint", "http://127.0.0.1:9")
+    assert result.exit_code == 3
+    assert "no Samovar answers at http://127.0.0.1:9; start it with `samovar up`" in result.stderr
+
+
+def test_logs_print_time_and_text(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    run("invoke", "orders")
+    result = run("logs", "orders", "--since", "10m", "--request-id", "r1", "-n", "5")
+    assert result.stdout == "2023-11-14T22:13:20.123Z called\n"
+    query = json.loads(platform.calls[-1].removeprefix("GET logs "))
+    assert (query["request_id"], query["limit"]) == ("r1", "5")
+    assert json.loads(run("logs", "orders", "--json").stdout)["text"] == "called"
+
+
+@pytest.mark.parametrize("since", ["10", "soon", "-5m", "0"])
+def test_a_bad_duration_is_a_usage_error(run: Run, since: str) -> None:
+    result = run("logs", "orders", "--since", since)
+    assert (result.exit_code, "1h30m" in result.stderr or "longer" in result.stderr) == (2, True)
+
+
+def test_functions_lists_every_page(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    for name in ("b", "c", "d", "e"):
+        platform.functions[name] = platform.functions["orders"]
+    assert len(json.loads(run("functions", "--json").stdout)) == 5
+    assert run("functions").stdout.splitlines()[0].split()[:2] == ["FUNCTION", "VERSION"]
+    assert platform.calls[:3] == ["GET list 0", "GET list 2", "GET list 4"]
+
+
+def test_ps_shows_environments(run: Run, platform: FakePlatform) -> None:
+    platform.environments = [environment()]
+    assert run("ps").stdout.splitlines()[1].split() == [
+        "orders", "$LATEST", "idle", "docker", "2h", "8s", "41", "36/128",
+    ]  # fmt: skip
+    assert json.loads(run("ps", "--json").stdout)[0]["invocations"] == 41
+
+
+def environment() -> dict[str, Any]:
+    return {
+        "id": "00", "arn": ARN + "orders", "version": "$LATEST", "serial": 1, "isolation": "docker", "state": "IDLE",
+        "age_s": 7200.0, "idle_s": 8.4, "invocations": 41, "memory_mb": 128, "peak_mb": 36,
+    }  # fmt: skip
+
+
+def test_delete_asks_and_deletes(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    result = run("delete", "orders")
+    assert (result.exit_code, "--yes" in result.stderr) == (2, True), "nobody to ask here"
+    assert "orders" in platform.functions
+    assert json.loads(run("delete", "orders", "--yes", "--json").stdout) == {"name": "orders", "deleted": True}
+    assert platform.functions == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["deploy", "invoke", "logs", "ps", "functions", "usage", "delete", "init"],
+)
+def test_every_command_offers_json(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert (result.exit_code, "--json" in result.stdout) == (0, True)
+
+
+def test_start_imports_nothing_heavy() -> None:
+    heavy = "httpx", "rich", "msgspec", "filelock", "uv", "pathspec", "redis", "docker", "uvicorn"
+    code = f"import sys, samovar.cli; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

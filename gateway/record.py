@@ -46,6 +46,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_modified: str = ""
     tags: dict[str, str] = {}
     url: FunctionUrl | None = None
+    tracing: Literal["Active", "PassThrough"] = "PassThrough"
+    """Kept and told as AWS does; there is no tracing service here."""
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 

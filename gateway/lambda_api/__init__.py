@@ -1,1 +1,1 @@
-"""AWS Lambda's REST API, one module for each resource."""
+"""AWS Lambda's REST API, one module a resource. HTTP shapes live here and nowhere else."""

@@ -1,0 +1,208 @@
+"""Requests and answers of the Lambda API that Samovar offers, member by member as AWS names them.
+
+Requests name the members Samovar acts on; what it must refuse rather than ignore is in `Unoffered`.
+Source: AWS Lambda API reference, data types of each action.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """Members that would change what a function does and that Samovar does not offer; see `validation.offered`."""
+
+    publish: Any = None
+    publish_to: Any = None
+    package_type: Any = None
+    image_config: Any = None
+    vpc_config: Any = None
+    dead_letter_config: Any = None
+    layers: Any = None
+    file_system_configs: Any = None
+    code_signing_config_arn: Any = None
+    snap_start: Any = None
+    logging_config: Any = None
+    tenancy_config: Any = None
+    capacity_provider_config: Any = None
+    durable_config: Any = None
+    runtime_config: Any = None
+    accelerator_config: Any = None
+    kms_key_arn: Any = msgspec.field(default=None, name="KMSKeyArn")
+
+
+class Variables(msgspec.Struct, frozen=True, rename="pascal"):
+    """`Environment`."""
+
+    variables: dict[str, str] | None = None
+
+
+class Storage(msgspec.Struct, frozen=True, rename="pascal"):
+    """`EphemeralStorage`; megabytes."""
+
+    size: int
+
+
+class Tracing(msgspec.Struct, frozen=True, rename="pascal"):
+    """`TracingConfig`."""
+
+    mode: str = "PassThrough"
+
+
+class CodeSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`FunctionCode`: where the deployment package comes from. Only `ZipFile` is offered."""
+
+    zip_file: bytes | None = None
+    s3_bucket: str | None = None
+    s3_key: str | None = None
+    image_uri: str | None = None
+    source_kms_key_arn: str | None = msgspec.field(default=None, name="SourceKMSKeyArn")
+
+
+class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"):
+    """`UpdateFunctionConfiguration`, and the part of `CreateFunction` that is the same. `None` was not given."""
+
+    runtime: str | None = None
+    role: str | None = None
+    handler: str | None = None
+    description: str | None = None
+    timeout: int | None = None
+    memory_size: int | None = None
+    environment: Variables | None = None
+    ephemeral_storage: Storage | None = None
+    tracing_config: Tracing | None = None
+    revision_id: str | None = None
+
+
+class CreateFunctionRequest(ConfigurationRequest, frozen=True, kw_only=True, rename="pascal"):
+    """`CreateFunction`."""
+
+    function_name: str
+    code: CodeSource
+    architectures: list[str] | None = None
+    tags: dict[str, str] | None = None
+
+
+class UpdateFunctionCodeRequest(CodeSource, frozen=True, kw_only=True, rename="pascal"):
+    """`UpdateFunctionCode`."""
+
+    architectures: list[str] | None = None
+    publish: Any = None
+    publish_to: Any = None
+    dry_run: bool | None = None
+    revision_id: str | None = None
+
+
+class SnapStart(msgspec.Struct, frozen=True, rename="pascal"):
+    """`SnapStartResponse`: always off."""
+
+    apply_on: str = "None"
+    optimization_status: str = "Off"
+
+
+class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`LoggingConfig`."""
+
+    log_format: str
+    log_group: str
+
+
+class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`FunctionConfiguration`, what most actions answer with."""
+
+    function_name: str
+    function_arn: str
+    runtime: str
+    role: str
+    handler: str
+    code_size: int
+    description: str
+    timeout: int
+    memory_size: int
+    last_modified: str
+    code_sha256: str
+    version: str
+    environment: Variables
+    tracing_config: Tracing
+    revision_id: str
+    state: str
+    last_update_status: str
+    package_type: str
+    architectures: list[str]
+    ephemeral_storage: Storage
+    snap_start: SnapStart
+    logging_config: Logging
+
+
+class CodeLocation(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`FunctionCodeLocation`. `RepositoryType` is AWS's word for "download it from `Location`"."""
+
+    location: str
+    repository_type: str = "S3"
+
+
+class Concurrency(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """`Concurrency`, request and answer; `None` reserves nothing."""
+
+    reserved_concurrent_executions: int | None = None
+
+
+class GetFunctionResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`GetFunction`."""
+
+    configuration: FunctionConfiguration
+    code: CodeLocation
+    tags: dict[str, str] | None = None
+    concurrency: Concurrency | None = None
+
+
+class ListFunctionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`ListFunctions`."""
+
+    functions: list[FunctionConfiguration]
+    next_marker: str | None = None
+
+
+class CorsConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`Cors` of a function URL. `None` was not given."""
+
+    allow_credentials: bool | None = None
+    allow_headers: list[str] | None = None
+    allow_methods: list[str] | None = None
+    allow_origins: list[str] | None = None
+    expose_headers: list[str] | None = None
+    max_age: int | None = None
+
+
+class UrlRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`CreateFunctionUrlConfig` and `UpdateFunctionUrlConfig`."""
+
+    auth_type: str | None = None
+    cors: CorsConfig | None = None
+    invoke_mode: str | None = None
+
+
+class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`FunctionUrlConfig`."""
+
+    function_url: str
+    function_arn: str
+    auth_type: str
+    creation_time: str
+    last_modified_time: str
+    invoke_mode: str
+    cors: CorsConfig | None = None
+
+
+class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal"):
+    """`ListFunctionUrlConfigs`; a function has one URL at most, so there is never a next page."""
+
+    function_url_configs: list[UrlConfig]
+
+
+class Tags(msgspec.Struct, frozen=True, rename="pascal"):
+    """`TagResource` and `ListTags`."""
+
+    tags: dict[str, str]

@@ -37,6 +37,15 @@ def not_found(account: str, region: str, name: str, qualifier: str | None = None
     return ResourceNotFound(f"Function not found: {function_arn(account, region, name, qualifier)}")
 
 
+def check_revision(record: FunctionRecord, revision_id: str | None) -> None:
+    """Raise `PreconditionFailed` if a revision is given and is not the record's. AWS's words."""
+    if revision_id is not None and revision_id != record.version.revision_id:
+        raise PreconditionFailed(
+            "The Revision Id provided does not match the latest Revision Id. "
+            "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+        )
+
+
 class Registry:
     """An async context manager: inside it, the cache follows the store."""
 
@@ -126,11 +135,7 @@ class Registry:
         """
         for _ in range(_ATTEMPTS):
             current = await self.fresh(name)
-            if revision_id is not None and revision_id != current.version.revision_id:
-                raise PreconditionFailed(
-                    "The Revision Id provided does not match the latest Revision Id. "
-                    "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
-                )
+            check_revision(current, revision_id)
             edited = edit(current)
             serial = current.version.serial
             if edited.version != current.version:

@@ -1,0 +1,114 @@
+"""A function's configuration: how it is shown, and UpdateFunctionConfiguration."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from gateway.artifacts import base64_digest
+from gateway.lambda_api.edge import (
+    Qualifier,
+    UsesFunctions,
+    UsesRuntimes,
+    UsesServices,
+    answer,
+    find,
+    read,
+    resolve_latest,
+)
+from gateway.lambda_api.models import (
+    ConfigurationRequest,
+    FunctionConfiguration,
+    Logging,
+    SnapStart,
+    Storage,
+    Tracing,
+    Variables,
+)
+from gateway.lambda_api.validation import ARCHITECTURE, check_configuration
+from gateway.record import FunctionRecord
+from samovar.function import FunctionVersion, Limits
+from samovar.names import function_arn
+
+router = APIRouter(prefix="/2015-03-31/functions")
+
+
+def configuration(record: FunctionRecord, qualifier: str | None = None) -> FunctionConfiguration:
+    """A function as the API shows it. The ARN has the qualifier the caller used, if any."""
+    version = record.version
+    return FunctionConfiguration(
+        function_name=version.name,
+        function_arn=function_arn(version.account, version.region, version.name, qualifier),
+        runtime=version.runtime,
+        role=record.role,
+        handler=version.handler,
+        code_size=record.code_size,
+        description=record.description,
+        timeout=version.limits.timeout_s,
+        memory_size=version.limits.memory_mb,
+        last_modified=record.last_modified,
+        code_sha256=base64_digest(version.code_sha256),
+        version=version.version,
+        environment=Variables(version.environment),
+        tracing_config=Tracing(record.tracing),
+        revision_id=version.revision_id,
+        state="Active",
+        last_update_status="Successful",
+        package_type="Zip",
+        architectures=[ARCHITECTURE],
+        ephemeral_storage=Storage(version.limits.tmp_mb),
+        snap_start=SnapStart(),
+        logging_config=Logging(log_format="Text", log_group=f"/aws/lambda/{version.name}"),
+    )
+
+
+def configured(record: FunctionRecord, request: ConfigurationRequest) -> FunctionRecord:
+    """The function with what the request gives; what it does not give stays. Raises `InvalidParameterValue`."""
+    return msgspec.structs.replace(
+        record,
+        version=_configured_version(record.version, request),
+        description=record.description if request.description is None else request.description,
+        role=request.role or record.role,
+        tracing=record.tracing if request.tracing_config is None else request.tracing_config.mode,
+    )
+
+
+def _configured_version(version: FunctionVersion, request: ConfigurationRequest) -> FunctionVersion:
+    limits = version.limits
+    storage = request.ephemeral_storage
+    environment = version.environment
+    if request.environment is not None:
+        environment = request.environment.variables or {}
+    return msgspec.structs.replace(
+        version,
+        runtime=request.runtime or version.runtime,
+        handler=request.handler or version.handler,
+        limits=Limits(
+            memory_mb=limits.memory_mb if request.memory_size is None else request.memory_size,
+            timeout_s=limits.timeout_s if request.timeout is None else request.timeout,
+            tmp_mb=limits.tmp_mb if storage is None else storage.size,
+            pids=limits.pids,
+            open_files=limits.open_files,
+        ),
+        environment=environment,
+    )
+
+
+@router.get("/{name}/configuration")
+async def get_function_configuration(name: str, services: UsesServices, qualifier: Qualifier = None) -> Response:
+    """GetFunctionConfiguration."""
+    reference = resolve_latest(services, name, qualifier)
+    return answer(configuration(await find(services, name, qualifier), reference.qualifier))
+
+
+@router.put("/{name}/configuration")
+async def update_function_configuration(
+    name: str, request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes
+) -> Response:
+    """UpdateFunctionConfiguration."""
+    reference = resolve_latest(services, name)
+    update = await read(request, ConfigurationRequest)
+    check_configuration(update)
+    await runtimes.check(update.runtime)
+    record = await functions.change(reference.name, lambda current: configured(current, update), update.revision_id)
+    return answer(configuration(record, reference.qualifier))

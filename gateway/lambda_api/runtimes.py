@@ -1,0 +1,59 @@
+"""Which runtimes functions may name: what the invoker reports, or the catalog when it is away."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.functions import Operations
+from samovar.clock import Clock
+from samovar.errors import InvalidParameterValue, SamovarError
+from samovar.link import InvokerStatus, RuntimeStatus
+
+CATALOG: Final = Path(__file__).parents[2] / "runtimes" / "catalog.toml"
+_KEPT_S: Final = 10.0
+_ASKED_WITHIN_S: Final = 5.0
+
+
+class Runtimes:
+    """The runtimes known here."""
+
+    def __init__(self, link: Operations, clock: Clock, catalog: Path = CATALOG) -> None:
+        self._link = link
+        self._clock = clock
+        self._catalog = catalog
+        self._known: dict[str, RuntimeStatus] = {}
+        self._asked_at = float("-inf")
+
+    async def check(self, name: str | None) -> None:
+        """Raise `InvalidParameterValue` unless functions of this runtime can run here. `None` passes."""
+        if name is None:
+            return
+        known = await self._statuses()
+        if name not in known:
+            raise InvalidParameterValue(
+                f"Value {name} at 'runtime' failed to satisfy constraint: "
+                f"Member must satisfy enum value set: [{', '.join(sorted(known))}] or be a valid ARN"
+            )
+        if not known[name].available:
+            raise InvalidParameterValue(f"Runtime {name} is not available on this host: {known[name].detail}")
+
+    async def _statuses(self) -> dict[str, RuntimeStatus]:
+        if self._clock.monotonic() - self._asked_at >= _KEPT_S:
+            try:
+                body = await self._link.operation("status", b"", _ASKED_WITHIN_S)
+            except SamovarError:
+                # Without the invoker names are checked alone; it says what is missing when the function is called.
+                return self._known or self._named_in_catalog()
+            status = msgspec.json.decode(body, type=InvokerStatus)
+            self._known = {runtime.name: runtime for runtime in status.runtimes}
+            self._asked_at = self._clock.monotonic()
+        return self._known
+
+    def _named_in_catalog(self) -> dict[str, RuntimeStatus]:
+        entries = tomllib.loads(self._catalog.read_text())
+        names = entries.get("runtimes", entries)
+        return {name: RuntimeStatus(name=name, available=True, detail="") for name in names}

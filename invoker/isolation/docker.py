@@ -1,0 +1,210 @@
+"""Boxes as Docker containers, on any engine and OCI runtime (runc, gVisor's runsc, kata)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+from docker import APIClient
+from docker.errors import NotFound
+
+from invoker.isolation.contract import BoxSpec
+from invoker.isolation.docker_box import DockerBox, Started, remove_container
+from invoker.isolation.docker_container import (
+    INSTANCE_LABEL,
+    check_runtime,
+    container_config,
+    container_name,
+    network_name,
+)
+from invoker.isolation.docker_engine import Engine
+from invoker.isolation.docker_exits import ExitWatch
+from invoker.isolation.docker_images import Images
+from invoker.runtimes import runtime
+from samovar.errors import EnvironmentFailure
+from samovar.link import IsolationStatus
+
+T = TypeVar("T")
+
+log = logging.getLogger("samovar.invoker.docker")
+
+
+class DockerIsolation:
+    """Starts containers that carry the label `samovar.instance=<instance>`, and removes those that are left over."""
+
+    name = "docker"
+
+    def __init__(
+        self, instance: str, *, base_image: str = "", base_url: str | None = None, deadline_s: float = 60.0
+    ) -> None:
+        """`instance` is the same for every invoker on one data directory and for no other.
+
+        `base_image` is what runtime images are built from; empty takes each runtime's public one. `base_url` is
+        the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine.
+        """
+        self._instance = instance
+        self._base_image = base_image
+        self._engine = Engine(base_url, deadline_s)
+        self._images = Images(self._engine)
+        self._exits = ExitWatch(self._engine, instance)
+        self._boxes: dict[str, DockerBox] = {}
+        self._metering = "known once a box has run"
+        self._network: asyncio.Task[None] | None = None
+        self._left_over: set[str] = set()
+        """Containers by name that a start left behind and the engine could not remove at the time."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self, spec: BoxSpec) -> DockerBox:
+        """See `Isolation.start`. A cancelled start leaves no container either."""
+        facts = await self._engine.facts()
+        check_runtime(spec, facts)
+        image = await self.prepare(spec.runtime)
+        if spec.network == "bridge":
+            await self._ensure_network()
+        config = container_config(spec, self._instance, image, facts.cpus)
+
+        abandoned = threading.Event()
+
+        def create_and_start(client: APIClient) -> Started:
+            api: Any = client  # the type stubs leave the next method untyped
+            container = api.create_container_from_config(config, container_name(spec.id))["Id"]
+            client.start(container)
+            if abandoned.is_set():  # nobody waits any more, and the removal may have looked too early
+                remove_container(client, container)
+                raise EnvironmentFailure("the start was abandoned")
+            return Started(spec.id, container, client.inspect_container(container)["State"]["Pid"])
+
+        starting = self._spawn(self._engine.call(f"starting a container of {image}", create_and_start))
+        try:
+            started = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            abandoned.set()
+            self._spawn(self._undo(spec.id, starting))
+            raise
+        except EnvironmentFailure as failure:
+            abandoned.set()
+            if isinstance(failure.__cause__, NotFound):  # the image or the network was removed behind our back
+                self._images.forget(image)
+                self._network = None
+            await self._undo(spec.id, starting)
+            raise
+        box = self._boxes[spec.id] = DockerBox(started, self._engine, self._exits, self._forget)
+        self._metering = box.metering
+        if self._left_over:
+            self._spawn(self._remove_left_over())
+        return box
+
+    async def prepare(self, name: str) -> str:
+        """Have a runtime's image ready, so that the first start need not build it; answers with its tag.
+
+        Raises `EnvironmentFailure` when the image cannot be built, `InvalidParameterValue` for an unknown runtime.
+        """
+        return await self._images.ensure(runtime(name), self._base_image)
+
+    async def sweep(self) -> int:
+        """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""
+        kept = {container_name(box) for box in self._boxes}
+
+        def remove_others(client: APIClient) -> int:
+            found = client.containers(all=True, filters={"label": f"{INSTANCE_LABEL}={self._instance}"})
+            others = [item["Id"] for item in found if not kept.intersection(n.lstrip("/") for n in item["Names"])]
+            for container in others:
+                remove_container(client, container)
+            return len(others)
+
+        removed = await self._engine.call("removing containers that were left behind", remove_others)
+        self._left_over.clear()
+        if not kept:
+            await self._remove_network()
+        return removed
+
+    async def status(self) -> IsolationStatus:
+        """See `Isolation.status`."""
+        try:
+            facts = await self._engine.facts(fresh=True)
+        except EnvironmentFailure as failure:
+            return IsolationStatus(name=self.name, available=False, detail=failure.message)
+        cgroup = f"cgroup v{facts.cgroup_version}" if facts.cgroup_driver != "none" else "not enforced: no cgroups"
+        return IsolationStatus(
+            name=self.name,
+            available=True,
+            detail=f"Docker {facts.version}, runtimes {', '.join(facts.runtimes)}",
+            limits={
+                **dict.fromkeys(("memory", "cpu", "pids"), cgroup),
+                "open_files": "rlimit",
+                "tmp": "tmpfs",
+                "metering": self._metering,
+            },
+        )
+
+    async def close(self) -> None:
+        """See `Isolation.close`."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._exits.close()
+        await self._images.close()
+        try:
+            await self._remove_network()
+        except EnvironmentFailure as failure:
+            log.warning("network %s stays: %s", network_name(self._instance), failure)
+        self._engine.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _forget(self, box: str) -> None:
+        self._boxes.pop(box, None)
+
+    async def _undo(self, box: str, starting: asyncio.Task[Started]) -> None:
+        """Remove what a failed or abandoned start has made, now or when the engine lets us."""
+        await asyncio.gather(starting, return_exceptions=True)
+        self._left_over.add(container_name(box))
+        await self._remove_left_over()
+
+    async def _remove_left_over(self) -> None:
+        for name in sorted(self._left_over):
+            try:
+                await self._engine.call(f"removing container {name}", partial(remove_container, container=name))
+            except EnvironmentFailure as failure:
+                log.warning("container %s may be left behind until the engine answers: %s", name, failure)
+                return
+            self._left_over.discard(name)
+
+    async def _ensure_network(self) -> None:
+        """Create our bridge once; a failed attempt is repeated by the next start."""
+        if self._network is None:
+            self._network = self._spawn(self._engine.call("creating a network", self._create_network))
+        try:
+            await asyncio.shield(self._network)
+        except EnvironmentFailure:
+            self._network = None
+            raise
+
+    def _create_network(self, client: APIClient) -> None:
+        name = network_name(self._instance)
+        if client.networks(names=[name], filters={"label": f"{INSTANCE_LABEL}={self._instance}"}):
+            return
+        client.create_network(
+            name,
+            driver="bridge",
+            # Boxes reach out, not each other.
+            options={"com.docker.network.bridge.enable_icc": "false"},
+            labels={INSTANCE_LABEL: self._instance},
+            check_duplicate=True,
+        )
+
+    async def _remove_network(self) -> None:
+        def remove(client: APIClient) -> None:
+            for network in client.networks(filters={"label": f"{INSTANCE_LABEL}={self._instance}"}):
+                with contextlib.suppress(NotFound):
+                    client.remove_network(network["Id"])
+
+        await self._engine.call("removing a network", remove)
+        self._network = None

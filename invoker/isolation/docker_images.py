@@ -1,0 +1,100 @@
+"""The images that runtimes run in, built when they are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+
+from invoker.isolation.docker_engine import Engine
+from invoker.runtimes import Runtime
+from samovar.errors import EnvironmentFailure
+
+log = logging.getLogger("samovar.invoker.docker")
+
+BUILD_TIMEOUT_S = 600.0
+"""A build fetches the base image when the engine does not have it."""
+
+
+def image_tag(repository: str, folder: Path, base_image: str) -> str:
+    """`<repository>:<digest>`; the digest changes with the files and the base it is built from."""
+    digest = hashlib.sha256(base_image.encode())
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(b"\0" + file.name.encode() + b"\0" + file.read_bytes())
+    return f"{repository}:{digest.hexdigest()[:12]}"
+
+
+class Images:
+    """Builds each missing image once, however many starts wait for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tags: dict[tuple[str, str], str] = {}
+        self._present: set[str] = set()
+        self._building: dict[str, asyncio.Task[None]] = {}
+
+    async def ensure(self, runtime: Runtime, base_image: str = "") -> str:
+        """The tag of a runtime's image, after it was built if it was missing; empty takes the public base image.
+
+        A caller that gives up does not stop the build: the next start finds it further on. Raises
+        `EnvironmentFailure` with the end of the build's output.
+        """
+        base_image = base_image or runtime.base_image
+        tag = self._tags.get((runtime.name, base_image))
+        if tag in self._present:
+            return tag
+        tag = await asyncio.to_thread(image_tag, runtime.image, runtime.folder, base_image)
+        self._tags[runtime.name, base_image] = tag
+        build = self._building.get(tag)
+        if build is None:
+            build = self._building[tag] = asyncio.create_task(self._provide(tag, runtime, base_image))
+            build.add_done_callback(lambda _: self._building.pop(tag, None))
+        await asyncio.shield(build)
+        return tag
+
+    def forget(self, tag: str) -> None:
+        """Look for an image again: somebody has removed it."""
+        self._present.discard(tag)
+
+    async def close(self) -> None:
+        """Stop waiting for builds."""
+        builds = list(self._building.values())
+        for build in builds:
+            build.cancel()
+        await asyncio.gather(*builds, return_exceptions=True)
+
+    async def _provide(self, tag: str, runtime: Runtime, base_image: str) -> None:
+        def build_if_missing(client: APIClient) -> None:
+            if not client.images(tag, quiet=True):
+                log.info("building image %s from %s", tag, base_image)
+                _build(client, tag, runtime, base_image)
+
+        await self._engine.call(f"building image {tag}", build_if_missing, BUILD_TIMEOUT_S)
+        self._present.add(tag)
+
+
+def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> None:
+    said: list[str] = []
+    steps: Any = client.build(
+        path=str(runtime.folder),
+        dockerfile=str(runtime.dockerfile.relative_to(runtime.folder)),
+        tag=tag,
+        buildargs={"BASE_IMAGE": base_image},
+        labels={"samovar.runtime": runtime.name},
+        rm=True,
+        forcerm=True,
+        decode=True,
+        timeout=int(BUILD_TIMEOUT_S),
+    )
+    for step in steps:
+        said.append(step.get("stream") or step.get("status") or "")
+        if "error" in step:
+            tail = "".join(said)[-500:].strip()
+            raise EnvironmentFailure(
+                f"image {tag} cannot be built from base image {base_image}: {step['error']}. Set SAMOVAR_BASE_IMAGE "
+                f"to an image with the runtime's interpreter that this engine has or can pull. The build said: {tail}"
+            )

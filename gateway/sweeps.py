@@ -1,0 +1,47 @@
+"""What is removed when nobody needs it any more: code, readings, logs. Each sweep may run at any time, and again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+
+from gateway.artifacts import Artifacts
+from gateway.store import Store
+from samovar import logs, usage
+
+
+async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
+    """Remove packages no function names; the digests removed. Young ones are left alone, see `collect`."""
+    return await artifacts.collect({record.version.code_sha256 for record in await store.all()})
+
+
+async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:
+    """Take readings older than `before_ms` off the functions' indexes; how many. The readings expire by themselves."""
+    commands: Any = client  # redis-py declares answers as unions with plain values
+    removed = 0
+    async for key in commands.scan_iter(match=usage.readings_key("*"), count=500, _type="zset"):
+        removed += await commands.zremrangebyscore(key, "-inf", f"({before_ms}")
+    return removed
+
+
+async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
+    """Remove log folders of functions that are gone and wrote nothing since `before` (epoch s); the functions' names.
+
+    A week after a function was deleted, somebody may still ask why; a year after, nobody does.
+    """
+    existing = {record.name for record in await store.all()}
+    forgotten = list(_forgotten(logs_dir / store.region, existing, before))
+    for folder in forgotten:
+        shutil.rmtree(folder, ignore_errors=True)  # the next sweep takes what is left
+    return [folder.name for folder in forgotten]
+
+
+def _forgotten(folder: Path, existing: Collection[str], before: float) -> Iterator[Path]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        written = [logs.segment_path(path, number).stat().st_mtime for number in logs.segments(path)]
+        if path.name not in existing and max(written, default=path.stat().st_mtime) < before:
+            yield path

@@ -1,0 +1,79 @@
+"""The table of children: which processes make up the platform, and in which order they come and go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from samovar.settings import Settings
+from samovar.supervisor import readiness
+from samovar.supervisor.child import ChildSpec
+from samovar.supervisor.data_dir import beat_dir
+from samovar.supervisor.launch import fixed_environment
+from samovar.supervisor.process import Command
+from samovar.supervisor.store import store_command, store_socket
+
+STORE_LOADS_S = 120.0
+"""A store of gigabytes reads its file for a minute before it answers."""
+
+_LAST, _BETWEEN, _FIRST = 2, 1, 0
+"""Order of stopping: first what takes work in, then what does it, then what remembers it."""
+
+
+def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]:
+    """Every child for these settings. `settings.port` is the bound port, `host` an address it answers on."""
+    invoker = ChildSpec(
+        name="invoker",
+        command=_module(settings, "invoker"),
+        ready=partial(readiness.invoker_answers, settings.invoker_socket),
+        ready_timeout_s=60.0,
+        stops=_BETWEEN,
+    )
+    gateways = [
+        ChildSpec(
+            name=name,
+            command=_module(settings, "gateway", "--fd", str(listener_fd), pass_fds=(listener_fd,)),
+            ready=partial(readiness.gateway_answers, host, settings.port),
+            stops=_FIRST,
+        )
+        for name in gateway_names(settings.gateway_workers)
+    ]
+    worker = ChildSpec(name="worker", command=_module(settings, *worker_arguments(settings)), ready=None, stops=_FIRST)
+    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
+
+
+def _module(settings: Settings, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Command:
+    """A Python module of ours. `sys.executable` is the interpreter itself: neither a shim nor outside our venv."""
+    return Command(
+        argv=(sys.executable, "-P", "-m", *arguments),
+        environment={**fixed_environment(settings, os.environ), "PYTHONUNBUFFERED": "1"},
+        folder=settings.data,
+        pass_fds=pass_fds,
+    )
+
+
+def _store(settings: Settings) -> ChildSpec:
+    return ChildSpec(
+        name="store",
+        command=Command(argv=store_command(settings), environment=os.environ, folder=settings.data),
+        ready=partial(readiness.store_answers, store_socket(settings)),
+        ready_timeout_s=STORE_LOADS_S,
+        starts=0,
+        stops=_LAST,
+    )
+
+
+def gateway_names(workers: int) -> list[str]:
+    """`gateway` alone, or `gateway-1`, `gateway-2` and so on."""
+    return ["gateway"] if workers == 1 else [f"gateway-{number}" for number in range(1, workers + 1)]
+
+
+def worker_arguments(settings: Settings) -> tuple[str, ...]:
+    """Celery's worker, as a module and its arguments.
+
+    The beat is a thread in it. What is left out is talk between workers that nobody listens to.
+    """
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level)
+    beat = ("--beat-thread", "--schedule-filename", str(beat_dir(settings) / "schedule"))
+    return ("celery", "--quiet", "--app", "gateway.background", "worker", *quiet, *beat)

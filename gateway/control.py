@@ -1,0 +1,133 @@
+"""Everything the gateway serves beside the warm path: the control API and Samovar's own, errors, request ids."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import rendering
+from gateway.functions import Functions
+from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
+from gateway.lambda_api.runtimes import Runtimes
+from gateway.services import Services
+from gateway.v1 import code as v1_code
+from gateway.v1 import logs, platform, usage
+from gateway.v1.schema import add_openapi
+from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
+from samovar.names import new_request_id
+
+V1: Final = "/samovar/v1"
+_log = logging.getLogger(__name__)
+
+
+class UnknownOperation(CallerError):
+    """No operation has this path and method."""
+
+    status, aws_name = 404, "UnknownOperationException"
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, but not with this method."""
+
+    status, aws_name = 405, "MethodNotAllowedException"
+
+
+def create_control_app(services: Services) -> FastAPI:
+    """The FastAPI app. `services` are open already, and are closed by whoever opened them."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = services
+    app.state.started_at = services.clock.monotonic()
+    app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
+    app.state.runtimes = Runtimes(services.link, services.clock)
+    for resource in (functions, configuration, code, urls, tags, concurrency):
+        app.include_router(resource.router, include_in_schema=False)
+    for own in (platform, logs, usage, v1_code):
+        app.include_router(own.router, prefix=V1)
+    add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
+    app.add_exception_handler(SamovarError, _on_samovar_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(RequestScope)
+    return app
+
+
+class RequestScope:
+    """Gives each request its id, and turns what nobody expected into an answer and one entry in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection's scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_request_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["x-amzn-requestid"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            _log.info("request %s: the client hung up: %s %s", request_id, scope["method"], scope["path"])
+        except Exception:  # noqa: BLE001 - the last line of defence: logged here, answered with an id to find it by
+            _log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            if not started:
+                failure = ServiceFailure(f"Samovar failed unexpectedly; its log has the reason under {request_id}")
+                await _rendered(failure, request_id)(scope, receive, send_with_id)
+
+
+def _rendered(error: SamovarError, request_id: str) -> Response:
+    shown = rendering.render_error(error, request_id)
+    response = Response(shown.body, shown.status)
+    for name, value in shown.headers:
+        response.headers[name.decode("latin-1")] = value.decode("latin-1")
+    return response
+
+
+async def _on_samovar_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, SamovarError):
+        raise error
+    if error.fault == "Service":
+        _log.warning("request %s: %s", request.state.request_id, error)
+    return _rendered(error, request.state.request_id)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    """What FastAPI refuses itself: query parameters of the wrong type or out of range."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    broken = [
+        f"Value '{item.get('input')}' at '{item['loc'][-1]}' failed to satisfy constraint: {item['msg']}"
+        for item in error.errors()
+    ]
+    errors = "error" if len(broken) == 1 else "errors"
+    failed = ValidationFailed(f"{len(broken)} validation {errors} detected: {'; '.join(broken)}")
+    return _rendered(failed, request.state.request_id)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    asked = f"{request.method} {request.url.path}"
+    if error.status_code == 405:
+        unknown: SamovarError = MethodNotAllowed(f"{asked} is no operation; this path takes other methods")
+    elif error.status_code == 404:
+        unknown = UnknownOperation(f"{asked} is no operation of the Lambda API that Samovar offers, nor one of its own")
+    else:
+        unknown = ValidationFailed(f"{asked}: {error.detail}")
+    return _rendered(unknown, request.state.request_id)

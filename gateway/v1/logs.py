@@ -1,0 +1,53 @@
+"""A function's log, as newline-delimited JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from gateway.lambda_api.edge import UsesServices, resolve_latest
+from gateway.log_reader import Selection, follow, tail
+from gateway.v1.schema import described
+from samovar.answers import LogRecord
+from samovar.logs import LogLine, folder_of
+
+router = APIRouter()
+MEDIA_TYPE = "application/x-ndjson"
+
+
+@router.get("/functions/{name}/logs", responses=described.answers(LogRecord, MEDIA_TYPE))
+async def logs(
+    name: str,
+    services: UsesServices,
+    since: Annotated[int, Query(ge=0, description="Epoch milliseconds of the oldest line wanted.")] = 0,
+    request_id: Annotated[str | None, Query(description="Lines of this invocation only.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="The last so many lines.")] = 1000,
+    following: Annotated[
+        bool, Query(alias="follow", description="Go on with new lines until the client hangs up.")
+    ] = False,
+) -> Response:
+    """The last lines, oldest first, one JSON object a line. Logs of deleted functions can be read until they rotate."""
+    reference = resolve_latest(services, name)
+    folder = folder_of(services.settings.logs_dir, services.settings.region, reference.name)
+    if not await asyncio.to_thread(folder.is_dir):
+        await services.registry.get(reference.name)
+    selection = Selection(since_ms=since, request_id=request_id, limit=limit)
+    if following:
+        return StreamingResponse(_followed(folder, selection), media_type=MEDIA_TYPE)
+    lines, _ = await asyncio.to_thread(tail, folder, selection)
+    return Response(_encode(lines), media_type=MEDIA_TYPE)
+
+
+async def _followed(folder: Path, selection: Selection) -> AsyncIterator[bytes]:
+    async for lines in follow(folder, selection):
+        yield _encode(lines)
+
+
+def _encode(lines: Iterable[LogLine]) -> bytes:
+    return msgspec.json.Encoder().encode_lines([LogRecord(*line) for line in lines])

@@ -1,0 +1,104 @@
+"""How the platform is: health, status, environments."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version as installed_version
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from gateway.lambda_api.edge import UsesServices, answer
+from gateway.services import Services
+from gateway.v1.schema import described
+from samovar.errors import SamovarError
+from samovar.link import EnvironmentView, InvokerStatus
+
+router = APIRouter()
+VERSION = installed_version("samovar")
+
+
+class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one part of the platform answers."""
+
+    available: bool
+    detail: str
+    """What it says of itself, or why it cannot be used."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok` when everything a call needs is there. Anything else comes with status 503."""
+
+    status: str
+    store: PartStatus
+    invoker: PartStatus
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs, and what this host can do."""
+
+    version: str
+    pid: int
+    """Of the gateway worker that answers."""
+    uptime_s: float
+    """Of the gateway worker that answers."""
+    functions: int | None
+    """`None` while the store cannot be asked."""
+    following: bool
+    """Whether this worker hears of changes other workers make."""
+    store: PartStatus
+    invoker: InvokerStatus | None
+    """`None` while it cannot be reached; `invoker_detail` says why."""
+    invoker_detail: str
+
+
+@router.get("/health", responses=described.answers(Health))
+async def health(services: UsesServices) -> Response:
+    """Whether calls can be served now: 200, or 503 with what is missing."""
+    store, invoker = await _store(services), await _invoker(services)
+    reached = PartStatus(available=isinstance(invoker, InvokerStatus), detail=_detail(invoker))
+    well = store.available and reached.available
+    return answer(Health(status="ok" if well else "degraded", store=store, invoker=reached), 200 if well else 503)
+
+
+@router.get("/status", responses=described.answers(Status))
+async def status(request: Request, services: UsesServices) -> Response:
+    """The state of every part of the platform. It answers whatever is missing."""
+    store, invoker = await _store(services), await _invoker(services)
+    return answer(
+        Status(
+            version=VERSION,
+            pid=os.getpid(),
+            uptime_s=services.clock.monotonic() - request.app.state.started_at,
+            functions=await services.store.count() if store.available else None,
+            following=services.registry.following,
+            store=store,
+            invoker=invoker if isinstance(invoker, InvokerStatus) else None,
+            invoker_detail=_detail(invoker),
+        )
+    )
+
+
+@router.get("/environments", responses=described.answers(list[EnvironmentView]))
+async def environments(services: UsesServices) -> Response:
+    """Every execution environment there is now."""
+    body = await services.link.operation("environments")
+    return answer(msgspec.json.decode(body, type=list[EnvironmentView]))
+
+
+async def _store(services: Services) -> PartStatus:
+    try:
+        return PartStatus(available=True, detail=f"version {await services.store.ping()}")
+    except SamovarError as error:
+        return PartStatus(available=False, detail=error.message)
+
+
+async def _invoker(services: Services) -> InvokerStatus | SamovarError:
+    try:
+        return msgspec.json.decode(await services.link.operation("status"), type=InvokerStatus)
+    except SamovarError as error:
+        return error
+
+
+def _detail(invoker: InvokerStatus | SamovarError) -> str:
+    return invoker.message if isinstance(invoker, SamovarError) else f"pid {invoker.pid}, {invoker.isolation}"

@@ -1,0 +1,92 @@
+"""Usage of functions and their single invocations."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+
+from gateway.lambda_api.edge import UsesServices, answer, resolve_latest
+from gateway.registry import not_found
+from gateway.services import Services
+from gateway.usage import Usage, Window, read_reading, read_readings, read_usage
+from gateway.v1.moments import epoch_seconds
+from gateway.v1.schema import described
+from samovar.errors import ResourceNotFound, SamovarError
+from samovar.invocation import Reading
+
+router = APIRouter()
+_DAY_S: Final = 86_400
+_log = logging.getLogger(__name__)
+
+Since = Annotated[str | None, Query(description="Epoch seconds or ISO 8601; by default a day ago.")]
+Until = Annotated[str | None, Query(description="Epoch seconds or ISO 8601; by default now.")]
+
+
+@router.get("/usage", responses=described.answers(Usage))
+async def usage(services: UsesServices, since: Since = None, until: Until = None) -> Response:
+    """What all functions used together, and each of them, deleted ones included."""
+    window = _window(services, since, until)
+    complete = await _flushed(services)
+    arns = [services.store.arn(name) for name in await services.store.ever()]
+    return answer(await read_usage(services.redis, arns, window, complete=complete, each=True))
+
+
+@router.get("/functions/{name}/usage", responses=described.answers(Usage))
+async def function_usage(name: str, services: UsesServices, since: Since = None, until: Until = None) -> Response:
+    """What one function used. A deleted function's usage is kept."""
+    window = _window(services, since, until)
+    arn = await _known(services, name)
+    complete = await _flushed(services)
+    return answer(await read_usage(services.redis, [arn], window, complete=complete, each=False))
+
+
+@router.get("/functions/{name}/invocations", responses=described.answers(list[Reading]))
+async def invocations(
+    name: str,
+    services: UsesServices,
+    since: Since = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
+) -> Response:
+    """The meter readings of a function's latest invocations, newest first."""
+    arn = await _known(services, name)
+    oldest = epoch_seconds(since, services.clock.epoch() - _DAY_S)
+    await _flushed(services)
+    return answer(await read_readings(services.redis, arn, int(oldest * 1000), limit))
+
+
+@router.get("/invocations/{request_id}", responses=described.answers(Reading))
+async def invocation(request_id: str, services: UsesServices) -> Response:
+    """The meter reading of one invocation."""
+    await _flushed(services)
+    reading = await read_reading(services.redis, request_id)
+    if reading is None:
+        hours = services.settings.reading_retention_h
+        raise ResourceNotFound(f"No invocation {request_id} is known; readings are kept for {hours} hours")
+    return answer(reading)
+
+
+def _window(services: Services, since: str | None, until: str | None) -> Window:
+    now = services.clock.epoch()
+    end = epoch_seconds(until, now)
+    return Window.over(epoch_seconds(since, end - _DAY_S), end, now)
+
+
+async def _known(services: Services, name: str) -> str:
+    """The ARN of a function that exists or existed. Raises `ResourceNotFound`."""
+    reference = resolve_latest(services, name)
+    arn = services.store.arn(reference.name)
+    if not await services.store.existed(arn):
+        raise not_found(services.settings.account, services.settings.region, reference.name)
+    return arn
+
+
+async def _flushed(services: Services) -> bool:
+    """Have the invoker hand over what it has metered, so that every answered call is counted."""
+    try:
+        await services.link.operation("flush")
+    except SamovarError as error:
+        _log.warning("usage may lack the latest calls: %s", error)
+        return False
+    return True

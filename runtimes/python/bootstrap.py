@@ -122,9 +122,13 @@ class Connection:
 
 
 def connect(socket_dir: str, name: str) -> _socket.socket:
-    """Connect to one of the invoker's sockets."""
+    """Connect to one of the invoker's sockets, or end: without it there is nothing to do here."""
+    path = os.path.join(socket_dir, name)
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.connect(os.path.join(socket_dir, name))
+    try:
+        connection.connect(path)
+    except OSError as error:
+        raise SystemExit(f"the invoker's socket {path} cannot be reached: {error.strerror}") from error
     os.set_inheritable(connection.fileno(), False)
     return connection
 
@@ -309,51 +313,47 @@ def ended_children() -> dict[int, int]:
         ended[pid] = code
 
 
-def descendants() -> set[int]:
-    """Every process below this one. Daemons are among them: their orphans fall to us, the subreaper."""
-    parents = {}
+def descendants() -> dict[int, int]:
+    """Process groups of all processes below this one, by process id.
+
+    Daemons are among them: when what started them has ended, they fall to us, the subreaper.
+    """
+    found: dict[int, tuple[int, int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as stat:
-                parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
-        except (OSError, IndexError):
+                parent, group = stat.read().rpartition(b")")[2].split()[1:3]
+        except (OSError, ValueError):
             continue  # it has ended in the meantime
+        found[int(name)] = int(parent), int(group)
     family = {os.getpid()}
-    while fresh := {pid for pid, parent in parents.items() if parent in family and pid not in family}:
+    while fresh := {pid for pid, (parent, _) in found.items() if parent in family and pid not in family}:
         family |= fresh
-    return family - {os.getpid()}
+    return {pid: found[pid][1] for pid in family - {os.getpid()}}
 
 
 def end_descendants() -> dict[int, int]:
     """Kill every process below this one; the wait statuses of those that were our children.
 
-    All are stopped before the first is killed: a stopped process cannot fork, so none gets away.
+    Whole groups are killed, because the kernel does that in one step: no process forks its way out of it. Where
+    something still lives in the end, we go, and the invoker, which sees that, destroys the environment.
     """
     import signal
 
     deadline = time.monotonic() + KILL_TIMEOUT_S
     ended = ended_children()
-    stopped: set[int] = set()
-    while (fresh := descendants() - stopped) and time.monotonic() < deadline:
-        send_signal(fresh, signal.SIGSTOP)
-        stopped |= fresh
-    send_signal(stopped, signal.SIGKILL)
-    while stopped.difference(ended) and time.monotonic() < deadline:
-        ended.update(ended_children())
-        if not descendants():
-            break
+    while family := descendants():
+        groups = set(family.values()) - {0, 1, os.getpgrp()}
+        for target in [*(-group for group in groups), *family]:
+            try:
+                os.kill(target, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > deadline:
+            raise SystemExit(f"processes {sorted(family)} cannot be killed")
         time.sleep(0.0002)
-    ended.update(ended_children())
+        ended.update(ended_children())
     return ended
-
-
-def send_signal(pids: set[int], number: int) -> None:
-    """Signal each process that still exists."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
 
 
 def detach(order: Order) -> None:

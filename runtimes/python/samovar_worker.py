@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 HELLO, READY, EVENT, RESULT = 10, 14, 15, 16
 ERROR_TEXT_LIMIT = 256 * 1024
-"""Characters kept of an exception's text, so that an error always fits into an answer."""
+"""Characters kept of an exception's text and of its trace, so that an error always fits into an answer."""
+INIT_ERROR_TEXT_LIMIT = 20 * 1024
+"""The same for an error of initialisation, which has to fit into one frame: a character takes up to 6 bytes."""
 
 
 class Fields:
@@ -193,7 +195,7 @@ def marshal(result: Any) -> bytes:
 def describe(error: BaseException) -> str:
     """The text of an exception, also of one whose `__str__` fails."""
     try:
-        return str(error)[:ERROR_TEXT_LIMIT]
+        return str(error)
     except Exception:  # noqa: BLE001 - the function's own code; its failure must not hide the error itself
         return "<exception str() failed>"
 
@@ -210,13 +212,21 @@ def trace_of(error: BaseException) -> list[str]:
     return traceback.format_list(entries)
 
 
-def error_fields(error: BaseException, request_id: str) -> dict[str, Any]:
-    """An exception in the form in which Lambda answers and logs it."""
+def error_fields(error: BaseException, request_id: str, limit: int) -> dict[str, Any]:
+    """An exception in the form in which Lambda answers and logs it, its text and its trace cut at `limit` characters.
+
+    Of a long trace the innermost frames are kept.
+    """
+    trace: list[str] = []
+    for entry in reversed(trace_of(error)):
+        if len(entry) + sum(map(len, trace)) > limit:
+            break
+        trace.insert(0, entry)
     return {
-        "errorMessage": describe(error),
+        "errorMessage": describe(error)[:limit],
         "errorType": error.name if isinstance(error, Fault) else type(error).__name__,
         "requestId": request_id,
-        "stackTrace": trace_of(error),
+        "stackTrace": trace,
     }
 
 
@@ -294,7 +304,8 @@ class Log:
         lines = [f"[ERROR] {fields['errorType']}" + (f": {fields['errorMessage']}" if fields["errorMessage"] else "")]
         lines += ["Traceback (most recent call last):", *"".join(fields["stackTrace"]).splitlines()]
         for cause in () if isinstance(error, Fault) else causes(error):
-            lines += [f"Caused by {type(cause).__name__}: {describe(cause)}", *"".join(trace_of(cause)).splitlines()]
+            words = describe(cause)[:ERROR_TEXT_LIMIT]
+            lines += [f"Caused by {type(cause).__name__}: {words}", *"".join(trace_of(cause)).splitlines()]
         # Lambda indents with no-break spaces, which log viewers do not strip.
         write_log("\n".join("\u00a0" * (len(line) - len(line.lstrip(" "))) + line.lstrip(" ") for line in lines) + "\n")
 
@@ -347,7 +358,7 @@ class Worker:
         except SystemExit:
             raise  # the process ends, and the keeper tells how
         except BaseException as error:  # noqa: BLE001 - whatever the module raises is the answer
-            head, body = self._failure(log, error)
+            head, body = self._failure(log, error, INIT_ERROR_TEXT_LIMIT)
         head["init_ms"] = round((time.monotonic() - self._order.started) * 1000, 3)
         self._send(READY, number, head, body)
         if handler is None:
@@ -377,8 +388,8 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - whatever the handler raises is the answer
             return self._failure(log, error)
 
-    def _failure(self, log: Log, error: BaseException) -> tuple[dict[str, Any], bytes]:
-        fields = error_fields(error, log.request_id)
+    def _failure(self, log: Log, error: BaseException, limit: int = ERROR_TEXT_LIMIT) -> tuple[dict[str, Any], bytes]:
+        fields = error_fields(error, log.request_id, limit)
         log.error(error, fields)
         return {"error": fields["errorType"]}, json.dumps(fields).encode()
 

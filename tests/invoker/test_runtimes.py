@@ -107,9 +107,9 @@ def test_a_runtime_without_interpreter_says_how_to_get_one(
     [
         ("/usr/bin/python3.11", ["/usr", "/usr"], ()),
         ("/usr/local/bin/python3.12", ["/usr/local", "/usr/local"], ()),
-        ("/home/a/.pyenv/versions/3.9/bin/python3.9", ["/home/a/.pyenv/versions/3.9"] * 2, ("/home/a/.pyenv/versions/3.9",)),
+        ("/home/a/3.9/bin/python3.9", ["/home/a/3.9", "/home/a/3.9"], ("/home/a/3.9",)),
         ("/opt/bin/python3", ["/srv/lib", "/srv/lib64"], ("/srv/lib", "/srv/lib64", "/opt/bin")),
     ],
-)  # fmt: skip
+)
 def test_only_folders_outside_usr_need_mounting(executable: str, prefixes: list[str], mounts: tuple[str, ...]) -> None:
     assert runtimes._mounts(executable, prefixes) == mounts

@@ -66,7 +66,10 @@ class _Connected:
         parts: list[bytes] = []
         while True:
             while not self._frames:
-                data = self.socket.recv(65536)
+                try:
+                    data = self.socket.recv(65536)
+                except ConnectionResetError:  # it was killed before it had read all we sent
+                    return None
                 if not data:
                     return None
                 self._frames = self._decoder.feed(data)

@@ -119,6 +119,16 @@ def test_an_error_at_import_shows_the_functions_frames_only(peer: Peer, code: Co
     assert frame == f"  File \"{tmp_path}/app.py\", line 2, in <module>\n    raise ValueError('at import')\n"
 
 
+def test_the_largest_error_at_import_fits_into_one_frame(peer: Peer, code: Code) -> None:
+    long_line = "(f if n else g)(n - 1)" + "  # ž" * 500
+    text = f"def f(n):\n    {long_line}\ndef g(n): raise ValueError('ž' * 10**7)\nf(900)"
+    ready, _ = failed_start(peer, "app.handler", code(text))
+    error = ready.json()
+    assert len(ready.body) <= wire.CHUNK_SIZE
+    assert error["errorMessage"] == "ž" * 20 * 1024
+    assert "raise ValueError" in error["stackTrace"][-1]
+
+
 def test_a_syntax_error_says_where(peer: Peer, code: Code, tmp_path: Path) -> None:
     ready, _ = failed_start(peer, "app.handler", code("x = 1\ndef f(:\n"))
     assert ready.json()["stackTrace"] == [f'  File "{tmp_path}/app.py" Line 2\n    def f(:\n']

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from samovar import wire
 from tests.runtimes.conftest import Launch
-from tests.runtimes.peer import Peer, Worker, ends_soon, is_alive
+from tests.runtimes.peer import BOOTSTRAP, Peer, Worker, ends_soon, is_alive
 
 Code = Callable[[str], Path]
 
@@ -146,28 +147,39 @@ def test_files_and_workers_are_independent(launch: Launch, peer: Peer, tmp_path:
     assert launch(text).call().json() == [1, 3], "files stay, globals do not"
 
 
-def test_the_process_of_a_worker(launch: Launch, tmp_path: Path) -> None:
-    worker = launch(
-        "import os, sys\n"
-        "def handler(event, context):\n"
-        "    return {'cwd': os.getcwd(), 'first': sys.path[0], 'sid': os.getsid(0), 'oom': open('/proc/self/oom_score_adj').read(),\n"
-        "            'stdin': sys.stdin.read(), 'argv': sys.argv[1:], 'runtime': [p for p in sys.path if p.endswith('runtimes/python')],\n"
-        "            'mode': os.fstat(1).st_mode, 'same': os.fstat(1).st_ino == os.fstat(2).st_ino}\n"
-    )
+PROCESS = """
+import os, sys
+def handler(event, context):
+    return {
+        "cwd": os.getcwd(),
+        "first": sys.path[0],
+        "session": os.getsid(0),
+        "oom": open("/proc/self/oom_score_adj").read(),
+        "stdin": sys.stdin.read(),
+        "argv": sys.argv[1:],
+        "runtime": [path for path in sys.path if path.endswith("runtimes/python")],
+        "output": [os.fstat(1).st_mode, os.fstat(1).st_ino == os.fstat(2).st_ino],
+    }
+"""
+
+
+def test_the_process_of_a_worker(launch: Launch, peer: Peer, tmp_path: Path) -> None:
+    worker = launch(PROCESS)
     found = worker.call().json()
-    assert stat.S_ISSOCK(found.pop("mode"))
+    mode, shared = found.pop("output")
+    assert stat.S_ISSOCK(mode)
+    assert shared
     assert found == {
         "cwd": str(tmp_path),
         "first": str(tmp_path),
-        "sid": worker.pid,
+        "session": worker.pid,
         "oom": "1000\n",
         "stdin": "",
         "argv": [],
         "runtime": [],
-        "same": True,
     }
-    keeper_score = Path(f"/proc/{os.getppid()}/oom_score_adj").read_text()
-    assert keeper_score != "1000\n"
+    keeper_score = int(Path(f"/proc/{peer.process.pid}/oom_score_adj").read_text())
+    assert keeper_score < 1000, "the kernel must prefer the worker"
 
 
 def test_the_environment_is_exactly_the_one_ordered(launch: Launch) -> None:
@@ -185,17 +197,21 @@ def test_the_time_zone_is_applied(launch: Launch) -> None:
     assert worker.call().json() == "05"
 
 
+AT_START = "open('/proc/self/environ', 'rb').read().decode()"
+
+
 @pytest.mark.parametrize(
     ("variables", "expression", "value"),
     [
-        ({"PYTHONHASHSEED": "0"}, "[hash('a') == int(__import__('subprocess').check_output([sys.executable, '-c', 'print(hash(\"a\"))'])), sys.flags.hash_randomization]", [True, 0]),
+        ({"PYTHONHASHSEED": "0"}, "sys.flags.hash_randomization", 0),
         ({"PYTHONPATH": "/nowhere/lib"}, "'/nowhere/lib' in sys.path", True),
         ({"PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2"}, "sys.flags.optimize", 2),
-        ({"LD_LIBRARY_PATH": "/nowhere"}, "b'LD_LIBRARY_PATH=/nowhere' in open('/proc/self/environ', 'rb').read().split(b'\\0')", True),
-        ({"MALLOC_ARENA_MAX": "1"}, "b'MALLOC_ARENA_MAX=1' in open('/proc/self/environ', 'rb').read().split(b'\\0')", True),
+        ({"LD_LIBRARY_PATH": "/nowhere"}, f"'LD_LIBRARY_PATH=/nowhere' in {AT_START}", True),
+        ({"MALLOC_ARENA_MAX": "1"}, f"'MALLOC_ARENA_MAX=1' in {AT_START}", True),
+        ({"GREETING": "ahoj"}, f"'GREETING' in {AT_START}", False),
     ],
-    ids=["hashseed", "path", "optimize", "loader", "malloc"],
-)  # fmt: skip
+    ids=["hashseed", "path", "optimize", "loader", "malloc", "no-new-interpreter"],
+)
 def test_variables_read_at_the_start_of_a_process_work(
     launch: Launch, peer: Peer, variables: dict[str, str], expression: str, value: object
 ) -> None:
@@ -211,6 +227,14 @@ def test_an_interpreter_that_cannot_start_says_why(peer: Peer, code: Code) -> No
         output.settimeout(20)
         assert peer.exited().head == {"status": 1}
         assert b"nowhere" in output.recv(65536)
+
+
+def test_a_keeper_without_invoker_says_so(socket_dir: Path) -> None:
+    variables = {"SAMOVAR_SOCKET_DIR": str(socket_dir)}
+    ended = subprocess.run([sys.executable, str(BOOTSTRAP)], env=variables, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    reason = "cannot be reached: No such file or directory\n"
+    assert ended.stderr == f"the invoker's socket {socket_dir}/invoker.sock {reason}"
 
 
 def test_workers_do_not_share_random_numbers(launch: Launch, peer: Peer) -> None:

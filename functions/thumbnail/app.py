@@ -1,0 +1,99 @@
+"""A photograph in, a small JPEG out."""
+
+import base64
+import binascii
+import io
+import json
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+DEFAULT_SIDE = 256
+MAX_SIDE = 4096
+MAX_PIXELS = 24_000_000
+"""As many as the function's memory holds, next to Pillow and a copy that is turned upright."""
+QUALITY = 85
+
+Image.MAX_IMAGE_PIXELS = None  # `opened` checks the size, before anything is decoded
+
+
+class Refused(Exception):
+    """The request is at fault."""
+
+
+def handler(event, context):
+    """Answers HTTP (picture as body, `?width=&height=`) with a JPEG, and `{"image": Base64, …}` with JSON."""
+    if "requestContext" not in event:
+        small = thumbnail(decoded(event["image"]), box_of(event))
+        return {"image": encoded(small), "width": small.width, "height": small.height}
+    try:
+        picture = decoded(event.get("body", "")) if event["isBase64Encoded"] else event.get("body", "").encode()
+        small = thumbnail(picture, box_of(event.get("queryStringParameters") or {}))
+    except Refused as refusal:
+        return {
+            "statusCode": 400,
+            "headers": {"content-type": "application/json"},
+            "body": json.dumps({"error": str(refusal)}),
+        }
+    return {
+        "statusCode": 200,
+        "headers": {"content-type": "image/jpeg"},
+        "body": encoded(small),
+        "isBase64Encoded": True,
+    }
+
+
+def thumbnail(picture, box):
+    """The picture upright and no larger than the box, its proportions kept; a smaller one is not enlarged."""
+    image = opened(picture)
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except OSError as error:
+        raise Refused(f"the picture is damaged: {error}") from error
+    upright.thumbnail(box, Image.Resampling.LANCZOS)
+    if upright.has_transparency_data:
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
+    return upright.convert("RGB")
+
+
+def opened(picture):
+    """A picture of which only the header has been read."""
+    try:
+        image = Image.open(io.BytesIO(picture))
+    except UnidentifiedImageError as error:
+        raise Refused(f"these {len(picture)} bytes are no picture that Pillow knows") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise Refused(f"{image.width}x{image.height} are too many pixels; at most {MAX_PIXELS:,} are taken")
+    return image
+
+
+def box_of(parameters):
+    """Width and height to fit into; one that is not given follows the other."""
+    given = {name: side(name, parameters[name]) for name in ("width", "height") if name in parameters}
+    default = next(iter(given.values()), DEFAULT_SIDE)
+    return given.get("width", default), given.get("height", default)
+
+
+def side(name, value):
+    """One side of the box, in pixels."""
+    try:
+        pixels = int(value)
+    except ValueError:
+        pixels = 0
+    if not 1 <= pixels <= MAX_SIDE:
+        raise Refused(f"{name}={value} is not allowed: it takes 1 to {MAX_SIDE} pixels")
+    return pixels
+
+
+def decoded(text):
+    """Base64 as bytes."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise Refused(f"the picture is not valid Base64: {error}") from error
+
+
+def encoded(image):
+    """An image as JPEG in Base64."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

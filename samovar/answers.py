@@ -114,30 +114,44 @@ class LogRecord(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`/samovar/v1/status`."""
+    """The part of `/samovar/v1/status` a client needs; `samovar status` shows the whole."""
 
     version: str = ""
     invoker: InvokerStatus | None = None
+    """`None` while it cannot be reached; `invoker_detail` says why."""
+    invoker_detail: str = ""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over one span of time, or over all of them."""
 
-    start: int = 0
+    start: int
     """Epoch second at which the span begins."""
-    invocations: int = 0
-    errors: int = 0
-    cold: int = 0
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
-    gb_seconds: float = 0.0
+    invocations: int
+    errors: int
+    cold: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    gb_seconds: float
+    billed_ms: int = 0
+    duration_ms: float = 0.0
+    init_ms: float = 0.0
+    queue_ms: float = 0.0
+    cpu_ms: float = 0.0
+    outcomes: dict[str, int] = {}
+    cold_reasons: dict[str, int] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """`/samovar/v1/usage`."""
+    """`/samovar/v1/usage` and a function's own; `since` and `until` are epoch seconds."""
 
-    since: int = 0
-    until: int = 0
-    total: Span = Span()
-    series: list[Span] = []
+    since: int
+    until: int
+    resolution: str
+    complete: bool
+    """False when the invoker could not be asked for its latest readings."""
+    total: Span
+    series: list[Span]
+    """Spans without any invocation are left out."""
     functions: dict[str, Span] = {}

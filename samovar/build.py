@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def install(folder: Path, runtime: str, *, cache: Path, report: Report, fresh: b
         return None
     built = cache.absolute() / cache_key(texts, runtime, folder)
     with _only_one(built):
-        if fresh or is_local(texts) or not built.is_dir():
-            _build(requirements, runtime.removeprefix("python"), built, report)
+        refresh = fresh or is_local(texts)
+        if refresh or not built.is_dir():
+            _build(_Order(requirements, runtime.removeprefix("python"), refresh), built, report)
     return built
 
 
@@ -113,13 +115,22 @@ def _only_one(built: Path) -> Iterator[None]:
         ) from error
 
 
-def _build(requirements: Path, python: str, built: Path, report: Report) -> None:
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What uv is to install. `refresh` lets it trust nothing it has cached itself."""
+
+    requirements: Path
+    python: str
+    refresh: bool
+
+
+def _build(order: _Order, built: Path, report: Report) -> None:
     with tempfile.TemporaryDirectory(dir=built.parent, prefix=".building-", ignore_cleanup_errors=True) as temporary:
         target = Path(temporary) / "site"
         target.mkdir()
-        _run_uv(requirements, python, target, report)
+        _run_uv(order, target, report)
         _tidy(target)
-        if _runs_here(python):
+        if _runs_here(order.python):
             report("compiling to bytecode")
             _compile(target)
         if built.exists():
@@ -127,31 +138,32 @@ def _build(requirements: Path, python: str, built: Path, report: Report) -> None
         target.rename(built)
 
 
-def _run_uv(requirements: Path, python: str, target: Path, report: Report) -> None:
+def _run_uv(order: _Order, target: Path, report: Report) -> None:
+    requirements = order.requirements
     command = [
         find_uv_bin(), "pip", "install", "--no-config", "--color", "never", "--no-progress",
         "--requirement", requirements.name, "--target", str(target), "--python", sys.executable,
-        "--python-version", python, "--python-platform", f"{platform.machine()}-{_GLIBC}",
+        "--python-version", order.python, "--python-platform", f"{platform.machine()}-{_GLIBC}",
     ]  # fmt: skip
-    if not _runs_here(python):
+    if order.refresh:
+        command.append("--refresh")
+    if not _runs_here(order.python):
         command += ["--only-binary", ":all:"]  # a source build here would be one for this interpreter
-    process = subprocess.Popen(
+    said: list[str] = []
+    with subprocess.Popen(
         command, cwd=requirements.parent, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, errors="replace",
-    )  # fmt: skip
-    said: list[str] = []
-    watchdog = threading.Timer(BUILD_TIMEOUT_S, process.kill)
-    watchdog.start()
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line.rstrip())
-            report(line.strip())
-        status = process.wait()
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.wait()
+    ) as process:  # fmt: skip
+        watchdog = threading.Timer(BUILD_TIMEOUT_S, process.kill)
+        watchdog.start()
+        try:
+            for line in process.stderr or ():
+                said.append(line.rstrip())
+                report(line.strip())
+            status = process.wait()
+        finally:
+            watchdog.cancel()
+            process.kill()
     if status < 0:
         raise BuildFailed(f"{requirements.name}: uv was stopped by signal {-status} (it has {BUILD_TIMEOUT_S:.0f} s)")
     if status:

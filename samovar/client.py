@@ -29,7 +29,7 @@ from samovar.answers import (
 from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
-from samovar.link import EnvironmentView, RuntimeStatus
+from samovar.link import EnvironmentView, InvokerStatus
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -161,12 +161,12 @@ class Client:
         """What runs, and what this host can do."""
         return _decode(self._send("GET", "/samovar/v1/status"), Status)
 
-    def runtimes(self) -> list[RuntimeStatus]:
-        """The runtimes functions can ask for. Raises `ServiceUnavailable` when no invoker is there to say."""
+    def invoker(self) -> InvokerStatus:
+        """What runs functions, and which runtimes it has. Raises `ServiceUnavailable` when it is away."""
         status = self.status()
         if status.invoker is None:
-            raise ServiceUnavailable("the invoker is away, so nobody can say which runtimes there are")
-        return status.invoker.runtimes
+            raise ServiceUnavailable(f"the invoker cannot be reached: {status.invoker_detail}")
+        return status.invoker
 
     def environments(self) -> list[EnvironmentView]:
         """Every execution environment there is now."""

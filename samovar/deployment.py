@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from samovar.answers import Configuration, Function
 from samovar.client import Client, Progress
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
-from samovar.link import RuntimeStatus
+from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
 
 SETTLE_TIMEOUT_S = 120.0
@@ -34,25 +33,18 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     function_url: str | None
 
 
-def choose_runtime(wanted: str | None, offered: Iterable[RuntimeStatus]) -> str:
-    """The runtime a manifest names, or the newest Python. Raises `InvalidParameterValue` if it cannot run here."""
-    offered = list(offered)
-    available = [runtime.name for runtime in offered if runtime.available]
-    if wanted is None:
-        pythons = [name for name in available if name.startswith("python")]
-        if not pythons:
-            raise InvalidParameterValue(
-                f"the platform offers no Python; name one of its runtimes: {_listed(available)}"
-            )
-        return max(pythons, key=_version_of)
-    for runtime in offered:
-        if runtime.name == wanted and not runtime.available:
-            raise InvalidParameterValue(
-                f"runtime {wanted} cannot run here: {runtime.detail}; available are {_listed(available)}"
-            )
-    if wanted not in available:
-        raise InvalidParameterValue(f"there is no runtime {wanted!r}; available are {_listed(available)}")
-    return wanted
+def choose_runtime(wanted: str | None, invoker: InvokerStatus) -> str:
+    """The runtime a manifest names, or the platform's own. Raises `InvalidParameterValue` if it cannot run there."""
+    name = wanted or invoker.default_runtime
+    available = [runtime.name for runtime in invoker.runtimes if runtime.available]
+    if name in available:
+        return name
+    detail = next(
+        (runtime.detail for runtime in invoker.runtimes if runtime.name == name), "there is none of that name"
+    )
+    raise InvalidParameterValue(
+        f"runtime {name} cannot be used: {detail}; available are {', '.join(sorted(available)) or 'none'}"
+    )
 
 
 def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progress: Progress | None = None) -> Deployed:
@@ -169,11 +161,3 @@ def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:
         return present.function_url, False
     client.delete_url(manifest.name)
     return None, True
-
-
-def _version_of(runtime: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in runtime.removeprefix("python").split(".") if part.isdigit())
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

@@ -172,16 +172,30 @@ def by_class_name(name: str) -> type[SamovarError]:
     return _concrete(SamovarError).get(name, ServiceFailure)
 
 
-def by_aws_name(name: str, status: int) -> type[SamovarError]:
-    """The error class an API answer stands for: by its AWS name, then by its status where classes share a name.
+_OF_THE_API: tuple[type[SamovarError], ...] = (
+    InvalidParameterValue,
+    ValidationFailed,
+    InvalidRequestContent,
+    InvalidZipFile,
+    CodeStorageExceeded,
+    AccessDenied,
+    ResourceNotFound,
+    ResourceConflict,
+    PreconditionFailed,
+    RequestTooLarge,
+    UnsupportedMediaType,
+    TooManyRequests,
+    ServiceFailure,
+    EnvironmentFailure,
+    ServiceUnavailable,
+)
 
-    A name this tree does not have becomes a plain `CallerError` below 500 and a `ServiceFailure` from there on.
+
+def by_aws_name(name: str, status: int) -> type[SamovarError]:
+    """The error class an API answer stands for: by its AWS name, and by its status where two share a name.
+
+    An unknown name becomes a plain `CallerError` below 500 and a `ServiceFailure` from there on.
     """
-    named = [found for found in _concrete(CallerError).values() if found.aws_name == name and found is not CallerError]
-    named += [found for found in _concrete(PlatformError).values() if found.aws_name == name]
-    for found in named:
-        if found.status == status:
-            return found
-    if named:
-        return named[0]
-    return CallerError if status < 500 else ServiceFailure
+    named = [found for found in _OF_THE_API if found.aws_name == name]
+    unknown = CallerError if status < 500 else ServiceFailure
+    return next((found for found in named if found.status == status), named[0] if named else unknown)

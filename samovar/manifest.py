@@ -47,7 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(pattern=r"^\S+$", max_length=MAX_HANDLER_LENGTH, description='text such as "app.handler", without blanks'),
     ]
     runtime: Annotated[str, Meta(min_length=1, description='text such as "python3.11"')] | None = None
-    """`None` takes the newest Python the platform offers."""
+    """`None` takes the platform's default, the Python it runs on itself."""
     memory: Annotated[
         int,
         Meta(

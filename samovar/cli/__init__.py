@@ -1,6 +1,6 @@
 """`samovar`: the command line. A client of the platform's API, and of nothing else.
 
-Modules of this package import what is heavy (httpx, rich, msgspec) inside their commands: `samovar --help`
+Modules of this package import what is heavy (httpx, rich, uv) inside their commands: `samovar --help`
 and the way to an invocation stay short.
 """
 

@@ -52,7 +52,7 @@ def _deploy(client: Client, folder: Path, manifest: Manifest, *, fresh: bool) ->
     from samovar.deployment import choose_runtime, deploy
     from samovar.package import collect, pack
 
-    runtime = choose_runtime(manifest.runtime, client.runtimes())
+    runtime = choose_runtime(manifest.runtime, client.invoker())
     with Steps(shown=sys.stderr.isatty()) as steps:
         site = install(folder, runtime, cache=cache_folder(os.environ), report=steps.talk("requirements"), fresh=fresh)
         sources = collect(site, ignoring=False) if site else {}

@@ -43,6 +43,8 @@ def usage(
     if as_json:
         print_json(found)
         return
+    if not found.complete:
+        typer.echo("the invoker cannot be reached: its latest invocations are not counted yet", err=True)
     console = stdout()
     console.print(_sums(found, name))
     if found.total.invocations:

@@ -215,7 +215,8 @@ def status_document(runtimes: list[dict[str, Any]]) -> dict[str, Any]:
     counts = dict.fromkeys(
         ("pid", "uptime_s", "environments", "idle", "busy", "waiting", "journal_pending"), 0
     ) | dict.fromkeys(("memory_budget_mb", "memory_reserved_mb"), 0)
-    return {"invoker": {**counts, "isolation": "sandbox", "isolations": [], "runtimes": runtimes}}
+    invoker = {"isolation": "sandbox", "isolations": [], "runtimes": runtimes, "default_runtime": "python3.11"}
+    return {"version": "0", "invoker": invoker | counts}
 
 
 def refusal(status: int, name: str, message: str, **headers: str) -> Response:

@@ -91,7 +91,7 @@ def test_deploy_prints_name_version_and_url(run: Run, orders: Path, platform: Fa
     assert result.stdout.startswith("orders is deployed\n")
     assert "/fn/orders/" in result.stdout
     assert function.files() == ["app.py"]
-    assert function.configuration["Runtime"] == "python3.11", "the newest Python that is available"
+    assert function.configuration["Runtime"] == "python3.11", "the platform's default"
     assert function.configuration["Environment"] == {"Variables": {"GREETING": "Hello"}}
     assert function.url is not None
 
@@ -134,7 +134,7 @@ def test_code_that_is_refused_leaves_everything_as_it_was(run: Run, deployed: Pa
 
 
 @pytest.mark.parametrize(
-    ("runtime", "says"), [("python3.13", "cannot run here: no interpreter"), ("cobol85", "nodejs20.x, python3.11")]
+    ("runtime", "says"), [("python3.13", "cannot be used: no interpreter"), ("cobol85", "nodejs20.x, python3.11")]
 )
 def test_deploy_names_the_runtimes_there_are(run: Run, orders: Path, runtime: str, says: str) -> None:
     edit(orders, f"runtime = '{runtime}'")
@@ -268,6 +268,43 @@ def environment() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_usage_shows_sums_and_draws_them_over_time(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    platform.usage = usage([span(0, 30, 0), span(3540, 10, 2)])
+    lines = run("usage", "orders").stdout.splitlines()
+    assert lines[1].split() == ["orders", "40", "2", "5.0%", "1.2", "9.0", "0.500"]
+    drawn = [line for line in lines[4:] if "█" in line]
+    assert [line.split()[1] for line in drawn] == ["30", "10"]
+    assert drawn[0].count("█") == 3 * drawn[1].count("█") + 1, "the bars are to scale"
+    document = json.loads(run("usage", "orders", "--json").stdout)
+    assert (document["total"]["invocations"], len(document["series"])) == (40, 2)
+
+
+def test_usage_of_all_functions_has_a_line_each(run: Run, platform: FakePlatform) -> None:
+    platform.usage = usage([span(0, 30, 0)]) | {"functions": {"b": span(0, 10, 0), "a": span(0, 20, 0)}}
+    assert [line.split()[:2] for line in run("usage").stdout.splitlines()[1:4]] == [
+        ["a", "20"],
+        ["b", "10"],
+        ["all", "30"],
+    ]
+
+
+def test_usage_without_invocations_says_so(run: Run, platform: FakePlatform) -> None:
+    platform.usage = usage([]) | {"complete": False}
+    result = run("usage", "--since", "10m")
+    assert "no invocation in the last 10m" in result.stderr
+    assert "not counted yet" in result.stderr
+
+
+def span(start: int, invocations: int, errors: int) -> dict[str, Any]:
+    sums = {"p50_ms": 1.2, "p90_ms": 3.0, "p99_ms": 9.0, "gb_seconds": 0.5}
+    return {"start": start, "invocations": invocations, "errors": errors, "cold": errors, **sums}
+
+
+def usage(series: list[dict[str, Any]]) -> dict[str, Any]:
+    total = span(0, sum(each["invocations"] for each in series), sum(each["errors"] for each in series))
+    return {"since": 0, "until": 3600, "resolution": "m", "complete": True, "total": total, "series": series}
+
+
 def test_delete_asks_and_deletes(run: Run, deployed: Path, platform: FakePlatform) -> None:
     result = run("delete", "orders")
     assert (result.exit_code, "--yes" in result.stderr) == (2, True), "nobody to ask here"
@@ -286,7 +323,7 @@ def test_every_command_offers_json(run: Run, command: str) -> None:
 
 
 def test_start_imports_nothing_heavy() -> None:
-    heavy = "httpx", "rich", "msgspec", "filelock", "uv", "pathspec", "redis", "docker", "uvicorn"
+    heavy = "httpx", "rich", "filelock", "uv", "pathspec", "redis", "docker", "uvicorn"
     code = f"import sys, samovar.cli; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

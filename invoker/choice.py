@@ -8,7 +8,6 @@ from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
-from invoker.runtimes import require_interpreter
 from samovar.errors import StartRefused
 from samovar.link import IsolationStatus
 from samovar.settings import Settings
@@ -29,10 +28,10 @@ async def choose(settings: Settings, instance: str) -> Choice:
     """Ask every isolation whether it works here. Raises `StartRefused` when the wanted one does not."""
     candidates: list[Isolation] = [
         DockerIsolation(instance, base_image=settings.base_image),
-        SandboxIsolation(instance, require_interpreter),
+        SandboxIsolation(instance),
     ]
     if settings.isolation == "none":
-        candidates = [ProcessIsolation(instance, require_interpreter)]
+        candidates = [ProcessIsolation(instance)]
     statuses = [await candidate.status() for candidate in candidates]
     offered = {
         candidate.name: candidate for candidate, status in zip(candidates, statuses, strict=True) if status.available

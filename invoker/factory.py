@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invoker.environment import Environment, InitFailed
-from invoker.isolation.contract import BoxSpec, Isolation
+from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.output import EnvironmentLog, LogFiles
-from invoker.variables import log_stream_name
+from invoker.variables import interpreter_variables, log_stream_name
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion, Network, OciRuntime
@@ -87,5 +87,6 @@ class EnvironmentFactory:
             limits=version.limits,
             network=version.placement.network or settings.default_network,
             oci_runtime=version.placement.oci_runtime or settings.default_oci_runtime,
+            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR),
             labels={"samovar.function": version.name, "samovar.version": version.version},
         )

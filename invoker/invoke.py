@@ -6,9 +6,10 @@ import base64
 
 from invoker import report
 from invoker.environment import InitFailed
+from invoker.lease import Lease
 from invoker.metering import Meter
 from invoker.output import InvocationLog
-from invoker.pool import Lease, Pool
+from invoker.pool import Pool
 from invoker.versions import Versions
 from invoker.worker import EventHead
 from samovar.clock import Clock

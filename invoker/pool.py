@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from invoker import policy
 from invoker.environment import Environment, InitFailed
 from invoker.factory import EnvironmentFactory
+from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.shelf import Cold, Shelf, Waiter
 from samovar.clock import Clock
@@ -41,32 +42,6 @@ class PoolSettings:
     queue_limit: int
 
 
-class Lease:
-    """An environment, for one invocation: `async with pool.lease(version) as lease`."""
-
-    def __init__(self, pool: Pool, version: FunctionVersion) -> None:
-        self._pool = pool
-        self.version = version
-        self.environment: Environment
-        self.cold: Cold | None = None
-        """Why and how it was started, when the call had to wait for just that."""
-        self.queue_ms = 0.0
-        self.worker_lost = False
-        """Set by the holder when the environment needs a new worker before it can be used again."""
-        self.duration_s = 0.0
-        """Set by the holder: how long the invocation took."""
-
-    async def __aenter__(self) -> Lease:
-        await self._pool.acquire(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # A holder that was interrupted leaves a worker in an unknown state.
-        self._pool.release(self, worker_lost=self.worker_lost or error is not None)
-
-
 class Pool:
     """See the module."""
 
@@ -84,6 +59,8 @@ class Pool:
         self._starting = 0
         self._reserved_mb = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        """Everything under way; `_starts` are those of them that shutdown cuts short."""
+        self._starts: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
         self._expiry: asyncio.TimerHandle | None = None
         self._closing = False
         self._changed = asyncio.Event()
@@ -183,7 +160,7 @@ class Pool:
             self._stop(environment, "outdated" if shelf is None else "shutdown")
         elif worker_lost:
             environment.fire(Event.RESET)
-            self._spawn(self._reload(environment))
+            self._starts.add(self._spawn(self._reload(environment)))
         else:
             environment.fire(Event.RELEASED)
             self._place(environment)
@@ -234,7 +211,7 @@ class Pool:
         self._starting += 1
         shelf.starting += 1
         shelf.live += 1
-        self._spawn(self._start(shelf, environment, policy.cold_reason(past)))
+        self._starts.add(self._spawn(self._start(shelf, environment, policy.cold_reason(past))))
 
     async def _start(self, shelf: Shelf, environment: Environment, reason: ColdReason) -> None:
         began = self._clock.monotonic()
@@ -250,7 +227,7 @@ class Pool:
         shelf.starting -= 1
         if failure is not None:
             self._fail_waiting(shelf, failure)
-            self._stop(environment, f"failed to start: {failure}", ColdReason.CRASH)
+            self._stop(environment, "it could not be started", ColdReason.CRASH)
         else:
             shelf.note_start(self._clock.monotonic() - began)
             self._hand_out_new(environment, Cold(reason, init_ms))
@@ -374,9 +351,16 @@ class Pool:
                     await self._changed.wait()
         except TimeoutError:
             log.warning("%d invocations did not finish within %g s and are cut off", self.count(State.BUSY), deadline_s)
+        await self._cut_starts_short()
         await asyncio.gather(*(one.stop("shutdown") for one in self.environments), return_exceptions=True)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _cut_starts_short(self) -> None:
+        starts = list(self._starts)
+        for task in starts:
+            task.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
 
     # What the policy sees ---------------------------------------------------------------------------
 
@@ -431,10 +415,11 @@ class Pool:
         for shelf in sorted(hungry, key=lambda one: one.waiters[0].since):
             self._scale(shelf)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _as_idle(environment: Environment) -> policy.IdleEnvironment:

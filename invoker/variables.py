@@ -15,7 +15,6 @@ _FIXED: Final = {
     "LC_CTYPE": "C.UTF-8",
     "TZ": ":UTC",
     "SHLVL": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 _PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 _LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib"
@@ -25,6 +24,18 @@ def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
     """The log stream of one environment: `YYYY/MM/DD/[VERSION]32hex`."""
     day = datetime.fromtimestamp(now_epoch, UTC).strftime("%Y/%m/%d")
     return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
+
+
+def interpreter_variables(task_root: str, runtime_dir: str) -> dict[str, str]:
+    """What an interpreter reads only when it starts.
+
+    The keeper is started with these, so that the workers it forks need not start an interpreter of their own.
+    """
+    return {
+        "LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root),
+        "PYTHONPATH": runtime_dir,
+        "PYTHONDONTWRITEBYTECODE": "1",  # the code is mounted read-only
+    }
 
 
 def worker_variables(
@@ -53,9 +64,8 @@ def worker_variables(
     }
     common = {
         **_FIXED,
+        **interpreter_variables(task_root, runtime_dir),
         "PATH": _PATH,
-        "LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root),
-        "PYTHONPATH": runtime_dir,
         "PWD": task_root,
         "HOME": tmp_dir,
         "TMPDIR": tmp_dir,

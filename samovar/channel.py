@@ -8,7 +8,7 @@ messages overtake them and a slow reader cannot make the sender's buffer grow.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, cast
 
 from samovar.wire import CHUNK_SIZE, Decoder, Frame, ProtocolError, encode, encode_message
 
@@ -45,8 +45,7 @@ class FrameChannel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without inheriting from it
         if self._outbox:
             self._flush()
 

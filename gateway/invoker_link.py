@@ -17,15 +17,15 @@ from typing import Final, NamedTuple, Self
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
+from gateway.exchanges import Exchanges, Reply
 from samovar.channel import FrameChannel
-from samovar.errors import EnvironmentFailure, SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
+from samovar.errors import SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, CHUNK, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
-_LAST_STREAM: Final = 0xFFFF_FFFF
 _PAUSE_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
@@ -66,23 +66,6 @@ class LinkLimits:
     """How often deadlines are looked at."""
 
 
-class _Reply(NamedTuple):
-    head: bytes
-    body: bytes
-
-
-class _Exchange:
-    """A request that has been sent, and as much of its answer as has arrived."""
-
-    __slots__ = ("deadline", "future", "head", "parts")
-
-    def __init__(self, future: asyncio.Future[_Reply], deadline: float) -> None:
-        self.future = future
-        self.deadline = deadline
-        self.head = b""
-        self.parts: list[bytes] = []
-
-
 class InvokerLink:
     """An async context manager: inside it the link keeps itself connected."""
 
@@ -92,8 +75,7 @@ class InvokerLink:
         self._channel: FrameChannel | None = None
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._exchanges: dict[int, _Exchange] = {}
-        self._stream = 0
+        self._exchanges = Exchanges()
         self._under_way = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -165,7 +147,7 @@ class InvokerLink:
         reply = await self._ask(_encode(head), payload, version.limits.timeout_s + self._limits.grace)
         return Answer(_answer_head(reply.head), reply.body)
 
-    async def _ask(self, head: bytes, body: bytes, within: float) -> _Reply:
+    async def _ask(self, head: bytes, body: bytes, within: float) -> Reply:
         if self._under_way >= self._limits.calls:
             raise TooManyRequests(
                 "Rate Exceeded.", retry_after=RETRY_AFTER_S, reason="ConcurrentInvocationLimitExceeded"
@@ -177,26 +159,17 @@ class InvokerLink:
         finally:
             self._under_way -= 1
 
-    async def _exchange(self, channel: FrameChannel, head: bytes, body: bytes, within: float) -> _Reply:
-        loop = asyncio.get_running_loop()
-        stream = self._next_stream()
-        exchange = self._exchanges[stream] = _Exchange(loop.create_future(), loop.time() + within)
+    async def _exchange(self, channel: FrameChannel, head: bytes, body: bytes, within: float) -> Reply:
+        exchange = self._exchanges.open(asyncio.get_running_loop(), within)
         try:
             with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
-                await channel.send_message(REQUEST, stream, head, body)
+                await channel.send_message(REQUEST, exchange.stream, head, body)
             return await exchange.future
         except asyncio.CancelledError:
-            channel.send(CANCEL, stream)
+            channel.send(CANCEL, exchange.stream)
             raise
         finally:
-            self._exchanges.pop(stream, None)
-
-    def _next_stream(self) -> int:
-        """A number no exchange is using; they are reused after four thousand million calls."""
-        while True:
-            self._stream = self._stream % _LAST_STREAM + 1
-            if self._stream not in self._exchanges:
-                return self._stream
+            self._exchanges.close(exchange)
 
     # The connection.
 
@@ -236,47 +209,29 @@ class InvokerLink:
         self._lost.set()
         if self._exchanges:
             _log.warning("lost the invoker with %d calls under way: %s", len(self._exchanges), error or "it hung up")
-        for exchange in self._exchanges.values():
-            _fail(
-                exchange,
-                "The invoker was lost while it had this call; whether the function ran to its end is not known. "
-                "Call again if running twice does no harm.",
-            )
+        self._exchanges.fail_all(
+            "The invoker was lost while it had this call; whether the function ran to its end is not known. "
+            "Call again if running twice does no harm."
+        )
 
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """Answers, whole or in parts. Those of cancelled calls find no exchange any more."""
-        for frame in frames:
-            exchange = self._exchanges.get(frame.stream)
-            if exchange is None:
-                continue
-            if frame.kind == RESPONSE:
-                exchange.head = frame.head
-            elif frame.kind != CHUNK:
-                _log.error("the invoker sent a frame of kind %d; closing the connection", frame.kind)
-                channel.abort()
-                return
-            if not frame.ends_message:
-                exchange.parts.append(frame.body)
-            elif not exchange.future.done():
-                body = b"".join((*exchange.parts, frame.body)) if exchange.parts else frame.body
-                exchange.future.set_result(_Reply(exchange.head, body))
+        try:
+            for frame in frames:
+                self._exchanges.take(frame)
+        except ProtocolError as error:
+            _log.error("closing the connection to the invoker: %s", error)
+            channel.abort()
 
     async def _keep_deadlines(self) -> None:
         """One timer for all calls: a timer for each would cost more than the frame it guards."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._limits.tick)
-            now = loop.time()
-            for stream, exchange in self._exchanges.items():
-                if exchange.deadline <= now and not exchange.future.done():
-                    _fail(exchange, "The invoker did not answer this call in the time it may take; it may be stuck.")
-                    if self._channel is not None:
-                        self._channel.send(CANCEL, stream)
-
-
-def _fail(exchange: _Exchange, message: str) -> None:
-    if not exchange.future.done():
-        exchange.future.set_exception(EnvironmentFailure(message))
+            for exchange in self._exchanges.overdue(loop.time()):
+                exchange.fail("The invoker did not answer this call in the time it may take; it may be stuck.")
+                if self._channel is not None:
+                    self._channel.send(CANCEL, exchange.stream)
 
 
 def _failure(name: str, message: str, retry_after: float | None = None, reason: str | None = None) -> SamovarError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from gateway.record import Cors
 from samovar.invocation import AnswerHead, InvokeHead, Outcome
@@ -187,3 +189,35 @@ async def test_a_platform_fault_is_logged_and_answered(tmp_path: Path, caplog: p
     assert response.status_code == 500
     assert response.headers["x-amzn-requestid"] in response.json()["Message"]
     assert response.headers["x-amzn-requestid"] in caplog.text
+
+
+async def test_a_call_that_outlives_the_drain_is_told_so(tmp_path: Path) -> None:
+    sent: list[Message] = []
+
+    async def run(head: InvokeHead, body: bytes) -> tuple[AnswerHead, bytes]:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def receive() -> Message:
+        raise AssertionError("a GET has no body")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/fn/orders",
+        "raw_path": b"/fn/orders",
+        "query_string": b"",
+        "headers": [],
+    }
+    async with gateway(tmp_path, run=run) as served:
+        request = asyncio.create_task(served.app(scope, receive, send))
+        await served.invoker.until_calls(1)
+        request.cancel()
+        await request
+    assert sent[0]["status"] == 503
+    assert {(b"connection", b"close"), (b"retry-after", b"1")} <= set(sent[0]["headers"])

@@ -52,7 +52,8 @@ class DockerIsolation:
         self._engine = Engine(base_url, deadline_s)
         self._images = Images(self._engine)
         self._exits = ExitWatch(self._engine, instance)
-        self._boxes: dict[str, DockerBox] = {}
+        self._own: set[str] = set()
+        """Ids of the boxes that are being started or have been."""
         self._metering = "known once a box has run"
         self._network: asyncio.Task[None] | None = None
         self._left_over: set[str] = set()
@@ -67,37 +68,45 @@ class DockerIsolation:
         if spec.network == "bridge":
             await self._ensure_network()
         config = container_config(spec, self._instance, image, facts.cpus)
-
-        abandoned = threading.Event()
-
-        def create_and_start(client: APIClient) -> Started:
-            api: Any = client  # the type stubs leave the next method untyped
-            container = api.create_container_from_config(config, container_name(spec.id))["Id"]
-            client.start(container)
-            if abandoned.is_set():  # nobody waits any more, and the removal may have looked too early
-                remove_container(client, container)
-                raise EnvironmentFailure("the start was abandoned")
-            return Started(spec.id, container, client.inspect_container(container)["State"]["Pid"])
-
-        starting = self._spawn(self._engine.call(f"starting a container of {image}", create_and_start))
+        self._own.add(spec.id)
         try:
-            started = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            abandoned.set()
-            self._spawn(self._undo(spec.id, starting))
-            raise
-        except EnvironmentFailure as failure:
-            abandoned.set()
+            started = await self._launch(spec.id, config)
+        except BaseException as failure:
+            self._own.discard(spec.id)
             if isinstance(failure.__cause__, NotFound):  # the image or the network was removed behind our back
                 self._images.forget(image)
                 self._network = None
-            await self._undo(spec.id, starting)
             raise
-        box = self._boxes[spec.id] = DockerBox(started, self._engine, self._exits, self._forget)
+        box = DockerBox(started, self._engine, self._exits, self._own.discard)
         self._metering = box.metering
         if self._left_over:
             self._spawn(self._remove_left_over())
         return box
+
+    async def _launch(self, box: str, config: dict[str, Any]) -> Started:
+        """Create and start a container in one go; undo it if that fails or nobody waits any more."""
+        abandoned = threading.Event()
+
+        def create_and_start(client: APIClient) -> Started:
+            api: Any = client  # the type stubs leave the next method untyped
+            container = api.create_container_from_config(config, container_name(box))["Id"]
+            client.start(container)
+            if abandoned.is_set():  # the removal below may have looked too early
+                remove_container(client, container)
+                raise EnvironmentFailure("the start was abandoned")
+            return Started(box, container, client.inspect_container(container)["State"]["Pid"])
+
+        starting = self._spawn(self._engine.call(f"starting a container of {config['Image']}", create_and_start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            abandoned.set()
+            self._spawn(self._undo(box, starting))
+            raise
+        except EnvironmentFailure:
+            abandoned.set()
+            await self._undo(box, starting)
+            raise
 
     async def prepare(self, name: str) -> str:
         """Have a runtime's image ready, so that the first start need not build it; answers with its tag.
@@ -108,7 +117,7 @@ class DockerIsolation:
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""
-        kept = {container_name(box) for box in self._boxes}
+        kept = {container_name(box) for box in self._own}
 
         def remove_others(client: APIClient) -> int:
             found = client.containers(all=True, filters={"label": f"{INSTANCE_LABEL}={self._instance}"})
@@ -150,7 +159,7 @@ class DockerIsolation:
         try:
             await self._remove_network()
         except EnvironmentFailure as failure:
-            log.warning("network %s stays: %s", network_name(self._instance), failure)
+            log.warning("network %s stays: %s", network_name(self._instance), failure.message)
         self._engine.close()
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -158,9 +167,6 @@ class DockerIsolation:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _forget(self, box: str) -> None:
-        self._boxes.pop(box, None)
 
     async def _undo(self, box: str, starting: asyncio.Task[Started]) -> None:
         """Remove what a failed or abandoned start has made, now or when the engine lets us."""
@@ -173,7 +179,7 @@ class DockerIsolation:
             try:
                 await self._engine.call(f"removing container {name}", partial(remove_container, container=name))
             except EnvironmentFailure as failure:
-                log.warning("container %s may be left behind until the engine answers: %s", name, failure)
+                log.warning("container %s may be left behind until the engine answers: %s", name, failure.message)
                 return
             self._left_over.discard(name)
 

@@ -19,8 +19,6 @@ from samovar.errors import EnvironmentFailure
 
 log = logging.getLogger("samovar.invoker.docker")
 
-POLL_S = 1.0
-
 
 def open_process(pid: int, container: str) -> int | None:
     """A pidfd of a container's first process, or `None` if the host does not show it to us.
@@ -58,9 +56,11 @@ async def process_ended(descriptor: int) -> None:
 class ExitWatch:
     """The shared listing for containers without a visible process."""
 
-    def __init__(self, engine: Engine, instance: str) -> None:
+    def __init__(self, engine: Engine, instance: str, poll_s: float = 1.0) -> None:
+        """`poll_s` is the time between two listings, in seconds."""
         self._engine = engine
         self._instance = instance
+        self._poll_s = poll_s
         self._waiting: dict[str, asyncio.Event] = {}
         self._polling: asyncio.Task[None] | None = None
 
@@ -82,12 +82,12 @@ class ExitWatch:
 
     async def _poll(self) -> None:
         while self._waiting:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._poll_s)
             asked = list(self._waiting.items())
             try:
                 running = await self._engine.call("listing running containers", self._running)
             except EnvironmentFailure as failure:
-                log.warning("cannot see which containers run: %s", failure)
+                log.warning("cannot see which containers run: %s", failure.message)
                 continue
             for container, ended in asked:
                 if container not in running:

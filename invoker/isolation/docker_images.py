@@ -90,11 +90,13 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         decode=True,
         timeout=int(BUILD_TIMEOUT_S),
     )
-    for step in steps:
+    fault = ""
+    for step in steps:  # to its end, which gives the connection back
         said.append(step.get("stream") or step.get("status") or "")
-        if "error" in step:
-            tail = "".join(said)[-500:].strip()
-            raise EnvironmentFailure(
-                f"image {tag} cannot be built from base image {base_image}: {step['error']}. Set SAMOVAR_BASE_IMAGE "
-                f"to an image with the runtime's interpreter that this engine has or can pull. The build said: {tail}"
-            )
+        fault = step.get("error") or fault
+    if fault:
+        tail = "".join(said)[-500:].strip()
+        raise EnvironmentFailure(
+            f"image {tag} cannot be built from base image {base_image}: {fault}. Set SAMOVAR_BASE_IMAGE "
+            f"to an image with the runtime's interpreter that this engine has or can pull. The build said: {tail}"
+        )

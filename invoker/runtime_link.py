@@ -144,8 +144,15 @@ class RuntimeLink:
     def _from_keeper(self, frame: Frame) -> None:
         if frame.kind != EXITED:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a keeper")
-        if self.worker is not None and frame.stream == self.worker.number:
-            self._end_worker(msgspec.json.decode(frame.head or b"{}", type=ProcessEnd))
+        worker = self.worker
+        if worker is None or frame.stream != worker.number:
+            return
+        worker.obituary = msgspec.json.decode(frame.head or b"{}", type=ProcessEnd)
+        if worker.has_hung_up:
+            self._end_worker(worker.obituary)
+        else:
+            # What it said before it ended may still be on the way: its own connection is read to the end first.
+            self._loop.call_later(_PATIENCE_S / 2, self._presume_ended, worker)
 
     def _end_worker(self, end: ProcessEnd) -> None:
         worker = self.worker
@@ -163,10 +170,13 @@ class RuntimeLink:
             self._keeper = None
             self._end_worker(ProcessEnd(signal=9))
         elif worker is not None and channel is worker.channel:
-            worker.channel = None
-            # The keeper says how it ended; it is not trusted to say so for ever.
-            self._loop.call_later(_PATIENCE_S, self._presume_ended, worker)
+            worker.channel, worker.has_hung_up = None, True
+            if worker.obituary is not None:
+                self._end_worker(worker.obituary)
+            else:
+                # The keeper says how it ended; it is not trusted to say so for ever.
+                self._loop.call_later(_PATIENCE_S, self._presume_ended, worker)
 
     def _presume_ended(self, worker: Worker) -> None:
         if worker is self.worker:
-            self._end_worker(ProcessEnd())
+            self._end_worker(worker.obituary or ProcessEnd())

@@ -69,7 +69,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         self.number = number
         self.channel: FrameChannel | None = None
+        self.has_hung_up = False
+        """Its connection has been read to the end."""
         self.ready: asyncio.Future[tuple[Ready, bytes]] = loop.create_future()
+        self.obituary: ProcessEnd | None = None
+        """How it ended, as the keeper told; it counts once nothing more can come from the worker itself."""
         self.ended: asyncio.Future[ProcessEnd] = loop.create_future()
         self._loop = loop
         self._exchange: _Exchange | None = None

@@ -1,0 +1,88 @@
+"""Builders for tests of the pool and what is above it: real environments over the `fake` isolation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from invoker.factory import EnvironmentFactory, FactorySettings
+from invoker.isolation.fake import FakeIsolation, Function
+from invoker.output import LogFiles
+from invoker.pool import Pool, PoolSettings
+from samovar.clock import SystemClock
+from samovar.function import FunctionVersion, Limits
+
+DEADLINE_S = 5.0
+
+
+def version(**changes: Any) -> FunctionVersion:
+    """A function record; `timeout_s` and `memory_mb` go to its limits."""
+    limits = Limits(**{name: changes.pop(name) for name in ("timeout_s", "memory_mb") if name in changes})
+    usual: dict[str, Any] = {
+        "name": "f", "account": "123456789012", "region": "us-east-1", "serial": 1, "revision_id": "r",
+        "runtime": "python3.11", "handler": "app.handler", "code_sha256": "code", "limits": limits,
+    }  # fmt: skip
+    return FunctionVersion(**usual | changes)
+
+
+class Gate:
+    """A handler that answers only when told, so that a test decides when an environment becomes free."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self._open = asyncio.Event()
+
+    async def handle(self, event: Any, head: Any) -> Any:
+        """The handler."""
+        self.running += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.running -= 1
+        return event
+
+    def open(self) -> None:
+        """Let every call through, also later ones."""
+        self._open.set()
+
+
+@contextlib.asynccontextmanager
+async def pool_over(
+    folder: Path, functions: dict[str, Function] | Callable[..., Any], **settings: Any
+) -> AsyncIterator[tuple[Pool, FakeIsolation]]:
+    """A pool on fake boxes that run `functions` (or one callable as `app.handler`)."""
+    handlers = functions if isinstance(functions, dict) else {"app.handler": Function(functions)}
+    isolation = FakeIsolation(handlers)
+    environments = folder / "e"
+    environments.mkdir()
+    files = LogFiles(folder / "logs", 10**6, 3)
+    start_timeout_s, init_timeout_s = settings.pop("start_timeout_s", 2.0), settings.pop("init_timeout_s", 2.0)
+    factory_settings = FactorySettings(
+        environments_dir=environments, code_dir=folder, default_isolation="fake", default_network="none",
+        default_oci_runtime="runc", start_timeout_s=start_timeout_s, init_timeout_s=init_timeout_s,
+    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "memory_budget_mb": 4096, "max_environments": 50, "max_environments_per_function": 20, "max_starts": 4,
+        "idle_ttl_s": 600.0, "queue_timeout_s": 5.0, "queue_limit": 100,
+    }  # fmt: skip
+    clock = SystemClock()
+    pool = Pool(
+        EnvironmentFactory(factory_settings, {"fake": isolation}, files, clock), PoolSettings(**usual | settings), clock
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            yield pool, isolation
+    finally:
+        await pool.close(0.0)
+        files.close()
+        assert not list(environments.iterdir()), "an environment left its folder behind"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until something is true."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - there is no event for "the pool looks like this"
+            await asyncio.sleep(0)

@@ -1,0 +1,276 @@
+"""The pool over real environments in fake boxes: who gets what, when, and what is never handed out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoker.environment import InitFailed
+from invoker.isolation.fake import Exit, Function
+from invoker.lease import Lease
+from invoker.lifecycle import State
+from invoker.pool import Pool
+from invoker.worker import EventHead
+from samovar.errors import EnvironmentFailure, ServiceUnavailable, TooManyRequests
+from samovar.function import FunctionVersion
+from samovar.invocation import ColdReason
+from tests.invoker.building import Gate, pool_over, until, version
+
+
+def echo(event: Any, head: Any) -> Any:
+    """A handler."""
+    return event
+
+
+async def call(pool: Pool, of: FunctionVersion, seen: list[Lease] | None = None) -> bytes:
+    """One invocation, as `invoke.py` makes them."""
+    async with pool.lease(of) as lease:
+        if seen is not None:
+            seen.append(lease)
+        head = EventHead("request", 0, of.arn)
+        result = await lease.environment.run(head, b'"event"', of.limits.timeout_s)
+        lease.worker_lost = result.worker_lost
+        return result.payload
+
+
+async def test_the_first_call_is_cold_and_the_next_reuses_its_environment(tmp_path: Path) -> None:
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        for _ in range(3):
+            assert await call(pool, version(), leases) == b'"event"'
+        assert len(isolation.boxes) == 1
+    assert [lease.cold.reason if lease.cold else None for lease in leases] == [ColdReason.FIRST_CALL, None, None]
+
+
+async def test_the_last_used_environment_is_reused_first(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, _):
+        async with pool.lease(version()) as one, pool.lease(version()) as two:
+            older, newer = one.environment, two.environment
+        async with pool.lease(version()) as again:
+            assert again.environment is older
+        assert older is not newer
+
+
+async def test_two_calls_at_once_get_an_environment_each(tmp_path: Path) -> None:
+    leases: list[Lease] = []
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle) as (pool, _):
+        calls = [asyncio.create_task(call(pool, version(), leases)) for _ in range(2)]
+        await until(lambda: gate.running == 2)
+        gate.open()
+        await asyncio.gather(*calls)
+    assert leases[0].environment is not leases[1].environment
+    assert {lease.cold.reason for lease in leases if lease.cold} == {ColdReason.FIRST_CALL, ColdReason.SCALE_OUT}
+
+
+async def test_a_burst_never_has_more_starts_under_way_than_allowed(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle, max_starts=2, max_environments_per_function=6) as (pool, _):
+        calls = [asyncio.create_task(call(pool, version())) for _ in range(30)]
+        most = 0
+
+        def all_up() -> bool:
+            nonlocal most
+            starting = pool.count(State.STARTING) + pool.count(State.INITIALISING)
+            most = max(most, starting)
+            return gate.running == 6
+
+        await until(all_up)
+        assert (most, len(pool.environments)) == (2, 6)
+        gate.open()
+        assert await asyncio.gather(*calls) == [b'"event"'] * 30
+
+
+async def test_a_call_that_waits_too_long_is_throttled_with_a_time_to_retry(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle, max_environments_per_function=1, queue_timeout_s=0.05) as (pool, _):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        with pytest.raises(TooManyRequests) as refusal:
+            await call(pool, version())
+        assert refusal.value.retry_after is not None
+        assert pool.waiting == 0
+        gate.open()
+        await running
+
+
+async def test_reserved_concurrency_of_zero_switches_a_function_off(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        with pytest.raises(TooManyRequests) as refusal:
+            await call(pool, version(max_environments=0))
+        assert refusal.value.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert not isolation.boxes
+
+
+async def test_a_cancelled_call_leaves_the_queue_and_loses_no_environment(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle, max_environments_per_function=1) as (pool, _):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        waiting = asyncio.create_task(call(pool, version()))
+        await until(lambda: pool.waiting == 1)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert pool.waiting == 0
+        gate.open()
+        await running
+        assert await call(pool, version()) == b'"event"'
+        assert len(pool.environments) == 1
+
+
+async def test_new_code_serves_new_calls_while_old_calls_finish(tmp_path: Path) -> None:
+    gate = Gate()
+    functions = {"old.handler": Function(gate.handle), "new.handler": Function(lambda event, head: "new")}
+    async with pool_over(tmp_path, functions) as (pool, isolation):
+        old = asyncio.create_task(call(pool, version(handler="old.handler")))
+        await until(lambda: gate.running == 1)
+        new = version(handler="new.handler", serial=2)
+        pool.supersede(new)
+        leases: list[Lease] = []
+        assert await call(pool, new, leases) == b'"new"'
+        assert leases[0].cold is not None
+        assert leases[0].cold.reason is ColdReason.NEW_VERSION
+        gate.open()
+        assert await old == b'"event"'
+        await until(lambda: len(pool.environments) == 1)
+        assert isolation.boxes[0].destroyed == "outdated"
+
+
+async def test_calls_that_wait_when_new_code_comes_are_served_by_it(tmp_path: Path) -> None:
+    gate = Gate()
+    functions = {"old.handler": Function(gate.handle), "new.handler": Function(lambda event, head: "new")}
+    async with pool_over(tmp_path, functions, max_environments_per_function=2) as (pool, _):
+        old = version(handler="old.handler", max_environments=1)
+        first = asyncio.create_task(call(pool, old))
+        await until(lambda: gate.running == 1)
+        second = asyncio.create_task(call(pool, old))
+        await until(lambda: pool.waiting == 1)
+        pool.supersede(version(handler="new.handler", serial=2))
+        assert await second == b'"new"'
+        gate.open()
+        await first
+
+
+async def test_an_environment_that_died_while_idle_is_never_handed_out(tmp_path: Path) -> None:
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        await call(pool, version())
+        isolation.boxes[0].die("killed by SIGKILL")
+        await until(lambda: not pool.environments)
+        assert await call(pool, version(), leases) == b'"event"'
+    assert leases[0].cold is not None
+    assert leases[0].cold.reason is ColdReason.CRASH
+
+
+async def test_a_crash_costs_the_worker_and_keeps_the_environment(tmp_path: Path) -> None:
+    crashes = iter([True, False])
+
+    def handle(event: Any, head: Any) -> str:
+        if next(crashes):
+            raise Exit(signal=11)
+        return "alive"
+
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, handle) as (pool, isolation):
+        assert b"segmentation fault" in await call(pool, version(), leases)
+        assert await call(pool, version(), leases) == b'"alive"'
+        assert len(isolation.boxes) == 1
+    assert leases[1].environment is leases[0].environment
+
+
+async def test_a_failed_initialisation_answers_every_call_that_waits_for_it(tmp_path: Path) -> None:
+    def init() -> None:
+        raise ImportError("no module named nothing")
+
+    async with pool_over(tmp_path, {"app.handler": Function(echo, init)}, max_starts=1) as (pool, isolation):
+        outcomes = await asyncio.gather(*(call(pool, version()) for _ in range(5)), return_exceptions=True)
+        assert all(isinstance(outcome, InitFailed) for outcome in outcomes)
+        assert b"no module named nothing" in outcomes[0].payload  # type: ignore[union-attr] # narrowed above
+        await until(lambda: not pool.environments)
+        assert len(isolation.boxes) == 1
+
+
+async def test_a_start_that_the_host_refuses_is_told_in_its_words_and_tried_again(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        isolation.refusal = "the engine is gone"
+        with pytest.raises(EnvironmentFailure, match="the engine is gone"):
+            await call(pool, version())
+        isolation.refusal = None
+        assert await call(pool, version()) == b'"event"'
+
+
+async def test_a_box_that_never_says_hello_is_given_up(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo, start_timeout_s=0.05) as (pool, isolation):
+        isolation.silent = True
+        with pytest.raises(EnvironmentFailure, match=r"within 0.05 s"):
+            await call(pool, version())
+        await until(lambda: not pool.environments)
+
+
+async def test_idle_environments_expire(tmp_path: Path) -> None:
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, echo, idle_ttl_s=0.02) as (pool, _):
+        await call(pool, version())
+        await until(lambda: not pool.environments)
+        await call(pool, version(), leases)
+    assert leases[0].cold is not None
+    assert leases[0].cold.reason is ColdReason.EXPIRED
+
+
+async def test_a_full_box_makes_room_by_evicting_another_functions_idle_environment(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo, memory_budget_mb=256) as (pool, isolation):
+        await call(pool, version(name="one"))
+        await call(pool, version(name="two"))
+        await call(pool, version(name="three"))
+        assert pool.reserved_mb <= 256
+        assert isolation.boxes[0].destroyed == "evicted to make room"
+
+
+async def test_a_deleted_functions_waiting_calls_are_told(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle, max_environments_per_function=1) as (pool, _):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        waiting = asyncio.create_task(call(pool, version()))
+        await until(lambda: pool.waiting == 1)
+        pool.forget(version().key)
+        with pytest.raises(ServiceUnavailable, match="deleted"):
+            await waiting
+        gate.open()
+        await running
+        await until(lambda: not pool.environments)
+
+
+async def test_shutdown_lets_running_calls_finish_and_takes_no_more(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle) as (pool, _):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        closing = asyncio.create_task(pool.close(5.0))
+        await asyncio.sleep(0)
+        with pytest.raises(ServiceUnavailable, match="shutting down"):
+            await call(pool, version())
+        gate.open()
+        assert await running == b'"event"'
+        await closing
+        assert not pool.environments
+
+
+async def test_shutdown_cuts_off_what_does_not_finish(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle) as (pool, isolation):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        await pool.close(0.01)
+        assert b"Runtime.ExitError" in await running
+        assert isolation.boxes[0].destroyed == "shutdown"
+
+
+async def test_the_pool_says_what_it_holds(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, _):
+        await call(pool, version())
+        assert repr(pool) == ("<Pool [1 environments: 0 busy, 1 idle, 0 starting | 0 calls waiting | 128 of 4096 MB]>")
+        assert "of f:$LATEST in fake: idle, 1 invocations" in repr(pool.environments[0])

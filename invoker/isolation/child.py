@@ -25,7 +25,7 @@ class Command:
     """Descriptors the child keeps, under the same numbers."""
     directory: Path | None = None
     session: bool = False
-    """Whether the child leads a session of its own, so that `Child.kill_group` reaches all of it."""
+    """Whether the child leads a session of its own, away from the terminal and its Ctrl-C."""
 
 
 def spawn(command: Command) -> subprocess.Popen[bytes]:
@@ -84,11 +84,6 @@ class Child:
         if not self.ended:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    def kill_group(self) -> None:
-        """Send SIGKILL to the session it leads (`Command.session`), also after it has ended itself."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _on_end(self) -> None:
         self._loop.remove_reader(self._pidfd)

@@ -1,0 +1,107 @@
+"""The isolation `none`: the runtime as a plain process of the invoker's user. For trying things out, never for
+code one does not trust: nothing is hidden from it, and only what control groups hold is limited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+
+from invoker.isolation import rlimits
+from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
+from invoker.isolation.child import Child, Command, spawn
+from invoker.isolation.contract import BoxSpec
+from invoker.isolation.local import LocalBox, Meter, View, remove, stop
+from invoker.isolation.watch import Watch, processes
+from invoker.runtimes import Interpreter, require_interpreter, runtime
+from samovar.errors import EnvironmentFailure
+from samovar.link import IsolationStatus
+
+_INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
+"""Variables of the invoker the keeper needs to find what the host's programs find."""
+
+
+class ProcessIsolation:
+    """Starts keepers without anything around them."""
+
+    name = "none"
+
+    def __init__(
+        self,
+        instance: str,
+        *,
+        find_interpreter: Callable[[str], Interpreter] = require_interpreter,
+        find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
+    ) -> None:
+        """As `SandboxIsolation`."""
+        self._find_interpreter = find_interpreter
+        self._cgroups = find_cgroups(f"{instance}-none")
+
+    async def start(self, spec: BoxSpec) -> LocalBox:
+        """See `Isolation.start`. The network is the host's, whatever is asked for."""
+        interpreter = await asyncio.to_thread(self._find_interpreter, spec.runtime)
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"samovar-{spec.id}-"))
+                group = self._cgroups.create(spec.id, spec.limits) if self._cgroups is not None else None
+                if group is not None:
+                    held.push_async_callback(remove, group)
+                child = Child(spawn(_command(spec, interpreter, folder)))
+                held.push_async_callback(stop, child, lambda: _kill(child))
+                if group is not None:
+                    await asyncio.to_thread(group.add, child.pid)
+                pids = self._cgroups is None or "pids" not in self._cgroups.limits()
+                rlimits.apply(child.pid, spec.limits, memory=False, pids=pids)
+            except OSError as error:
+                raise EnvironmentFailure(f"the process could not be started: {error}") from error
+            view = View(task_root=str(spec.code_dir), runtime_dir=str(runtime(spec.runtime).folder), tmp_dir=folder)
+            return LocalBox(spec.id, child.pid, child, _meter(group, child, spec, held), view, held.pop_all())
+        raise AssertionError("an exit stack that swallowed an error")
+
+    async def sweep(self) -> int:
+        """See `Isolation.sweep`. Keepers end with their invoker; what can be left is their control groups."""
+        return self._cgroups.sweep() if self._cgroups is not None else 0
+
+    async def status(self) -> IsolationStatus:
+        """See `Isolation.status`."""
+        substitutes = {"memory": "memory watch", "cpu": "not limited", "pids": "rlimit", "tmp": "not limited"}
+        held = self._cgroups.limits() if self._cgroups is not None else {}
+        limits = {**substitutes, **held, "open_files": "rlimit"}
+        return IsolationStatus(name=self.name, available=True, detail="no isolation: trusted code only", limits=limits)
+
+    async def close(self) -> None:
+        """See `Isolation.close`."""
+        if self._cgroups is not None:
+            self._cgroups.close()
+
+
+def _command(spec: BoxSpec, interpreter: Interpreter, tmp_dir: str) -> Command:
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    own = {"SAMOVAR_SOCKET_DIR": str(spec.socket_dir), "TMPDIR": tmp_dir, "PYTHONDONTWRITEBYTECODE": "1"}
+    return Command(
+        arguments=(interpreter.executable, str(runtime(spec.runtime).bootstrap)),
+        environment={**inherited, **own, **spec.variables},
+        directory=spec.code_dir,
+        session=True,
+    )
+
+
+def _kill(child: Child) -> None:
+    """Kill the keeper and all that descends from it, also what has left its session."""
+    if child.ended:
+        return
+    for pid in reversed(processes(child.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _meter(group: Cgroup | None, child: Child, spec: BoxSpec, held: contextlib.AsyncExitStack) -> Meter:
+    if group is not None and group.limits_memory:
+        return group.gauge
+    watch = Watch(child.pid, spec.limits.memory_mb * MEGABYTE, spared=1)
+    held.callback(watch.close)
+    return watch

@@ -1,0 +1,102 @@
+"""Which isolations the contract is held against, and what each of them can be asked.
+
+A test says what it needs with `@pytest.mark.needs("memory", …)` and runs on every isolation that has it. What an
+isolation lacks stands in the table below, in one place, and with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from invoker.isolation.contract import Isolation
+from invoker.isolation.docker import DockerIsolation
+from invoker.isolation.fake import FakeIsolation
+from invoker.isolation.process import ProcessIsolation
+from invoker.isolation.sandbox import SandboxIsolation
+from samovar.function import OciRuntime
+
+BASE_IMAGE = "samovar-base:bookworm"
+"""Made by `scripts/ensure-components base-image`."""
+
+PROCESSES = frozenset({"processes"})
+"""Real processes, so that a worker can be killed while it computes."""
+WALLS = PROCESSES | {"walls", "memory", "pids", "tmp", "kernel"}
+"""Everything the contract promises about what a box sees and uses, but for networks."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One isolation under test."""
+
+    name: str
+    make: Callable[[str], Isolation]
+    abilities: frozenset[str]
+    components: tuple[str, ...] = ()
+    oci_runtime: OciRuntime = "runc"
+
+
+def _docker(instance: str) -> Isolation:
+    return DockerIsolation(instance, base_image=BASE_IMAGE)
+
+
+def _watched(instance: str) -> Isolation:
+    return SandboxIsolation(instance, find_cgroups=lambda _: None)
+
+
+KINDS = (
+    Kind("fake", lambda _: FakeIsolation(), frozenset()),
+    Kind("none", ProcessIsolation, PROCESSES | {"memory"}),
+    Kind(
+        "sandbox",
+        SandboxIsolation,
+        WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
+        ("bubblewrap",),
+    ),
+    # The same sandbox on a host that gives no control groups.
+    Kind("sandbox-watched", _watched, WALLS | {"host network", "seccomp"}, ("bubblewrap",)),
+    Kind(
+        "docker",
+        _docker,
+        WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
+        ("docker",),
+    ),
+    # gVisor has a kernel of its own: /proc inside tells of that one, and here it is set up without networks.
+    Kind("docker+runsc", _docker, WALLS - {"kernel"}, ("docker", "runsc"), "runsc"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker."""
+    config.addinivalue_line("markers", "needs(*abilities): what an isolation must have for the test to make sense")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on every isolation that has what it needs."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    needed = {ability for mark in metafunc.definition.iter_markers("needs") for ability in mark.args}
+    metafunc.parametrize(
+        "kind",
+        [
+            pytest.param(kind, id=kind.name, marks=pytest.mark.component(*kind.components) if kind.components else ())
+            for kind in KINDS
+            if needed <= kind.abilities
+        ],
+    )
+
+
+@pytest.fixture
+async def isolation(kind: Kind) -> AsyncIterator[Isolation]:
+    """The isolation under test. Where its engine is missing: a failure in CI, elsewhere a skip that says why."""
+    made = kind.make(f"test-{secrets.token_hex(3)}")
+    status = await made.status()
+    if not status.available:
+        await made.close()
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{kind.name}: {status.detail}")
+    yield made
+    await made.close()

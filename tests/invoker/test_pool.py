@@ -174,7 +174,7 @@ async def test_a_crash_costs_the_worker_and_keeps_the_environment(tmp_path: Path
         return "alive"
 
     leases: list[Lease] = []
-    async with pool_over(tmp_path, handle) as (pool, isolation):
+    async with pool_over(tmp_path, handle, max_environments_per_function=1) as (pool, isolation):
         assert b"segmentation fault" in await call(pool, version(), leases)
         assert await call(pool, version(), leases) == b'"alive"'
         assert len(isolation.boxes) == 1

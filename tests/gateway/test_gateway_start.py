@@ -26,7 +26,9 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         monkeypatch.setenv("SAMOVAR_PORT", str(port))
-        assert refusal(capsys).startswith(f"cannot listen on 127.0.0.1 port {port}: Address already in use.")
+        message = refusal(capsys)
+    assert message.startswith(f"cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert message.endswith("choose another port with SAMOVAR_PORT.\n")
 
 
 def test_a_host_that_is_not_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,10 @@ def load(folder: str) -> ModuleType:
     return module
 
 
-def http(body: bytes, *, text: bool = False, **query: str) -> dict[str, Any]:
+def http(body: bytes, query: dict[str, str] | None = None, *, text: bool = False) -> dict[str, Any]:
     encoded = body.decode() if text else base64.b64encode(body).decode()
     event: dict[str, Any] = {"requestContext": {}, "body": encoded, "isBase64Encoded": not text}
-    return event | ({"queryStringParameters": query} if query else {})
+    return event if query is None else event | {"queryStringParameters": query}
 
 
 def picture(size: tuple[int, int], kind: str = "JPEG", mode: str = "RGB", orientation: int = 1) -> bytes:
@@ -57,18 +57,18 @@ def shrunk(answer: dict[str, Any]) -> Image.Image:
     ],
 )
 def test_a_thumbnail_fits_its_box(size: tuple[int, int], query: dict[str, str], expected: tuple[int, int]) -> None:
-    small = shrunk(load("thumbnail").handler(http(picture(size), **query), None))
+    small = shrunk(load("thumbnail").handler(http(picture(size), query), None))
     assert (small.format, small.size) == ("JPEG", expected)
 
 
 def test_a_thumbnail_stands_upright() -> None:
-    small = shrunk(load("thumbnail").handler(http(picture((60, 30), orientation=6), width="30"), None))
+    small = shrunk(load("thumbnail").handler(http(picture((60, 30), orientation=6), {"width": "30"}), None))
     assert small.size == (15, 30)
     assert small.getexif().get(ORIENTATION, 1) == 1
 
 
 def test_what_is_transparent_becomes_white() -> None:
-    small = shrunk(load("thumbnail").handler(http(picture((30, 30), "PNG", "RGBA"), width="8"), None))
+    small = shrunk(load("thumbnail").handler(http(picture((30, 30), "PNG", "RGBA"), {"width": "8"}), None))
     assert small.getpixel((4, 4)) == (255, 255, 255)
 
 
@@ -84,7 +84,7 @@ def test_what_is_transparent_becomes_white() -> None:
     ],
 )
 def test_a_thumbnail_is_refused_with_the_reason(body: bytes, query: dict[str, str], told: str) -> None:
-    answer = load("thumbnail").handler(http(body, **query), None)
+    answer = load("thumbnail").handler(http(body, query), None)
     assert answer["statusCode"] == 400
     assert json.loads(answer["body"])["error"].startswith(told)
 
@@ -109,7 +109,7 @@ def test_words_of_many_scripts(text: str, words: dict[str, int]) -> None:
 
 def test_words_through_http_arrive_as_text_or_as_base64() -> None:
     handler = load("word-count").handler
-    answers = [handler(http("né né".encode(), text=text, top="1"), None) for text in (True, False)]
+    answers = [handler(http("né né".encode(), {"top": "1"}, text=text), None) for text in (True, False)]
     assert answers[0] == answers[1]
     assert json.loads(answers[0]["body"])["most_common"] == [{"word": "né", "count": 2}]
 
@@ -117,12 +117,12 @@ def test_words_through_http_arrive_as_text_or_as_base64() -> None:
 def test_words_are_refused_with_the_reason() -> None:
     handler = load("word-count").handler
     assert handler(http(b"\xff\xfe"), None)["body"] == '{"error": "the body is not UTF-8 text"}'
-    assert handler(http(b"a", top="ten"), None)["body"] == '{"error": "top=ten is not a whole number"}'
+    assert handler(http(b"a", {"top": "ten"}), None)["body"] == '{"error": "top=ten is not a whole number"}'
 
 
 def test_a_report_leaves_text_out_and_passes_over_missing_values() -> None:
     table = b"team,points,note\nred,1,a\nblue,,b\nred,4,c\n"
-    report = json.loads(load("report").handler(http(table, text=True, group_by="team"), None)["body"])
+    report = json.loads(load("report").handler(http(table, {"group_by": "team"}, text=True), None)["body"])
     assert report["left_out"] == ["note"]
     assert report["groups"]["blue"] == {"points": {"count": 0}}
     red = report["groups"]["red"]["points"]
@@ -140,5 +140,5 @@ def test_a_report_leaves_text_out_and_passes_over_missing_values() -> None:
     ],
 )
 def test_a_report_is_refused_with_the_reason(table: bytes, query: dict[str, str], told: str) -> None:
-    answer = load("report").handler(http(table, **query), None)
+    answer = load("report").handler(http(table, query), None)
     assert (answer["statusCode"], json.loads(answer["body"])) == (400, {"error": told})

@@ -50,7 +50,7 @@ def broker_url(store_url: str) -> str:
     if store_url.startswith("unix:"):
         parts = urlsplit(store_url)
         database = parse_qs(parts.query).get("db", ["0"])[0]
-        return parts._replace(scheme="redis+socket", query=f"virtual_host={database}").geturl()
+        return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"
     return store_url.replace("valkey", "redis", 1) if store_url.startswith("valkey") else store_url
 
 

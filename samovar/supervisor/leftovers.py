@@ -28,6 +28,16 @@ def remove(settings: Settings) -> None:
     state.path_of(settings).unlink(missing_ok=True)
 
 
+def remove_run_dir(settings: Settings) -> None:
+    """Delete an empty folder for sockets that had to be outside the data directory, where nobody would look for it."""
+    if settings.run_dir.is_relative_to(settings.data):
+        return
+    try:
+        settings.run_dir.rmdir()
+    except OSError as error:
+        log.warning("%s is left behind: %s", settings.run_dir, error.strerror)
+
+
 def end_processes(processes: Sequence[ProcessState], grace_s: float = GRACE_S) -> None:
     """SIGTERM, then SIGKILL after `grace_s` seconds, to those of `processes` that still run."""
     alive = [process for process in processes if state.still_runs(process)]

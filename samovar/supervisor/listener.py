@@ -48,10 +48,9 @@ def _user_of(port: int) -> str:
     import psutil  # only on the way to a refusal: the running supervisor stays small
 
     try:
-        owners = {
-            c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
-        }
-        named = [f"{psutil.Process(pid).name()} (pid {pid})" for pid in sorted(pid for pid in owners if pid)]
+        listening = [found for found in psutil.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+        owners = sorted({found.pid for found in listening if found.pid and found.laddr[1:] == (port,)})
+        named = [f"{psutil.Process(pid).name()} (pid {pid})" for pid in owners]
     except (psutil.Error, OSError):
         named = []
     return ", ".join(named) or "another process"

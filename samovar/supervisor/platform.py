@@ -40,6 +40,7 @@ async def run(settings: Settings, on_ready: OnReady) -> None:
                 await Platform(settings, listener).run(on_ready)
             finally:
                 leftovers.remove(settings)
+                leftovers.remove_run_dir(settings)
 
 
 class Platform:

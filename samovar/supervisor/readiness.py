@@ -104,7 +104,7 @@ async def _read_status(reader: asyncio.StreamReader) -> InvokerStatus | None:
 async def external_store_answers(url: str, patience_s: float = EXTERNAL_STORE_S) -> None:
     """Wait for a store that is not ours. Raises `StartRefused` when it does not answer in time."""
     from redis.asyncio import from_url
-    from redis.exceptions import AuthenticationError, RedisError
+    from redis.exceptions import RedisError
 
     reason = "no answer"
     try:
@@ -112,8 +112,6 @@ async def external_store_answers(url: str, patience_s: float = EXTERNAL_STORE_S)
             while True:
                 try:
                     await client.ping()
-                except AuthenticationError as error:
-                    raise StartRefused(f"the store {without_password(url)} refuses us: {error}") from error
                 except (RedisError, OSError) as error:
                     reason = str(error)
                     await asyncio.sleep(0.2)

@@ -156,6 +156,11 @@ class Room:
         assert message.kind == wire.EXITED
         return message
 
+    async def over(self) -> None:
+        """Return when the keeper has told how the worker ended, or has ended with it."""
+        if await within(self.keeper.receive()) is None:
+            await within(self.box.wait())
+
 
 async def within(step: Awaitable[T]) -> T:
     """Await a step, but not for ever."""

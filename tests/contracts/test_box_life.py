@@ -59,9 +59,9 @@ async def test_a_worker_that_crashes_ends_alone(isolation: Isolation, kind: Kind
 async def test_wait_returns_when_the_box_has_died_and_usage_still_answers(isolation: Isolation, kind: Kind) -> None:
     async with open_room(isolation, Wish(oci_runtime=kind.oci_runtime)) as room:
         await room.run(await room.spawn(), "result = sum(range(100_000))")
+        before = room.box.usage()
         room.keeper.close()  # a keeper without invoker ends
         assert await within(room.box.wait())
-        before = room.box.usage()
         await room.box.destroy("it is dead")
         assert room.box.usage().cpu_us >= before.cpu_us > 0
 

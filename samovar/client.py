@@ -35,7 +35,6 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been sent."""
 
-DEFAULT_ENDPOINT = "http://127.0.0.1:9000"
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 """How long anything but an invocation may take; an upload is unpacked and stored within it."""
@@ -47,12 +46,11 @@ _CHUNK = 256 * 1024
 class Client:
     """One platform. Use it as a context manager, so that its connections are closed."""
 
-    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._http = httpx.Client(
             base_url=self.endpoint,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            transport=transport,
             trust_env=False,  # a proxy for the internet is no way to the platform on this box
         )
 
@@ -161,6 +159,11 @@ class Client:
         """What runs, and what this host can do."""
         return _decode(self._send("GET", "/samovar/v1/status"), Status)
 
+    def healthy(self) -> bool:
+        """Whether calls can be served now."""
+        with self._reaching():
+            return self._http.get("/samovar/v1/health").is_success
+
     def invoker(self) -> InvokerStatus:
         """What runs functions, and which runtimes it has. Raises `ServiceUnavailable` when it is away."""
         status = self.status()
@@ -196,6 +199,11 @@ class Client:
     def invocation(self, request_id: str) -> Reading:
         """The meter reading of one invocation. Raises `ResourceNotFound`."""
         return _decode(self._send("GET", f"/samovar/v1/invocations/{_segment(request_id)}"), Reading)
+
+    def invocations(self, name: str, **query: str | int) -> list[Reading]:
+        """The readings of a function's latest invocations, newest first. `query`: `since` (epoch s), `limit`."""
+        path = f"/samovar/v1/functions/{_segment(name)}/invocations"
+        return _decode(self._send("GET", path, query=query), list[Reading])
 
     # The wire
 

@@ -53,14 +53,8 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     The code goes first: when the platform refuses it, nothing has changed. Raises what the API answers with.
     """
     wanted = manifest.configuration(runtime)
-    changed: list[str] = []
-    try:
-        current = client.get_function(manifest.name)
-    except ResourceNotFound:
-        client.create_function({**wanted, "Tags": manifest.tags()}, code, progress)
-        changed.append("function")
-        current = client.get_function(manifest.name)
-    settle(client, manifest.name)
+    current, is_new = _present(client, manifest, wanted, code, progress)
+    changed = ["function"] if is_new else []
     if current.configuration.code_hash != hashlib.sha256(code).hexdigest():
         client.update_code(manifest.name, code, progress)
         settle(client, manifest.name)
@@ -74,8 +68,25 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     if _reserve(client, current, manifest.concurrency):
         changed.append("concurrency")
     function_url, url_changed = _url(client, manifest)
-    if url_changed and "function" not in changed:
+    if url_changed and not is_new:
         changed.append("url")
+    return _deployed(client, manifest, changed, function_url)
+
+
+def _present(
+    client: Client, manifest: Manifest, wanted: dict[str, Any], code: bytes, progress: Progress | None
+) -> tuple[Function, bool]:
+    """The function as the platform has it, made if it had none; and whether it was made."""
+    try:
+        current, is_new = client.get_function(manifest.name), False
+    except ResourceNotFound:
+        client.create_function({**wanted, "Tags": manifest.tags()}, code, progress)
+        current, is_new = client.get_function(manifest.name), True
+    settle(client, manifest.name)
+    return current, is_new
+
+
+def _deployed(client: Client, manifest: Manifest, changed: list[str], function_url: str | None) -> Deployed:
     configuration = settle(client, manifest.name)
     return Deployed(
         name=manifest.name,

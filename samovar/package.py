@@ -27,6 +27,7 @@ _NEVER_FOLDERS = frozenset({".git", ".venv", ".samovar", "__pycache__"})
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The oldest a zip file can say; the same in every package."""
 _BIGGEST_SHOWN = 5
+_CHUNK = 1024 * 1024
 
 
 class PackageError(CallerError):
@@ -73,16 +74,15 @@ def pack(
     if total > limits.unpacked:
         raise _too_large("unpacked", total, limits.unpacked, sources)
     buffer, done = io.BytesIO(), 0
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(sources):
             source = sources[name]
-            entry = zipfile.ZipInfo(name, _TIMESTAMP)
-            entry.create_system = 3  # Unix, so that the mode counts
-            entry.external_attr = (stat.S_IFREG | (0o755 if source.executable else 0o644)) << 16
-            archive.writestr(entry, _read(source.path), zipfile.ZIP_DEFLATED)
-            done += source.size
-            if progress:
-                progress(done, total)
+            with archive.open(_entry(name, source), "w") as target:
+                for chunk in _read(source.path):
+                    target.write(chunk)
+                    done += len(chunk)
+                    if progress:
+                        progress(done, total)
     if buffer.tell() > limits.packed:
         raise _too_large("packed", buffer.tell(), limits.packed, sources)
     return buffer.getvalue()
@@ -166,9 +166,20 @@ def _source(path: Path, name: PurePosixPath) -> Source:
     return Source(path=path, size=status.st_size, executable=bool(status.st_mode & stat.S_IXUSR))
 
 
-def _read(path: Path) -> bytes:
+def _entry(name: str, source: Source) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIMESTAMP)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 3  # Unix, so that the mode counts
+    entry.external_attr = (stat.S_IFREG | (0o755 if source.executable else 0o644)) << 16
+    entry.file_size = source.size
+    return entry
+
+
+def _read(path: Path) -> Iterator[bytes]:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
     except OSError as error:
         raise PackageError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from samovar.cli.failures import CALLER_ERROR
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, FunctionName, Json
 
 
@@ -29,7 +30,9 @@ def delete(
         if not yes:
             if not sys.stdin.isatty():
                 raise typer.BadParameter(f"nobody can be asked here; `samovar delete {name} --yes` deletes it")
-            typer.confirm(f"Delete {name}?", abort=True, err=True)
+            if not typer.confirm(f"Delete {name}?", err=True):
+                typer.echo(f"{name} is kept", err=True)
+                raise typer.Exit(CALLER_ERROR)
         client.delete_function(name)
     if as_json:
         from samovar.cli.output import print_json

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def deploy(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="The function's folder, with its function.toml.")
+        Path, typer.Argument(metavar="FOLDER", help="The function's folder, with its function.toml.")
     ] = Path(),
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Install the requirements anew, even if they are cached.")

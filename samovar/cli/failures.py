@@ -54,7 +54,7 @@ class CommandGroup(TyperGroup):
         except SamovarError as error:
             sys.stderr.write(describe(error))
             raise typer.Exit(exit_code(error)) from error
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, typer.Abort) as error:
             raise typer.Exit(INTERRUPTED) from error
 
 
@@ -74,8 +74,10 @@ def describe(error: SamovarError) -> str:
 
 
 def _fault(error: SamovarError) -> str:
+    if isinstance(error, TooManyRequests):
+        return "more calls than there are environments for"
+    if isinstance(error, CallerError):
+        return "what was asked for, not the platform"
     if isinstance(error, StartRefused):
         return "a setting, or this host"
-    if isinstance(error, CallerError):
-        return "the request" if error.aws_name != SamovarError.aws_name else "the input"
     return "the platform or its host, not your function"

@@ -10,6 +10,7 @@ import typer
 
 from samovar.cli.failures import FUNCTION_ERROR
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, FunctionName, Json
+from samovar.errors import InvalidRequestContent
 
 if TYPE_CHECKING:
     from samovar.answers import Answered
@@ -50,7 +51,7 @@ def invoke(
 
 
 def _event(file: str | None, data: str | None) -> bytes:
-    """The event's bytes, checked to be JSON. Raises a usage error with line and column."""
+    """The event's bytes, checked to be JSON."""
     if file is not None and data is not None:
         raise typer.BadParameter("give --event or --data, not both")
     if data is not None:
@@ -66,19 +67,20 @@ def _event(file: str | None, data: str | None) -> bytes:
 
 
 def _checked(content: bytes, source: str) -> bytes:
+    """The content, if it is JSON. Raises `InvalidRequestContent` naming line and column."""
     import json  # its errors have line and column
 
     def refuse(constant: str) -> None:
-        raise typer.BadParameter(f"{source} holds {constant}, which is not JSON")
+        raise InvalidRequestContent(f"{source} holds {constant}, which is not JSON")
 
     try:
         json.loads(content, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise typer.BadParameter(
+        raise InvalidRequestContent(
             f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{source} is not UTF-8 text: byte {error.start} is {error.reason}") from error
+        raise InvalidRequestContent(f"{source} is not UTF-8 text: byte {error.start}, {error.reason}") from error
     return content
 
 
@@ -105,6 +107,8 @@ def _failure(payload: bytes) -> str:
     except msgspec.DecodeError:
         return f"the function failed: {payload.decode(errors='replace')}\n"
     stack = "".join(line if line.endswith("\n") else f"{line}\n" for line in failure.stack_trace)
+    if stack:
+        stack = f"Traceback (most recent call last):\n{stack}"
     return f"{stack}{failure.error_type or 'error'}: {failure.error_message}\n"
 
 

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def usage(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The function; all of them without.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The function; all of them without.")] = None,
     since: Since = "1h",
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,

@@ -48,6 +48,7 @@ class FakePlatform:
         self.calls: list[str] = []
         self.refuse_code: str | None = None
         self.refusal: Response | None = None
+        self.well = True
         self.usage: dict[str, Any] = {}
         self.environments: list[dict[str, Any]] = []
 
@@ -67,6 +68,9 @@ class FakePlatform:
             Route("/2017-10-31/functions/{name}/concurrency", self.concurrency, methods=["PUT", "DELETE"]),
             Route("/2017-03-31/tags/{arn:path}", self.tags, methods=["POST", "DELETE"]),
             Route("/samovar/v1/status", self.status),
+            Route("/samovar/v1/health", self.health),
+            Route("/samovar/v1/invocations/{name}", self.reading),
+            Route("/samovar/v1/functions/{name}/invocations", self.readings),
             Route("/samovar/v1/environments", self.list_environments),
             Route("/samovar/v1/functions/{name}/logs", self.logs),
             Route("/samovar/v1/functions/{name}/usage", self.get_usage),
@@ -190,6 +194,16 @@ class FakePlatform:
         ]
         return JSONResponse(status_document(runtimes))
 
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok" if self.well else "degraded"}, 200 if self.well else 503)
+
+    async def reading(self, request: Request) -> Response:
+        return JSONResponse(reading(request.path_params["name"]))
+
+    async def readings(self, request: Request) -> Response:
+        self.one(request)
+        return JSONResponse([reading(f"r{number}") for number in range(int(request.query_params["limit"]))])
+
     async def list_environments(self, request: Request) -> Response:
         return JSONResponse(self.environments)
 
@@ -208,6 +222,12 @@ def described(code: bytes) -> dict[str, Any]:
     """The members of a configuration that tell about the code."""
     digest = base64.b64encode(hashlib.sha256(code).digest()).decode()
     return {"CodeSha256": digest, "CodeSize": len(code), "LastModified": "2026-01-02T03:04:05.678+0000"}
+
+
+def reading(request_id: str) -> dict[str, Any]:
+    """One meter reading."""
+    what = {"request_id": request_id, "arn": ARN + "tea", "version": "$LATEST", "trigger": "invoke", "outcome": "ok"}
+    return what | {"started_ms": 1, "duration_ms": 1.5, "billed_ms": 2, "memory_mb": 128, "peak_mb": 36}
 
 
 def status_document(runtimes: list[dict[str, Any]]) -> dict[str, Any]:

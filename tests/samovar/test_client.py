@@ -80,6 +80,20 @@ def test_names_are_quoted_in_paths(platform: FakePlatform, client: Client) -> No
     assert platform.calls[-1] == "GET /2015-03-31/functions/a%3Fb%23c d"
 
 
+def test_health_is_a_yes_or_no(platform: FakePlatform, client: Client) -> None:
+    assert client.healthy()
+    platform.well = False
+    assert not client.healthy()
+
+
+def test_readings_are_read_back(platform: FakePlatform, client: Client) -> None:
+    client.create_function(PARAMETERS, b"")
+    assert client.invocation("r7").request_id == "r7"
+    assert [each.request_id for each in client.invocations("tea", limit=2)] == ["r0", "r1"]
+    with pytest.raises(ResourceNotFound):
+        client.invocations("nope", limit=1)
+
+
 @pytest.mark.parametrize("endpoint", ["localhost:9000", "ftp://localhost", "http://"])
 def test_an_address_that_is_none_is_told(endpoint: str) -> None:
     with Client(endpoint) as client, pytest.raises(ServiceUnavailable):

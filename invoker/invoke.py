@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 from invoker import report
 from invoker.environment import InitFailed
@@ -27,11 +28,17 @@ class Invocations:
         self._meter = meter
         self._clock = clock
 
-    async def invoke(self, call: InvokeHead, event: bytes) -> tuple[AnswerHead, bytes]:
-        """Run one event. Function errors are answers; what keeps a call from running becomes a failure."""
+    async def invoke(
+        self, call: InvokeHead, event: bytes, began: Callable[[], None] = lambda: None
+    ) -> tuple[AnswerHead, bytes]:
+        """Run one event. Function errors are answers; what keeps a call from running becomes a failure.
+
+        `began` is called when the call has an environment: from then on it is not to be cancelled.
+        """
         try:
             version = self._versions.resolve(call.arn, call.version, call.serial)
             async with self._pool.lease(version) as lease:
+                began()
                 return await self._run(call, event, lease)
         except InitFailed as failed:
             return await self._answer_failed_init(call, version, failed)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -66,14 +67,15 @@ class Server:
             connection.take(frame)
 
     def channel_lost(self, channel: FrameChannel, error: Exception | None) -> None:
-        """From `FrameReceiver`: its calls run to their end, as Lambda's do when a caller goes away."""
+        """From `FrameReceiver`: what it asked for runs to its end; the answers are dropped."""
         self._connections.pop(channel, None)
 
-    async def answer(self, channel: FrameChannel, stream: int, head: bytes, body: bytes) -> None:
+    async def answer(self, connection: _Connection, stream: int, head: bytes, body: bytes) -> None:
         """Serve one request."""
         try:
             if head.startswith(_INVOKE):
-                answer, payload = await self._invocations.invoke(_decode_invoke(head), body)
+                began = partial(connection.began, stream)
+                answer, payload = await self._invocations.invoke(_decode_invoke(head), body, began)
                 answer_head = _encode(answer)
             else:
                 answer_head, payload = await self._operate(_decode_operation(head).op, body)
@@ -81,7 +83,7 @@ class Server:
             log.exception("request %d failed unexpectedly", stream)
             answer_head, payload = _encode(refusal(ServiceFailure("unexpected fault in the invoker; see its log"))), b""
         try:
-            await channel.send_message(RESPONSE, stream, answer_head, payload)
+            await connection.channel.send_message(RESPONSE, stream, answer_head, payload)
         except ConnectionResetError:
             log.debug("the gateway went away before request %d was answered", stream)
 
@@ -99,13 +101,16 @@ class _Connection:
     """The requests of one gateway that are being received or served."""
 
     def __init__(self, server: Server, channel: FrameChannel) -> None:
+        self.channel = channel
         self._server = server
-        self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._partial: dict[int, tuple[bytes, bytearray]] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._not_begun: dict[int, asyncio.Task[None]] = {}
+        """Calls that can still be cancelled: nothing of theirs has run yet."""
 
     def take(self, frame: Frame) -> None:
+        """A frame of this gateway arrived."""
         if frame.kind == REQUEST:
             if frame.ends_message:
                 self._serve(frame.stream, frame.head, frame.body)
@@ -115,22 +120,34 @@ class _Connection:
             self._take_chunk(frame)
         elif frame.kind == CANCEL:
             self._partial.pop(frame.stream, None)
+            task = self._not_begun.pop(frame.stream, None)
+            if task is not None:
+                task.cancel()
+
+    def began(self, stream: int) -> None:
+        """A call has an environment now and runs to its end, as Lambda's do when a caller goes away."""
+        self._not_begun.pop(stream, None)
 
     def _take_chunk(self, frame: Frame) -> None:
-        partial = self._partial.get(frame.stream)
-        if partial is None:
+        partial_request = self._partial.get(frame.stream)
+        if partial_request is None:
             return  # the rest of a request that was refused or cancelled
-        head, body = partial
+        head, body = partial_request
         body += frame.body
         if len(body) > self._server.max_request_bytes:
             del self._partial[frame.stream]
             error = refusal(RequestTooLarge(f"Request must be smaller than {self._server.max_request_bytes} bytes"))
-            self._channel.send(RESPONSE, frame.stream, _encode(error))
+            self.channel.send(RESPONSE, frame.stream, _encode(error))
         elif frame.ends_message:
             del self._partial[frame.stream]
             self._serve(frame.stream, head, bytes(body))
 
     def _serve(self, stream: int, head: bytes, body: bytes) -> None:
-        task = self._loop.create_task(self._server.answer(self._channel, stream, head, body))
-        self._tasks[stream] = task
-        task.add_done_callback(lambda _: self._tasks.pop(stream, None))
+        task = self._loop.create_task(self._server.answer(self, stream, head, body))
+        self._not_begun[stream] = task
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, stream))
+
+    def _ended(self, stream: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._not_begun.pop(stream, None)

@@ -53,6 +53,7 @@ class DockerBox:
         self._process = open_process(started.pid, started.container)
         self.pid = started.pid if self._process is not None else None
         self._meter = ContainerMeter(started.container, self.pid)
+        self._meter.usage()  # so that there is a last reading, should the box end before anybody asks
         self._killed_for_memory = False
         self._end = asyncio.create_task(self._watch())
         self._removal: asyncio.Task[None] | None = None

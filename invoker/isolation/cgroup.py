@@ -181,9 +181,13 @@ class Cgroup:
     """One box's group: the same name under each controller."""
 
     def __init__(self, places: Places, home: Places) -> None:
+        """`places` are its own, `home` is where the threads of this process belong."""
         self._places = places
         self._home = home
         self.gauge = Gauge(places)
+
+    def __repr__(self) -> str:
+        return f"<control group {', '.join(map(str, sorted(set(self._places.folders.values()))))}>"
 
     @property
     def limits_memory(self) -> bool:
@@ -236,6 +240,7 @@ class Cgroups:
     def __init__(self, home: Places, parents: Places) -> None:
         self._home = home
         self._parents = parents
+        self._own: set[str] = set()
 
     @classmethod
     def find(cls, instance: str, home: Places | None = None) -> Cgroups | None:
@@ -253,6 +258,7 @@ class Cgroups:
         """A new group with its limits set. Raises `OSError` after having removed what was half made."""
         folders = {controller: parent / name for controller, parent in self._parents.folders.items()}
         places = Places(self._parents.version, folders)
+        self._own.add(name)
         try:
             for folder in set(folders.values()):
                 folder.mkdir()
@@ -268,18 +274,14 @@ class Cgroups:
                 _remove(folder)
             raise
 
-    def sweep(self) -> int:
-        """Kill and remove every group left behind by a former process of this instance; how many there were."""
-        left: dict[str, dict[str, Path]] = {}
+    def left_over(self) -> list[Cgroup]:
+        """The groups that a former process of this instance made: kill and remove them."""
+        found: dict[str, dict[str, Path]] = {}
         for controller, parent in self._parents.folders.items():
             for folder in parent.iterdir():
-                if folder.is_dir():
-                    left.setdefault(folder.name, {})[controller] = folder
-        for folders in left.values():
-            group = Cgroup(Places(self._parents.version, folders), self._home)
-            group.kill()
-            group.remove()
-        return len(left)
+                if folder.is_dir() and folder.name not in self._own:
+                    found.setdefault(folder.name, {})[controller] = folder
+        return [Cgroup(Places(self._parents.version, folders), self._home) for folders in found.values()]
 
     def close(self) -> None:
         """Remove the common parents, unless something is still in them."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from invoker.isolation.cgroup import Cgroup
+from invoker.isolation.cgroup import Cgroup, Cgroups
 from invoker.isolation.child import Child, in_words
 from invoker.isolation.contract import Usage
 
@@ -117,4 +117,12 @@ async def remove(group: Cgroup) -> None:
         if group.remove():
             return
         await asyncio.sleep(_REMOVE_PAUSE_S)
-    log.warning("control group %s still holds processes that do not die; the next start removes it", group)
+    log.warning("%s still holds processes that do not die; the next start of Samovar removes it", group)
+
+
+async def sweep(cgroups: Cgroups | None) -> int:
+    """Remove what a former invoker left behind, which is control groups: its boxes have died with it. How many."""
+    left = cgroups.left_over() if cgroups is not None else []
+    for group in left:
+        await remove(group)
+    return len(left)

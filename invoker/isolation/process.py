@@ -15,7 +15,7 @@ from invoker.isolation import rlimits
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.child import Child, Command, spawn
 from invoker.isolation.contract import BoxSpec
-from invoker.isolation.local import LocalBox, Meter, View, remove, stop
+from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
 from invoker.runtimes import Interpreter, require_interpreter, runtime
 from samovar.errors import EnvironmentFailure
@@ -63,8 +63,8 @@ class ProcessIsolation:
         raise AssertionError("an exit stack that swallowed an error")
 
     async def sweep(self) -> int:
-        """See `Isolation.sweep`. Keepers end with their invoker; what can be left is their control groups."""
-        return self._cgroups.sweep() if self._cgroups is not None else 0
+        """See `Isolation.sweep`."""
+        return await sweep(self._cgroups)
 
     async def status(self) -> IsolationStatus:
         """See `Isolation.status`."""

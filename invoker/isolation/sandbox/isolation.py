@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec
-from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop
+from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop, sweep
 from invoker.isolation.sandbox import probe
 from invoker.isolation.sandbox.bwrap import Program
 from invoker.isolation.sandbox.launch import Launched, Launcher, Order
@@ -78,9 +78,8 @@ class SandboxIsolation:
         raise AssertionError("an exit stack that swallowed an error")
 
     async def sweep(self) -> int:
-        """See `Isolation.sweep`. Boxes die with their invoker; what can be left is their control groups."""
-        _, cgroups = self._ready()
-        return cgroups.sweep() if cgroups is not None else 0
+        """See `Isolation.sweep`."""
+        return await sweep(self._ready()[1])
 
     async def status(self) -> IsolationStatus:
         """See `Isolation.status`. Builds an empty box to find out."""

@@ -127,7 +127,7 @@ def _draw(found: Overview) -> None:
             str(process.restarts),
             "-" if process.memory_mb is None else f"{process.memory_mb:.1f}",
         )
-    console.print("", processes, sep="\n")
+    console.print("", processes, f"{found.memory_mb:.1f} MB together, environments not counted", sep="\n")
     if found.problem:
         console.print(f"\n{found.problem}")
     if found.invoker is not None:

@@ -67,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     pool = Pool(factory, _pool_settings(settings), clock)
     operations = Operations(versions, pool, meter, choice, clock)
     invocations = Invocations(versions, pool, meter, clock)
-    server = Server(invocations, operations.table(), settings.max_payload_bytes)
+    server = Server(invocations, operations.table(), _max_event_bytes(settings))
 
     meter.start()
     await server.listen(settings.invoker_socket)
@@ -104,6 +104,14 @@ async def _clean_up_after_predecessor(settings: Settings, choice: Choice) -> Non
     folder = _environments_dir(settings)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711, exist_ok=True)
+
+
+def _max_event_bytes(settings: Settings) -> int:
+    """The gateway keeps callers to their limit; the event around a body it let in can be several times its size.
+
+    JSON writes a control character as six bytes; Base64 and the request's head stay far below that.
+    """
+    return 6 * settings.max_payload_bytes + 2**20
 
 
 def _environments_dir(settings: Settings) -> Path:

@@ -6,7 +6,6 @@ import io
 import json
 import tomllib
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.examples import photographs
 from tests.examples.matching import differences
 from tests.platform import ROOT, Platform
 
 FUNCTIONS = ROOT / "functions"
 EXAMPLES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
-PHOTOGRAPHS = ("china.jpg", "flower.jpg")
-"""Photographs of 640 x 427 pixels that scikit-learn brings along."""
 BELONGS = {"README.md", "function.toml", "event.json", "expected.json"}
 
 
@@ -37,13 +35,6 @@ def deploy(platform: Platform, name: str) -> Path:
     deployed = json.loads(platform.cli("deploy", folder, "--json").stdout)
     assert deployed["url"] == f"{platform.endpoint}/fn/{name}/"
     return folder
-
-
-def photograph(name: str) -> bytes:
-    spec = find_spec("sklearn")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return (Path(spec.submodule_search_locations[0]) / "datasets" / "images" / name).read_bytes()
 
 
 def post(platform: Platform, name: str, body: bytes, **query: Any) -> httpx.Response:
@@ -84,10 +75,10 @@ def test_words_are_counted_over_http(platform: Platform) -> None:
     assert post(platform, "word-count", b"\xff").status_code == 400
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("name", photographs.NAMES)
 def test_a_photograph_becomes_a_thumbnail_over_http(platform: Platform, name: str) -> None:
     deploy(platform, "thumbnail")
-    picture = photograph(name)
+    picture = photographs.photograph(name)
     answer = post(platform, "thumbnail", picture, width=160, height=160)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     with Image.open(io.BytesIO(answer.content)) as small, Image.open(io.BytesIO(picture)) as large:

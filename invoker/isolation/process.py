@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from invoker.isolation import rlimits
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
@@ -40,13 +42,17 @@ class ProcessIsolation:
         """As `SandboxIsolation`."""
         self._find_interpreter = find_interpreter
         self._cgroups = find_cgroups(f"{instance}-none")
+        self._prefix = f"samovar-{instance}-"
+        self._own: set[str] = set()
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
         interpreter = await asyncio.to_thread(self._find_interpreter, spec.runtime)
         async with contextlib.AsyncExitStack() as held:
             try:
-                folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"samovar-{spec.id}-"))
+                folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"{self._prefix}{spec.id}-"))
+                self._own.add(folder)
+                held.callback(self._own.discard, folder)
                 group = self._cgroups.create(spec.id, spec.limits) if self._cgroups is not None else None
                 if group is not None:
                     held.push_async_callback(remove, group)
@@ -64,7 +70,16 @@ class ProcessIsolation:
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
-        return await sweep(self._cgroups)
+        left = await sweep(self._cgroups)
+        return max(left, await asyncio.to_thread(self._sweep_folders))
+
+    def _sweep_folders(self) -> int:
+        left = [
+            folder for folder in Path(tempfile.gettempdir()).glob(f"{self._prefix}*") if str(folder) not in self._own
+        ]
+        for folder in left:
+            shutil.rmtree(folder)
+        return len(left)
 
     async def status(self) -> IsolationStatus:
         """See `Isolation.status`."""

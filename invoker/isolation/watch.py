@@ -77,18 +77,21 @@ class Watch:
         self._limit = limit
         self._spared = spared
         self._peak = self._cpu_us = 0
-        self._killed = False
+        self._killed = self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._wake()
 
     def usage(self) -> Usage:
         """See `Box.usage`; CPU time comes in ticks of 10 ms."""
-        self._wake()
-        self._sample()
+        if not self._closed:
+            self._wake()
+            self._sample()
         return Usage(self._peak, self._cpu_us)
 
     def reset_peak(self) -> None:
         """See `Box.reset_peak`."""
+        if self._closed:
+            return
         self._wake()
         self._peak = 0
         for pid in processes(self._root):
@@ -101,7 +104,10 @@ class Watch:
         return before
 
     def close(self) -> None:
-        """Stop looking. Idempotent."""
+        """Look a last time, and no more: later readings return that one. Idempotent."""
+        if not self._closed:
+            self._sample()
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             self._task = None

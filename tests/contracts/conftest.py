@@ -27,6 +27,8 @@ PROCESSES = frozenset({"processes"})
 """Real processes, so that a worker can be killed while it computes."""
 WALLS = PROCESSES | {"walls", "memory", "spares the keeper", "pids", "tmp", "kernel"}
 """Everything the contract promises about what a box sees and uses, but for networks."""
+_BRIDGE = frozenset({"bridge network", "hidden host"} if os.geteuid() == 0 else ())
+"""What only root can build out of network namespaces."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ KINDS = (
     Kind(
         "sandbox",
         SandboxIsolation,
-        WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
+        WALLS | {"host network", "seccomp", "fresh peak"} | _BRIDGE,
         ("bubblewrap",),
     ),
     # The same sandbox on a host that gives no control groups.
-    Kind("sandbox-watched", _watched, WALLS | {"host network", "seccomp"}, ("bubblewrap",)),
+    Kind("sandbox-watched", _watched, WALLS | {"host network", "seccomp", "fresh peak"}, ("bubblewrap",)),
     Kind(
         "docker",
         _docker,

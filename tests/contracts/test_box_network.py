@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from invoker.isolation.contract import Isolation
+from invoker.isolation.sandbox.network import BRIDGE, SUBNET
 from tests.contracts.conftest import Kind
 from tests.contracts.harness import Wish, open_room
 
@@ -30,8 +32,13 @@ def on_the_host() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def on_all_of_the_host() -> Iterator[int]:
-    with socket.create_server(("0.0.0.0", 0)) as server:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
         yield server.getsockname()[1]
+
+
+def addresses_of_version_6() -> str:
+    """The host's, with their interfaces."""
+    return Path("/proc/net/if_inet6").read_text()
 
 
 def ip(*words: str) -> None:
@@ -93,6 +100,17 @@ async def test_network_bridge_does_not_lead_to_the_hosts_loopback(
 ) -> None:
     async with open_room(isolation, Wish(oci_runtime=kind.oci_runtime, network="bridge")) as room:
         assert await room.run(await room.spawn(), REACHES.format(address=on_the_host)) is False
+
+
+@pytest.mark.needs("hidden host")
+async def test_network_bridge_does_not_lead_to_the_host_by_any_address(
+    isolation: Isolation, kind: Kind, outside: tuple[str, int], on_all_of_the_host: int
+) -> None:
+    async with open_room(isolation, Wish(network="bridge")) as room:
+        worker = await room.spawn()
+        for address in (str(SUBNET[1]), GATEWAY):
+            assert await room.run(worker, REACHES.format(address=(address, on_all_of_the_host))) is False
+        assert BRIDGE not in addresses_of_version_6(), "an address boxes could reach past the rules of version 4"
 
 
 @pytest.mark.needs("bridge network")

@@ -67,7 +67,7 @@ class SandboxIsolation:
                 order = self._order(spec, program)
                 starting = asyncio.get_running_loop().run_in_executor(self._starter, launcher.launch, order)
                 launched, cancelled = await finished(starting)
-                child = self._hold(launched, held)
+                child = self._hold(launched, order.connect is not None, held)
                 if cancelled:
                     raise asyncio.CancelledError
                 await _built(launched, child)
@@ -118,12 +118,14 @@ class SandboxIsolation:
         arguments = (interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}")
         return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
 
-    def _hold(self, launched: Launched, held: contextlib.AsyncExitStack) -> Child:
+    def _hold(self, launched: Launched, bridged: bool, held: contextlib.AsyncExitStack) -> Child:
         """Take over what a launch made: the exit stack undoes it in reverse, processes first."""
         if self._users is not None and launched.user is not None:
             held.callback(self._users.give_back, launched.user)
         if launched.group is not None:
             held.push_async_callback(remove, launched.group)
+        if bridged:
+            held.push_async_callback(asyncio.to_thread, self._bridge.disconnect, launched.first)
         held.callback(os.close, launched.first_pidfd)
         held.enter_context(launched.gate)
         child = Child(launched.process)

@@ -7,6 +7,7 @@ use and shared by all invokers of the host. An isolated bridge port reaches the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -38,6 +39,10 @@ class Bridge:
     def __init__(self) -> None:
         self._made = False
 
+    def disconnect(self, pid: int) -> None:
+        """Remove the link of a process that has ended, rather than wait for the kernel to do it some time later."""
+        _run(("ip", "link", "delete", _port(pid)), "", check=False)
+
     def close(self) -> None:
         """Remove bridge and rules, unless a box of another invoker still uses them."""
         if self._made and not os.listdir(f"/sys/class/net/{BRIDGE}/brif"):
@@ -45,7 +50,7 @@ class Bridge:
         self._made = False
 
     def connect(self, pid: int) -> None:
-        """Link the network namespace of a process. The kernel removes the link with the namespace.
+        """Link the network namespace of a process.
 
         Raises `EnvironmentFailure` where there can be no bridge, with what to do about it.
         """
@@ -54,7 +59,7 @@ class Bridge:
             _make()
             self._made = True
         address = _free_address()
-        name = f"smv{pid:x}"
+        name = _port(pid)
         _ip(
             f"link add {name} type veth peer name eth0 netns {pid}",
             f"link set {name} alias {address} master {BRIDGE} up",
@@ -98,16 +103,28 @@ def _make() -> None:
             f"address add {_GATEWAY}/{SUBNET.prefixlen} dev {BRIDGE}",
             f"link set {BRIDGE} up",
         )
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        # Boxes would reach the host by its link-local address, past our rules, which are of version 4.
+        _turn(f"ipv6/conf/{BRIDGE}/disable_ipv6")
+    _turn("ipv4/ip_forward")
     for table, chain, rule in _RULES:
         if not _iptables(table, f"-C {chain} {rule}", check=False):
             _iptables(table, f"-I {chain} 1 {rule}")
+
+
+def _turn(switch: str) -> None:
+    """Switch something on in the host's network stack; what it was built without need not be switched."""
+    with contextlib.suppress(FileNotFoundError):
+        (Path("/proc/sys/net") / switch).write_text("1")
 
 
 def _remove() -> None:
     for table, chain, rule in _RULES:
         _iptables(table, f"-D {chain} {rule}", check=False)
     _ip(f"link delete {BRIDGE}")
+
+
+def _port(pid: int) -> str:
+    return f"smv{pid:x}"
 
 
 def _free_address() -> str:

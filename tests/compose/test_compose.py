@@ -21,7 +21,7 @@ from docker import APIClient
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "samovar-base:bookworm"
 REDIS_IMAGE = "samovar-test/redis:latest"
-STARTS_WITHIN_S = 120.0
+STARTS_WITHIN_S = 60.0
 
 pytestmark = [pytest.mark.component("compose", "docker"), pytest.mark.usefixtures("redis_image", "wheelhouse")]
 
@@ -145,7 +145,7 @@ def _await_health(compose: Compose) -> None:
                 return
             said = answer.text
         time.sleep(0.5)
-    pytest.fail(f"no healthy gateway: {said}\n{compose.run('logs', '--no-color', '--tail', '40')}")
+    pytest.fail(f"no healthy gateway: {said}\n{compose.run('logs', '--no-color', '--tail', '10')}")
 
 
 def _samovar(compose: Compose, *arguments: str) -> subprocess.CompletedProcess[str]:

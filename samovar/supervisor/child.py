@@ -44,6 +44,19 @@ class ChildSpec:
     """Children with a lower number are ready before this one is started."""
     stops: int = 0
     """Children with a lower number have ended before this one is told to."""
+    hurries: bool = True
+    """Whether a SIGINT makes it drop what runs, without harm, while it drains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one life of a child ended."""
+
+    words: str
+    refused: bool = False
+    """It said that starting it again will not help."""
+    hung: bool = False
+    """It ran, but did not answer; it was killed."""
 
 
 class Child:
@@ -72,11 +85,16 @@ class Child:
         try:
             while not self._stopping.is_set():
                 begin = time.monotonic()
-                ending = await self._live()
+                try:
+                    ending = await self._live()
+                except OSError as error:  # no memory, no descriptors: the host's trouble may pass
+                    ending = Ending(f"could not be started: {error}")
                 if self._stopping.is_set():
                     return
+                if not self.ready.is_set():
+                    self._refuse_if_hopeless(ending)
                 wait_s = self._backoff.after(time.monotonic() - begin)
-                log.warning("%s %s; starting it again in %.1f s", self.spec.name, ending, wait_s)
+                log.warning("%s %s; starting it again in %.1f s", self.spec.name, ending.words, wait_s)
                 self._change("restarting", None, restarts=self.state.restarts + 1)
                 await self._stopping_within(wait_s)
         finally:
@@ -90,7 +108,7 @@ class Child:
 
     def hurry(self) -> None:
         """Ask a child that drains to drop what still runs (SIGINT, as uvicorn and Celery take it)."""
-        if self._process is not None:
+        if self._process is not None and self.spec.hurries:
             send(self._process, signal.SIGINT)
 
     def kill(self) -> None:
@@ -99,8 +117,8 @@ class Child:
         if self._process is not None:
             kill_session(self._process)
 
-    async def _live(self) -> str:
-        """One life, from start to end; how it ended, in words."""
+    async def _live(self) -> Ending:
+        """One life, from start to end."""
         self._voice.forget()
         with OutputPipe(self._voice.take) as pipe:
             process = await spawn(self.spec.command, pipe.write_end)
@@ -115,10 +133,9 @@ class Child:
                 kill_session(process)
             code = await exited
             self._process = None
-        ending = describe_exit(code) if answered else f"did not answer within {self.spec.ready_timeout_s:.0f} s"
-        if not self.ready.is_set() and not self._stopping.is_set():
-            self._refuse_hopeless(code, ending, answered)
-        return ending
+        if not answered:
+            return Ending(f"did not answer within {self.spec.ready_timeout_s:.0f} s", hung=True)
+        return Ending(describe_exit(code), refused=code == REFUSED)
 
     async def _becomes_ready(self, exited: asyncio.Future[Any]) -> bool:
         """Wait until the child answers or has ended; false when it did neither in time."""
@@ -135,12 +152,13 @@ class Child:
         self.ready.set()
         return True
 
-    def _refuse_hopeless(self, code: int, ending: str, answered: bool) -> None:
-        name = self.spec.name
-        if code == REFUSED:
+    def _refuse_if_hopeless(self, ending: Ending) -> None:
+        """Give up on a child that was never ready when it asks for that, hung, or has had its tries."""
+        if ending.refused:
             raise StartRefused(self._voice.last_line)
-        if not answered or self.state.restarts + 1 >= START_TRIES:
-            raise StartRefused(f"the {name} {ending} and never became ready; its last lines:\n{self._voice.last_lines}")
+        if ending.hung or self.state.restarts + 1 >= START_TRIES:
+            last = f"; its last lines:\n{self._voice.last_lines}" if self._voice.last_lines else ""
+            raise StartRefused(f"the {self.spec.name} {ending.words} and never became ready{last}")
 
     def _change(self, phase: Phase, pid: int | None, restarts: int | None = None) -> None:
         same = pid is not None and pid == self.state.pid

@@ -134,11 +134,16 @@ def _lock(file: IO[str]) -> bool:
 
 
 def owner(settings: Settings) -> int | None:
-    """The pid of the supervisor that holds the data directory; `None` when nobody does."""
+    """The pid of the supervisor that holds the data directory; `None` when nobody does.
+
+    Raises `StartRefused` when the directory is another user's.
+    """
     try:
         file = lock_path(settings).open("r")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise StartRefused(f"data directory {settings.data} belongs to another user; run this as that user") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -23,8 +23,11 @@ def remove(settings: Settings) -> None:
     recorded = state.read(state.path_of(settings))
     if recorded is not None:
         end_processes(recorded.processes)
-    for path in settings.run_dir.glob("*.sock"):
+    for path in list(settings.run_dir.rglob("*.sock")):
         path.unlink(missing_ok=True)
+    for folder in sorted(settings.run_dir.rglob("*/"), reverse=True):  # the innermost first
+        if not any(folder.iterdir()):
+            folder.rmdir()
     state.path_of(settings).unlink(missing_ok=True)
 
 

@@ -49,10 +49,10 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 def collect(settings: Settings) -> Overview:
     """Look at the platform of these settings. Asks its gateway, if it runs."""
-    found = state.read(state.path_of(settings))
     pid = data_dir.owner(settings)
     if pid is None:
         return Overview(running=False, data_dir=str(settings.data))
+    found = state.read(state.path_of(settings))
     if found is None or found.pid != pid:
         return Overview(running=True, data_dir=str(settings.data), problem="it is just starting")
     answer, problem = _ask(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,8 @@ from samovar.supervisor.listener import open_listener, port_of
 from samovar.supervisor.state import PlatformState
 from samovar.supervisor.supervisor import Supervisor
 from samovar.supervisor.table import children
+
+log = logging.getLogger("samovar.up")
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound
 """Where this machine reaches a gateway that listens on all of its addresses."""
@@ -81,4 +84,7 @@ class Platform:
 
     def _write_state(self) -> None:
         self._state = replace(self._state, processes=self._supervisor.processes)
-        state.write(state.path_of(self._settings), self._state)
+        try:
+            state.write(state.path_of(self._settings), self._state)
+        except OSError as error:  # a full disk is no reason to stop serving
+            log.warning("`samovar status` may be out of date: %s", error)

@@ -61,6 +61,7 @@ def _store(settings: Settings) -> ChildSpec:
         ready_timeout_s=STORE_LOADS_S,
         starts=0,
         stops=_LAST,
+        hurries=False,  # it has nothing to wait for, and would leave without the last fsync
     )
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import redis
+from celery import Celery
 
+from gateway.background import broker_url
+from samovar import usage
 from tests.end_to_end.platform_box import PlatformBox, platform_box, samovar, until
 
 pytestmark = [pytest.mark.component("valkey", "celery", "bubblewrap")]
@@ -57,6 +63,20 @@ def test_status_for_a_person_shows_the_same(running: PlatformBox) -> None:
         assert expected in shown.stdout
 
 
+def test_the_worker_does_the_periodic_work(running: PlatformBox) -> None:
+    with redis.Redis.from_url(running.status()["store"]) as store:
+        store.zadd(usage.readings_key("arn:aws:lambda:us-east-1:123456789012:function:orders"), {"old": 1})
+        with Celery("test", broker=broker_url(running.status()["store"])) as celery:
+            celery.send_task("samovar.trim_readings", queue="samovar")
+        until(lambda: not store.keys(usage.readings_key("*")), "the old reading is off the index")
+
+
+def test_the_worker_starts_without_a_word_of_warning(running: PlatformBox) -> None:
+    said = (running.folder / "logs-platform" / "worker.log").read_text()
+    assert "beat: Starting" in said
+    assert "Warning" not in said
+
+
 @pytest.mark.parametrize("name", ["worker", "gateway", "invoker", "store"])
 def test_a_child_that_is_killed_comes_back_and_the_others_stay(running: PlatformBox, name: str) -> None:
     before = {process["name"]: process["pid"] for process in running.status()["processes"]}
@@ -100,6 +120,33 @@ def test_ctrl_c_in_the_foreground_ends_everything(box: PlatformBox) -> None:
         assert process.wait() == 0
     assert "stopping; running calls are given 10 s" in rest
     box.assert_nothing_left()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_running_calls(box: PlatformBox, tmp_path: Path) -> None:
+    (tmp_path / "function.toml").write_text('name = "sleeper"\nhandler = "app.handler"\ntimeout = 300\n')
+    (tmp_path / "app.py").write_text("import time\n\n\ndef handler(event, context):\n    time.sleep(300)\n")
+    with box.foreground("--drain-timeout-s", "600") as process, ThreadPoolExecutor() as pool:
+        assert samovar("deploy", str(tmp_path), SAMOVAR_ENDPOINT=box.url).returncode == 0
+        call = pool.submit(samovar, "invoke", "sleeper", SAMOVAR_ENDPOINT=box.url)
+        until(lambda: box.status()["invoker"]["busy"] == 1, "the call runs")
+        output = process.stdout
+        assert output is not None
+        process.send_signal(signal.SIGINT)
+        until(lambda: "stopping" in output.readline(), "it drains")
+        process.send_signal(signal.SIGINT)
+        output.read()
+        assert process.wait(30) == 0
+        assert call.result().returncode != 0
+    box.assert_nothing_left()
+
+
+def test_a_folder_given_at_the_start_is_deployed_and_called(box: PlatformBox) -> None:
+    folder = Path(__file__).parents[2] / "functions" / "hello-python"
+    started = box.up("--with", str(folder))
+    assert started.returncode == 0, started.stderr
+    assert "hello-python is deployed" in started.stdout
+    assert f"{box.url}/fn/hello-python" in started.stdout
+    assert "Hello from Lambda!" in started.stdout
 
 
 def test_a_killed_supervisor_takes_everything_along(box: PlatformBox) -> None:

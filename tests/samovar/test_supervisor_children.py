@@ -129,6 +129,13 @@ async def test_a_child_that_keeps_dying_before_it_is_ready_ends_the_start(tmp_pa
     assert run.supervisor.processes[0].restarts == 2
 
 
+async def test_a_command_that_cannot_be_started_ends_the_start(tmp_path: Path) -> None:
+    command = Command(argv=("true",), environment=os.environ, folder=tmp_path / "missing")
+    run = Run(ChildSpec(name="gateway", command=command, ready=None))
+    with pytest.raises(StartRefused, match=r"the gateway could not be started: .*missing"):
+        await run.task
+
+
 async def test_a_child_that_never_answers_ends_the_start(tmp_path: Path) -> None:
     run = Run(_spec(tmp_path, "gateway", LIVES, ready=_file(tmp_path / "never"), ready_timeout_s=0.05))
     with pytest.raises(StartRefused, match="the gateway did not answer within"):

@@ -158,5 +158,9 @@ def test_stale_sockets_are_removed(settings: Settings) -> None:
     data_dir.prepare(settings)
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(settings.invoker_socket))
+    box = settings.run_dir / "environments" / "0123456789abcdef"
+    box.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(box / "invoker.sock"))
     leftovers.remove(settings)
-    assert not settings.invoker_socket.exists()
+    assert list(settings.run_dir.iterdir()) == []

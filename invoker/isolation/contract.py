@@ -70,6 +70,12 @@ class Box(Protocol):
     id: str
     pid: int | None
     """Host pid of the first process inside, when it has one the host can see."""
+    task_root: str
+    """Where the code is, as seen inside: `TASK_ROOT` unless the isolation cannot mount."""
+    runtime_dir: str
+    """Where the runtime is, as seen inside: `RUNTIME_DIR` unless the isolation cannot mount."""
+    tmp_dir: str
+    """The private writable folder, as seen inside: `/tmp` unless the isolation cannot mount."""
 
     def usage(self) -> Usage:
         """Peak memory and CPU time of all processes of the box so far.

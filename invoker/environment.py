@@ -135,6 +135,7 @@ class Environment:
             result = self._obituary("", ended)
             raise InitFailed(result.outcome, result.payload, self._since(began)) from None
         finally:
+            self.usage()  # a failed initialisation is metered too
             self.link.output.drain(newcomers=True)
             self.log.end()
         if ready.error is not None:

@@ -41,12 +41,13 @@ class Invocations:
                 began()
                 return await self._run(call, event, lease)
         except InitFailed as failed:
-            return await self._answer_failed_init(call, version, failed)
+            return await self._answer_failed_init(call, failed)
         except SamovarError as error:
             return refusal(error), b""
 
     async def _run(self, call: InvokeHead, event: bytes, lease: Lease) -> tuple[AnswerHead, bytes]:
-        version, environment = lease.version, lease.environment
+        environment = lease.environment
+        version = environment.version  # newer than the call's own when the function was changed while it waited
         log = environment.log.begin(call.request_id)
         log.line(report.start_line(call.request_id, version.version))
         before = environment.usage()
@@ -102,12 +103,11 @@ class Invocations:
             tail = base64.b64encode((init_output + log.tail())[-LOG_TAIL_BYTES:]).decode()
         return AnswerHead(outcome=reading.outcome, version=reading.version, log_tail=tail)
 
-    async def _answer_failed_init(
-        self, call: InvokeHead, version: FunctionVersion, failed: InitFailed
-    ) -> tuple[AnswerHead, bytes]:
+    async def _answer_failed_init(self, call: InvokeHead, failed: InitFailed) -> tuple[AnswerHead, bytes]:
         """The handler never ran; the caller gets the error its code failed with, metered as the initialisation."""
         environment = failed.environment
         assert environment is not None, "the factory says where an initialisation failed"
+        version = environment.version
         log = environment.log.begin(call.request_id)
         log.line(report.start_line(call.request_id, version.version))
         reading = Reading(

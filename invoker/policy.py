@@ -24,8 +24,9 @@ class Demand:
     oldest_wait_s: float
     """How long the first of them has been waiting."""
     starting: int
+    """Environments that are being started, or reset after a lost worker."""
     usable: int
-    """Environments that are idle, busy or being reset: they will take calls again."""
+    """Environments that are idle or busy: they will take calls again."""
     function_live: int
     """Environments of all versions of the function that are not dead."""
     function_limit: int

@@ -28,6 +28,9 @@ from samovar.invocation import ColdReason
 
 log = logging.getLogger("samovar.pool")
 
+_PAUSE_AFTER_FAILURE_S = 1.0
+"""Between attempts to scale out that the host refuses, while other environments serve the calls."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
@@ -160,7 +163,8 @@ class Pool:
             self._stop(environment, "outdated" if shelf is None else "shutdown")
         elif worker_lost:
             environment.fire(Event.RESET)
-            self._starts.add(self._spawn(self._reload(environment)))
+            shelf.starting += 1
+            self._starts.add(self._spawn(self._reload(shelf, environment)))
         else:
             environment.fire(Event.RELEASED)
             self._place(environment)
@@ -183,7 +187,7 @@ class Pool:
 
     def _scale(self, shelf: Shelf) -> None:
         """Ask the policy what to do for the calls that wait, and do it."""
-        if not shelf.waiters or self._closing:
+        if not shelf.waiters or self._closing or self._clock.monotonic() < shelf.paused_until:
             return
         match policy.scale(self._demand(shelf), self._host(), self._idle_elsewhere(shelf)):
             case policy.Start(count):
@@ -203,7 +207,11 @@ class Pool:
 
     def _begin_start(self, shelf: Shelf) -> None:
         past = policy.Past(live_now=shelf.live, last_end=shelf.last_end, older_version_ran=shelf.older_version_ran)
-        environment = self._factory.create(shelf.version)
+        try:
+            environment = self._factory.create(shelf.version)
+        except OSError as error:
+            self._start_failed(shelf, EnvironmentFailure(f"no environment could be started: {error}"))
+            return
         environment.on_idle_death = self._died_idle
         self._environments[environment.id] = environment
         self._reserved_mb += environment.version.limits.memory_mb
@@ -223,12 +231,12 @@ class Pool:
             failure = error
         except OSError as error:
             failure = EnvironmentFailure(f"no environment could be started: {error}")
+        if failure is not None:
+            self._start_failed(shelf, failure)
+            self._stop(environment, "it could not be started", ColdReason.CRASH)
         self._starting -= 1
         shelf.starting -= 1
-        if failure is not None:
-            self._fail_waiting(shelf, failure)
-            self._stop(environment, "it could not be started", ColdReason.CRASH)
-        else:
+        if failure is None:
             shelf.note_start(self._clock.monotonic() - began)
             self._hand_out_new(environment, Cold(reason, init_ms))
         self._scale_all()
@@ -242,22 +250,34 @@ class Pool:
             environment.fire(Event.LEASED)
             waiter.future.set_result((environment, cold))
 
-    def _fail_waiting(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
-        """The calls that wait for a start share its failure: each of their own would meet the same."""
+    def _start_failed(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
+        """The calls that wait for a start share its failure: each of their own would meet the same.
+
+        Unless it is the host's failure and others of the version run: then the calls wait for those.
+        """
         if isinstance(failure, EnvironmentFailure):
             log.error("an environment of %s could not be started: %s", shelf.version.name, failure.message)
+            if shelf.live > shelf.starting:
+                shelf.paused_until = self._clock.monotonic() + _PAUSE_AFTER_FAILURE_S
+                self._scale_later(shelf, _PAUSE_AFTER_FAILURE_S)
+                return
+        self._fail_waiting(shelf, failure)
+
+    def _fail_waiting(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
         while (waiter := shelf.next_waiter()) is not None:
             waiter.future.set_exception(failure)
 
-    async def _reload(self, environment: Environment) -> None:
+    async def _reload(self, shelf: Shelf, environment: Environment) -> None:
         """Replace a lost worker; the environment and its /tmp stay."""
         try:
             if not await environment.link.kill_worker():
                 raise EnvironmentFailure("its keeper did not kill the worker in time")
             await self._factory.load(environment)
         except (InitFailed, SamovarError) as error:
+            shelf.starting -= 1
             self._stop(environment, f"could not be reset: {error}", ColdReason.CRASH)
         else:
+            shelf.starting -= 1
             self._place(environment)
         self._scale_all()
 

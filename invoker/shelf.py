@@ -39,12 +39,15 @@ class Shelf:
         """A stack: the last one used is the first one reused, so that the others can expire."""
         self.waiters: deque[Waiter] = deque()
         self.starting = 0
+        """Environments of this record that will take calls shortly: being started, or reset after a lost worker."""
         self.live = 0
         """Environments of this record that are not dead, the starting ones among them."""
         self.last_end: ColdReason | None = None
         """Why the last environment that ended did so."""
         self.mean_duration_s: float | None = None
         self.mean_start_s: float | None = None
+        self.paused_until = 0.0
+        """Monotonic seconds before which no environment is started: the host has just refused one."""
         self.timer: asyncio.TimerHandle | None = None
 
     @property

@@ -277,3 +277,20 @@ def test_a_forgotten_function_stays_forgotten_for_gateways_that_are_behind() -> 
     assert versions.forget(Forget(version().arn, 6)) == [version().key]
     assert not versions.declare(version(serial=5))
     assert versions.declare(version(serial=7))
+
+
+async def test_a_call_that_waited_for_new_code_is_metered_with_the_new_limits(folder: Path) -> None:
+    gate = Gate()
+    async with bench(folder, gate.handle) as at:
+        old = version(max_environments=1)
+        at.versions.declare(old)
+        first = asyncio.create_task(at.gateway.ask(1, old, "first"))
+        await until(lambda: gate.running == 1)
+        second = asyncio.create_task(at.gateway.ask(2, old, "second"))
+        await until(lambda: at.pool.waiting == 1)
+        new = version(serial=2, memory_mb=512)
+        at.versions.declare(new)
+        at.pool.supersede(new)
+        gate.open()
+        await asyncio.gather(first, second)
+        assert {one.request_id: one.memory_mb for one in at.ledger.readings} == {"request-1": 128, "request-2": 512}

@@ -181,6 +181,20 @@ async def test_a_crash_costs_the_worker_and_keeps_the_environment(tmp_path: Path
     assert leases[1].environment is leases[0].environment
 
 
+async def test_a_call_right_after_a_crash_waits_for_the_same_environment(tmp_path: Path) -> None:
+    crashes = iter([True, False])
+
+    def handle(event: Any, head: Any) -> str:
+        if next(crashes):
+            raise Exit(signal=11)
+        return "alive"
+
+    async with pool_over(tmp_path, handle) as (pool, isolation):
+        await call(pool, version())
+        assert await call(pool, version()) == b'"alive"'
+        assert len(isolation.boxes) == 1
+
+
 async def test_a_failed_initialisation_answers_every_call_that_waits_for_it(tmp_path: Path) -> None:
     def init() -> None:
         raise ImportError("no module named nothing")
@@ -199,6 +213,28 @@ async def test_a_start_that_the_host_refuses_is_told_in_its_words_and_tried_agai
         with pytest.raises(EnvironmentFailure, match="the engine is gone"):
             await call(pool, version())
         isolation.refusal = None
+        assert await call(pool, version()) == b'"event"'
+
+
+async def test_a_call_waits_for_a_busy_environment_when_the_host_refuses_another(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle) as (pool, isolation):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        isolation.refusal = "the engine is gone"
+        waiting = asyncio.create_task(call(pool, version()))
+        await until(lambda: len(pool.environments) == 2)
+        await until(lambda: len(pool.environments) == 1)
+        gate.open()
+        assert await asyncio.gather(running, waiting) == [b'"event"', b'"event"']
+
+
+async def test_a_host_without_room_for_a_folder_is_told_to_the_call(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, _):
+        (tmp_path / "e").rename(tmp_path / "gone")
+        with pytest.raises(EnvironmentFailure, match=r"no environment could be started: .*No such file"):
+            await call(pool, version())
+        (tmp_path / "gone").rename(tmp_path / "e")
         assert await call(pool, version()) == b'"event"'
 
 

@@ -1,0 +1,33 @@
+"""One platform per isolation, for the tests that leave it as it was."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.lab import Function, Lab, laboratory
+
+DOCKER = pytest.param("docker", marks=pytest.mark.component("docker", "valkey"))
+SANDBOX = pytest.param("sandbox", marks=pytest.mark.component("bubblewrap", "valkey"))
+
+
+def _shown_on_failure(request: pytest.FixtureRequest, isolation: str, **settings: str | float) -> Iterator[Lab]:
+    failed_before = request.session.testsfailed
+    with laboratory(isolation, **settings) as lab:
+        yield lab
+        if request.session.testsfailed > failed_before:
+            sys.stderr.write(lab.platform.logs())
+
+
+@pytest.fixture(scope="package", params=[SANDBOX, DOCKER])
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A platform of each isolation."""
+    yield from _shown_on_failure(request, request.param, init_timeout_s=2)
+
+
+@pytest.fixture(scope="package")
+def anything(lab: Lab) -> Function:
+    """A function that runs what it is sent."""
+    return lab.deploy(name="anything")

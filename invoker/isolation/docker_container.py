@@ -83,9 +83,9 @@ def _process_limits(spec: BoxSpec) -> dict[str, Any]:
     if spec.oci_runtime != "runsc":
         # The kernel counts RLIMIT_NPROC per user, and all boxes have the same one: only the cgroup can tell them apart.
         return {"PidsLimit": limits.pids, "Ulimits": ulimits}
-    # gVisor is a kernel of its own: it holds RLIMIT_NPROC for this box alone, while the host's cgroup sees the five or
-    # six threads it needs for each process inside, and kills all of gVisor if it is refused one.
-    return {"PidsLimit": 6 * limits.pids + 128, "Ulimits": [*ulimits, _ulimit("nproc", limits.pids)]}
+    # gVisor is a kernel of its own: it holds RLIMIT_NPROC for this box alone, while the host's cgroup sees about six
+    # threads for each process inside, more on a busy host, and all of gVisor ends if it is refused one.
+    return {"PidsLimit": 8 * limits.pids + 256, "Ulimits": [*ulimits, _ulimit("nproc", limits.pids)]}
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:

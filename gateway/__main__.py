@@ -23,19 +23,21 @@ from samovar import settings as settings_module
 from samovar.errors import StartRefused
 from samovar.settings import Settings
 
+EX_CONFIG: Final = 78
+"""sysexits(3): a restart would not help; the last line on stderr says what to change."""
 BACKLOG: Final = 4096
 _KEEP_ALIVE_S: Final = 75
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop. Returns the exit status: 0 after a clean stop, 1 when the start is refused."""
+    """Serve until told to stop. Answers with 0 after a clean stop, `EX_CONFIG` when the start is refused."""
     options = _parser().parse_args(arguments)
     try:
         settings = settings_module.load(os.environ)
         listener = _inherited(options.fd) if options.fd is not None else _bound(settings)
     except StartRefused as refused:
         sys.stderr.write(f"{refused.message}\n")
-        return 1
+        return EX_CONFIG
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s gateway[%(process)d] %(name)s: %(message)s"
     )

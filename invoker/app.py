@@ -23,8 +23,9 @@ from invoker.invoke import Invocations
 from invoker.journal import Journal
 from invoker.metering import Meter
 from invoker.operations import Operations
+from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
-from invoker.pool import Pool, PoolSettings
+from invoker.pool import Pool
 from invoker.server import Server
 from invoker.versions import Versions
 from samovar.clock import SystemClock
@@ -36,13 +37,18 @@ _REDIS_TIMEOUT_S = 5.0
 
 
 async def serve(settings: Settings) -> None:
-    """Run an invoker until SIGTERM or SIGINT, then drain it. Raises `StartRefused` when it cannot run here."""
+    """Run an invoker until SIGTERM or SIGINT, then drain it; a second signal cuts running calls off.
+
+    Raises `StartRefused` when it cannot run here.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings):
+    async with running(settings) as pool:
         await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, pool.hurry)
         log.info("draining: running calls have %g s to finish", settings.drain_timeout_s)
 
 
@@ -65,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     versions = Versions()
     factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, files, clock)
     pool = Pool(factory, _pool_settings(settings), clock)
-    operations = Operations(versions, pool, meter, choice, clock)
+    operations = Operations(versions, pool, meter, files, choice, clock)
     invocations = Invocations(versions, pool, meter, clock)
     server = Server(invocations, operations.table(), _max_event_bytes(settings))
 

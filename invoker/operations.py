@@ -12,6 +12,7 @@ from invoker.choice import Choice
 from invoker.environment import Environment
 from invoker.lifecycle import State
 from invoker.metering import Meter
+from invoker.output import LogFiles
 from invoker.pool import Pool
 from invoker.runtimes import Runtime, catalog, find_interpreter
 from invoker.server import Operation
@@ -19,6 +20,7 @@ from invoker.versions import Versions
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
 from samovar.link import EnvironmentView, Forget, InvokerStatus, RuntimeStatus
+from samovar.names import FunctionReference
 
 _FLUSH_DEADLINE_S = 2.0
 
@@ -26,10 +28,13 @@ _FLUSH_DEADLINE_S = 2.0
 class Operations:
     """One method an operation: JSON body in, JSON body out."""
 
-    def __init__(self, versions: Versions, pool: Pool, meter: Meter, choice: Choice, clock: Clock) -> None:
+    def __init__(
+        self, versions: Versions, pool: Pool, meter: Meter, files: LogFiles, choice: Choice, clock: Clock
+    ) -> None:
         self._versions = versions
         self._pool = pool
         self._meter = meter
+        self._files = files
         self._choice = choice
         self._clock = clock
         self._started = clock.monotonic()
@@ -53,8 +58,12 @@ class Operations:
 
     async def forget(self, body: bytes) -> bytes:
         """A function or a version of it is gone."""
-        for key in self._versions.forget(msgspec.json.decode(body, type=Forget)):
+        order = msgspec.json.decode(body, type=Forget)
+        for key in self._versions.forget(order):
             self._pool.forget(key)
+        if order.version is None:
+            function = FunctionReference.parse(order.arn)
+            self._files.finish(function.region or "", function.name)
         return b""
 
     async def environments(self, body: bytes) -> bytes:

@@ -40,6 +40,11 @@ class LogFiles:
             asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.setdefault((region, name), []).append(line)
 
+    def finish(self, region: str, name: str) -> None:
+        """Write what is waiting and close a function's file: it has been deleted, and its log may be too."""
+        self.flush()
+        self._close((region, name))
+
     def flush(self) -> None:
         """Write what is waiting. Lines that the disk does not take are counted, said once, and dropped."""
         waiting, self._waiting = self._waiting, {}

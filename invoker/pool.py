@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
-from invoker import policy
+from invoker import outlook, policy
 from invoker.environment import Environment, InitFailed
 from invoker.factory import EnvironmentFactory
 from invoker.lease import Lease
 from invoker.lifecycle import Event, State
+from invoker.outlook import PoolSettings
+from invoker.roster import Roster
 from invoker.shelf import Cold, Shelf, Waiter
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, SamovarError, ServiceUnavailable, TooManyRequests
@@ -32,19 +32,6 @@ _PAUSE_AFTER_FAILURE_S = 1.0
 """Between attempts to scale out that the host refuses, while other environments serve the calls."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PoolSettings:
-    """What a pool takes from the platform's settings."""
-
-    memory_budget_mb: int
-    max_environments: int
-    max_environments_per_function: int
-    max_starts: int
-    idle_ttl_s: float
-    queue_timeout_s: float
-    queue_limit: int
-
-
 class Pool:
     """See the module."""
 
@@ -53,37 +40,34 @@ class Pool:
         self._settings = settings
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._environments: dict[str, Environment] = {}
-        """Every environment that is not dead."""
+        self._roster = Roster()
         self._shelves: dict[tuple[str, str], Shelf] = {}
         """The current version of each function and what it has; outdated environments are on none."""
-        self._live: Counter[str] = Counter()
-        """Environments that are not dead, by function ARN."""
         self._starting = 0
-        self._reserved_mb = 0
         self._tasks: set[asyncio.Task[None]] = set()
         """Everything under way; `_starts` are those of them that shutdown cuts short."""
         self._starts: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
         self._expiry: asyncio.TimerHandle | None = None
         self._closing = False
+        self._hurried = False
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
         return (
-            f"<Pool [{len(self._environments)} environments: {self.count(State.BUSY)} busy, "
+            f"<Pool [{len(self._roster)} environments: {self.count(State.BUSY)} busy, "
             f"{self.count(State.IDLE)} idle, {self._starting} starting | {self.waiting} calls waiting | "
-            f"{self._reserved_mb} of {self._settings.memory_budget_mb} MB]>"
+            f"{self._roster.reserved_mb} of {self._settings.memory_budget_mb} MB]>"
         )
 
     @property
     def environments(self) -> list[Environment]:
         """All environments that are not dead, oldest first."""
-        return list(self._environments.values())
+        return list(self._roster)
 
     @property
     def reserved_mb(self) -> int:
         """Sum of the memory limits of all environments."""
-        return self._reserved_mb
+        return self._roster.reserved_mb
 
     @property
     def budget_mb(self) -> int:
@@ -97,7 +81,7 @@ class Pool:
 
     def count(self, state: State) -> int:
         """How many environments are in a state."""
-        return sum(environment.state is state for environment in self._environments.values())
+        return self._roster.count(state)
 
     # Leasing ----------------------------------------------------------------------------------------
 
@@ -189,14 +173,15 @@ class Pool:
         """Ask the policy what to do for the calls that wait, and do it."""
         if not shelf.waiters or self._closing or self._clock.monotonic() < shelf.paused_until:
             return
-        match policy.scale(self._demand(shelf), self._host(), self._idle_elsewhere(shelf)):
+        box = outlook.host(self._roster, self._settings, self._starting)
+        match policy.scale(self._demand(shelf), box, outlook.evictable(self._shelves.values(), shelf, box)):
             case policy.Start(count):
                 for _ in range(count):
                     self._begin_start(shelf)
                 self._scale_later(shelf, None)
             case policy.Evict(ids):
                 for environment_id in ids:
-                    self._evict(self._environments[environment_id])
+                    self._evict(self._roster[environment_id])
             case policy.Wait(again_s):
                 self._scale_later(shelf, again_s)
 
@@ -213,9 +198,7 @@ class Pool:
             self._start_failed(shelf, EnvironmentFailure(f"no environment could be started: {error}"))
             return
         environment.on_idle_death = self._died_idle
-        self._environments[environment.id] = environment
-        self._reserved_mb += environment.version.limits.memory_mb
-        self._live[environment.version.arn] += 1
+        self._roster.add(environment)
         self._starting += 1
         shelf.starting += 1
         shelf.live += 1
@@ -330,9 +313,7 @@ class Pool:
         except SamovarError as error:
             # Its isolation could not remove it; the sweep at the next start will.
             log.error("environment %s could not be removed: %s", environment.id, error.message)
-        self._environments.pop(environment.id, None)
-        self._reserved_mb -= environment.version.limits.memory_mb
-        self._live[environment.version.arn] -= 1
+        self._roster.remove(environment)
         if shelf is not None:
             shelf.live -= 1
         self._changed.set()
@@ -344,11 +325,11 @@ class Pool:
 
     def _expire(self) -> None:
         self._expiry = None
-        idle = [_as_idle(one) for shelf in self._shelves.values() for one in shelf.idle]
+        idle = [outlook.as_idle(one) for shelf in self._shelves.values() for one in shelf.idle]
         now = self._clock.monotonic()
         due, next_due = policy.expired(idle, now, self._settings.idle_ttl_s)
         for environment_id in due:
-            environment = self._environments[environment_id]
+            environment = self._roster[environment_id]
             shelf = self._current_shelf(environment)
             assert shelf is not None, "an idle environment is on its shelf"
             shelf.idle.remove(environment)
@@ -366,15 +347,22 @@ class Pool:
             self._expiry.cancel()
         try:
             async with asyncio.timeout(deadline_s):
-                while self.count(State.BUSY):
+                while self.count(State.BUSY) and not self._hurried:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            log.warning("%d invocations did not finish within %g s and are cut off", self.count(State.BUSY), deadline_s)
+            log.warning("running calls did not finish within %g s", deadline_s)
+        if self.count(State.BUSY):
+            log.warning("%d running calls are cut off", self.count(State.BUSY))
         await self._cut_starts_short()
         await asyncio.gather(*(one.stop("shutdown") for one in self.environments), return_exceptions=True)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Have `close` wait for running calls no longer."""
+        self._hurried = True
+        self._changed.set()
 
     async def _cut_starts_short(self) -> None:
         starts = list(self._starts)
@@ -382,7 +370,7 @@ class Pool:
             task.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
 
-    # What the policy sees ---------------------------------------------------------------------------
+    # Finding ----------------------------------------------------------------------------------------
 
     def _shelf(self, version: FunctionVersion) -> Shelf:
         shelf = self._shelves.get(version.key)
@@ -397,37 +385,7 @@ class Pool:
         return shelf if shelf is not None and shelf.version.serial == environment.version.serial else None
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
-        version, settings = shelf.version, self._settings
-        reserved = version.max_environments
-        return policy.Demand(
-            waiting=len(shelf.waiters),
-            oldest_wait_s=self._clock.monotonic() - shelf.waiters[0].since if shelf.waiters else 0.0,
-            starting=shelf.starting,
-            usable=shelf.live - shelf.starting,
-            function_live=self._live[version.arn],
-            function_limit=settings.max_environments_per_function if reserved is None else reserved,
-            memory_mb=version.limits.memory_mb,
-            mean_duration_s=shelf.mean_duration_s,
-            mean_start_s=shelf.mean_start_s,
-            queue_limit=settings.queue_limit,
-            queue_timeout_s=settings.queue_timeout_s,
-        )
-
-    def _host(self) -> policy.Host:
-        return policy.Host(
-            starting=self._starting,
-            max_starts=self._settings.max_starts,
-            live=len(self._environments),
-            max_live=self._settings.max_environments,
-            memory_reserved_mb=self._reserved_mb,
-            memory_budget_mb=self._settings.memory_budget_mb,
-        )
-
-    def _idle_elsewhere(self, shelf: Shelf) -> list[policy.IdleEnvironment]:
-        free_mb = self._settings.memory_budget_mb - self._reserved_mb
-        if free_mb >= shelf.version.limits.memory_mb and len(self._environments) < self._settings.max_environments:
-            return []
-        return [_as_idle(one) for other in self._shelves.values() if other is not shelf for one in other.idle]
+        return outlook.demand(shelf, self._roster, self._settings, self._clock.monotonic())
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""
@@ -440,10 +398,6 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _as_idle(environment: Environment) -> policy.IdleEnvironment:
-    return policy.IdleEnvironment(environment.id, environment.idle_since, environment.version.limits.memory_mb)
 
 
 def _throttled(refusal: policy.Reject) -> TooManyRequests:

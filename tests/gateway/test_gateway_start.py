@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.__main__ import main
+from gateway.__main__ import EX_CONFIG, main
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(arguments) == 1
+    assert main(arguments) == EX_CONFIG
     errors = capsys.readouterr().err
     assert len(errors.splitlines()) == 1
     return errors

@@ -10,8 +10,9 @@ from typing import Any
 
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
+from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
-from invoker.pool import Pool, PoolSettings
+from invoker.pool import Pool
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 

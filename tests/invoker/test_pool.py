@@ -305,6 +305,18 @@ async def test_shutdown_cuts_off_what_does_not_finish(tmp_path: Path) -> None:
         assert isolation.boxes[0].destroyed == "shutdown"
 
 
+async def test_a_hurried_shutdown_does_not_wait(tmp_path: Path) -> None:
+    gate = Gate()
+    async with pool_over(tmp_path, gate.handle) as (pool, _):
+        running = asyncio.create_task(call(pool, version()))
+        await until(lambda: gate.running == 1)
+        closing = asyncio.create_task(pool.close(1000.0))
+        await asyncio.sleep(0)
+        pool.hurry()
+        await closing
+        assert b"Runtime.ExitError" in await running
+
+
 async def test_the_pool_says_what_it_holds(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, _):
         await call(pool, version())

@@ -1,0 +1,68 @@
+"""What the policy is shown: frozen views of the pool's shelves and roster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from invoker.environment import Environment
+from invoker.policy import Demand, Host, IdleEnvironment
+from invoker.roster import Roster
+from invoker.shelf import Shelf
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """What a pool takes from the platform's settings."""
+
+    memory_budget_mb: int
+    max_environments: int
+    max_environments_per_function: int
+    max_starts: int
+    idle_ttl_s: float
+    queue_timeout_s: float
+    queue_limit: int
+
+
+def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float) -> Demand:
+    """What one version has and wants."""
+    version = shelf.version
+    reserved = version.max_environments
+    return Demand(
+        waiting=len(shelf.waiters),
+        oldest_wait_s=now - shelf.waiters[0].since if shelf.waiters else 0.0,
+        starting=shelf.starting,
+        usable=shelf.live - shelf.starting,
+        function_live=roster.of_function(version.arn),
+        function_limit=settings.max_environments_per_function if reserved is None else reserved,
+        memory_mb=version.limits.memory_mb,
+        mean_duration_s=shelf.mean_duration_s,
+        mean_start_s=shelf.mean_start_s,
+        queue_limit=settings.queue_limit,
+        queue_timeout_s=settings.queue_timeout_s,
+    )
+
+
+def host(roster: Roster, settings: PoolSettings, starting: int) -> Host:
+    """What the box has left."""
+    return Host(
+        starting=starting,
+        max_starts=settings.max_starts,
+        live=len(roster),
+        max_live=settings.max_environments,
+        memory_reserved_mb=roster.reserved_mb,
+        memory_budget_mb=settings.memory_budget_mb,
+    )
+
+
+def evictable(shelves: Iterable[Shelf], for_: Shelf, box: Host) -> list[IdleEnvironment]:
+    """The idle environments of other versions, if the box has no room for one more of this version."""
+    has_memory = box.memory_budget_mb - box.memory_reserved_mb >= for_.version.limits.memory_mb
+    if has_memory and box.live < box.max_live:
+        return []
+    return [as_idle(one) for shelf in shelves if shelf is not for_ for one in shelf.idle]
+
+
+def as_idle(environment: Environment) -> IdleEnvironment:
+    """An idle environment as the policy sees it."""
+    return IdleEnvironment(environment.id, environment.idle_since, environment.version.limits.memory_mb)

@@ -123,6 +123,9 @@ class Environment:
         Raises `InitFailed`: a failed initialisation is the function's answer to the call that needed it.
         """
         self.init_log = self.log.begin(NO_REQUEST)
+        # The peak is the worker's: what one used that was killed says nothing about its successor.
+        self._started_box.reset_peak()
+        self.peak_bytes = 0
         worker = self.link.spawn(self._spawn_order())
         began = self._clock.monotonic()
         try:

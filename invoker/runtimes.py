@@ -125,11 +125,19 @@ def _candidates(names: tuple[str, ...]) -> Iterator[str]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
     places = [Path("/usr/bin"), Path("/usr/local/bin"), home / ".local" / "bin"]
-    places += sorted(pyenv.glob("versions/*/bin"), reverse=True) + sorted(uv.glob("*/bin"), reverse=True)
+    places += _newest_first(pyenv, "versions/*/bin") + _newest_first(uv, "*/bin")
     found = [path for name in names if (path := shutil.which(name))]
     found += [str(place / name) for name in names for place in places]
     found += ["/usr/bin/python3", "/usr/local/bin/python3"]
     yield from dict.fromkeys(path for path in found if os.access(path, os.X_OK))
+
+
+def _newest_first(folder: Path, pattern: str) -> list[Path]:
+    """What a folder holds; nothing when it is another user's own."""
+    try:
+        return sorted(folder.glob(pattern), reverse=True)
+    except PermissionError:
+        return []
 
 
 @functools.cache

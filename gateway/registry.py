@@ -8,7 +8,6 @@ as soon as it is back, because notifications were missed meanwhile.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -27,6 +26,7 @@ Edit = Callable[[FunctionRecord], FunctionRecord]
 
 _ATTEMPTS: Final = 16
 _HEARTBEAT_S: Final = 10.0
+_STOP_PAUSE_S: Final = 0.05
 _FIRST_RETRY_S: Final = 0.1
 _LAST_RETRY_S: Final = 2.0
 _log = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ class Registry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop following."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # redis-py loses a cancellation that arrives while it connects, hence the repetition.
+            await asyncio.wait([self._task], timeout=_STOP_PAUSE_S)
         self.following = False
 
     # Reading.

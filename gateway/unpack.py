@@ -38,7 +38,8 @@ _BROKEN: Final = (
     EOFError,
     struct.error,
     NotImplementedError,
-    UnicodeDecodeError,
+    ValueError,
+    IndexError,
     OverflowError,
 )
 """All that `zipfile` raises on archives that are damaged or lie."""
@@ -92,10 +93,11 @@ def _check(archive: zipfile.ZipFile, max_bytes: int) -> list[_Entry]:
 
 def _entry(info: zipfile.ZipInfo) -> _Entry:
     mode = info.external_attr >> 16
-    kind = stat.S_IFMT(mode) or (stat.S_IFDIR if info.is_dir() else stat.S_IFREG)
+    is_folder = info.orig_filename.endswith("/")
+    kind = stat.S_IFMT(mode) or (stat.S_IFDIR if is_folder else stat.S_IFREG)
     if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         raise _unsafe(info, "it is neither a file, a folder nor a link")
-    if info.is_dir() != (kind == stat.S_IFDIR):
+    if is_folder != (kind == stat.S_IFDIR):
         raise _unsafe(info, "its name and its type disagree on whether it is a folder")
     if info.flag_bits & _ENCRYPTED:
         raise _unsafe(info, "it is encrypted; pack it without a password")
@@ -116,10 +118,10 @@ def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise _unsafe(info, "its path has a '..'")
-    sizes = [len(part.encode()) for part in parts]
+    sizes = [len(os.fsencode(part)) for part in parts]
+    if not parts and name.endswith("/"):
+        return parts  # "./", the package's own folder
     if not parts or max(sizes) > _MAX_NAME_BYTES or sum(sizes) + len(sizes) > _MAX_PATH_BYTES:
-        if not parts and info.is_dir():
-            return parts
         raise _unsafe(info, "its name is empty or too long")
     return parts
 

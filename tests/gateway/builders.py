@@ -1,0 +1,96 @@
+"""Small things many tests of the gateway need."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from typing import Any
+
+import msgspec
+
+from gateway.record import FunctionRecord
+from samovar.errors import ServiceUnavailable
+from samovar.function import FunctionVersion
+from samovar.link import InvokerStatus, RuntimeStatus
+
+ROLE = "arn:aws:iam::123456789012:role/samovar"
+CODE = b"def handler(event, context):\n    return event\n"
+
+
+def zip_of(files: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A deployment package with these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def creation(name: str = "hello", **members: Any) -> dict[str, Any]:
+    """The body of a CreateFunction request."""
+    package = base64.b64encode(zip_of({"app.py": CODE})).decode()
+    given = {
+        "FunctionName": name,
+        "Runtime": "python3.11",
+        "Role": ROLE,
+        "Handler": "app.handler",
+        "Code": {"ZipFile": package},
+    }
+    return {name: value for name, value in (given | members).items() if value is not None}
+
+
+def record(name: str = "hello", **version: Any) -> FunctionRecord:
+    """A function as the registry holds it."""
+    given: dict[str, Any] = {
+        "name": name,
+        "account": "123456789012",
+        "region": "us-east-1",
+        "serial": 0,
+        "revision_id": "",
+        "runtime": "python3.11",
+        "handler": "app.handler",
+        "code_sha256": "0" * 64,
+    }
+    return FunctionRecord(version=FunctionVersion(**(given | version)))
+
+
+def invoker_status() -> InvokerStatus:
+    """What an invoker with two runtimes, one of them not installed, says of itself."""
+    runtimes = [
+        RuntimeStatus(name="python3.11", available=True, detail="python3.11"),
+        RuntimeStatus(name="nodejs20.x", available=False, detail="install nodejs 20 and restart"),
+    ]
+    return InvokerStatus(
+        pid=7,
+        uptime_s=1.5,
+        isolation="sandbox",
+        isolations=[],
+        runtimes=runtimes,
+        environments=0,
+        idle=0,
+        busy=0,
+        waiting=0,
+        memory_budget_mb=1024,
+        memory_reserved_mb=0,
+        journal_pending=0,
+    )
+
+
+class RecordingLink:
+    """A link to an invoker that notes what it is told, answers `status`, and can be away."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.away = False
+
+    async def operation(self, op: str, body: bytes = b"", timeout: float = 10.0) -> bytes:  # noqa: ASYNC109 - the link's
+        """Note one operation."""
+        if self.away:
+            raise ServiceUnavailable("the invoker cannot be reached", retry_after=1.0)
+        self.told.append((op, msgspec.json.decode(body) if body else None))
+        return {"status": msgspec.json.encode(invoker_status()), "environments": b"[]"}.get(op, b"")
+
+    def of(self, op: str) -> list[Any]:
+        """The bodies of all operations of one kind."""
+        return [body for told, body in self.told if told == op]

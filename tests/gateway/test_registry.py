@@ -1,0 +1,172 @@
+"""The registry: what is cached, how it follows other workers' changes, who wins a race."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from gateway.record import FunctionRecord, FunctionUrl
+from gateway.registry import Registry
+from gateway.store import Store, connect
+from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, ServiceUnavailable
+from tests.gateway.builders import record
+from tests.valkey import Valkey
+
+pytestmark = pytest.mark.component("valkey")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until something holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a cache has no event to wait for
+            await asyncio.sleep(0.001)
+
+
+def described(text: str) -> Callable[[FunctionRecord], FunctionRecord]:
+    return lambda found: msgspec.structs.replace(found, description=text)
+
+
+def with_memory(found: FunctionRecord, memory_mb: int) -> FunctionRecord:
+    limits = msgspec.structs.replace(found.version.limits, memory_mb=memory_mb)
+    return msgspec.structs.replace(found, version=msgspec.structs.replace(found.version, limits=limits))
+
+
+async def test_functions_are_cached_from_the_start(store: Store) -> None:
+    async with Registry(store) as first:
+        await first.create(record())
+        async with Registry(store) as second:
+            await until(lambda: second.following)
+            assert second.cached("hello") == first.cached("hello") is not None
+
+
+async def test_another_workers_changes_arrive(store: Store) -> None:
+    async with Registry(store) as here, Registry(store) as there:
+        await until(lambda: here.following and there.following)
+        made = await there.create(record())
+        await until(lambda: here.cached("hello") == made)
+        changed = await there.change("hello", described("new"))
+        await until(lambda: here.cached("hello") == changed)
+        await there.delete("hello")
+        await until(lambda: here.cached("hello") is None)
+
+
+async def test_a_function_not_cached_is_read_and_an_unknown_one_named(store: Store) -> None:
+    registry = Registry(store)  # follows nothing
+    await Registry(store).create(record())
+    assert registry.cached("hello") is None
+    assert (await registry.get("hello")).name == "hello"
+    assert registry.cached("hello") is not None
+    with pytest.raises(
+        ResourceNotFound, match=r"Function not found: arn:aws:lambda:us-east-1:123456789012:function:no$"
+    ):
+        await registry.get("no")
+    with pytest.raises(ResourceNotFound, match=r"function:no:\$LATEST$"):
+        await registry.get("no", "$LATEST")
+
+
+async def test_an_unknown_function_that_appears_is_found(store: Store) -> None:
+    registry = Registry(store)
+    with pytest.raises(ResourceNotFound):
+        await registry.get("hello")
+    await Registry(store).create(record())
+    assert (await registry.get("hello")).name == "hello"
+
+
+async def test_urls_are_cached_and_follow_their_function(store: Store) -> None:
+    registry = Registry(store)
+    made = await registry.create(record())
+    url = FunctionUrl(url_id="abc", created="", modified="")
+    await registry.change("hello", lambda found: msgspec.structs.replace(found, url=url))
+    known = registry.cached_by_url("abc")
+    assert known is not None
+    assert known.version.revision_id != made.version.revision_id
+    assert await Registry(store).by_url("abc") == known
+    await registry.change("hello", lambda found: msgspec.structs.replace(found, url=None))
+    assert registry.cached_by_url("abc") is None
+    assert await registry.by_url("abc") is None
+
+
+async def test_each_change_gives_a_revision_but_only_an_invokers_business_a_serial(store: Store) -> None:
+    registry = Registry(store)
+    made = await registry.create(record())
+    told = await registry.change("hello", described("x"))
+    grown = await registry.change("hello", lambda found: with_memory(found, 256))
+    assert made.version.serial == told.version.serial < grown.version.serial
+    assert len({each.version.revision_id for each in (made, told, grown)}) == 3
+
+
+async def test_of_twenty_changes_of_one_revision_exactly_one_wins(store: Store) -> None:
+    registries = [Registry(store) for _ in range(4)]
+    made = await registries[0].create(record())
+    outcomes = await asyncio.gather(
+        *(registries[n % 4].change("hello", described(str(n)), made.version.revision_id) for n in range(20)),
+        return_exceptions=True,
+    )
+    won = [each for each in outcomes if isinstance(each, FunctionRecord)]
+    lost = [each for each in outcomes if isinstance(each, PreconditionFailed)]
+    assert (len(won), len(lost)) == (1, 19)
+    assert await registries[0].fresh("hello") == won[0]
+
+
+async def test_changes_without_a_revision_are_all_made(store: Store) -> None:
+    registry = Registry(store)
+    await registry.create(record())
+    await asyncio.gather(
+        *(
+            registry.change("hello", lambda found, n=n: msgspec.structs.replace(found, tags={**found.tags, str(n): ""}))  # type: ignore[misc]
+            for n in range(5)
+        )
+    )
+    assert set((await registry.fresh("hello")).tags) == {"0", "1", "2", "3", "4"}
+
+
+async def test_a_name_is_given_once(store: Store) -> None:
+    outcomes = await asyncio.gather(*(Registry(store).create(record()) for _ in range(5)), return_exceptions=True)
+    conflicts = [each for each in outcomes if isinstance(each, ResourceConflict)]
+    assert len(conflicts) == 4
+    assert conflicts[0].message == "Function already exist: hello"
+
+
+async def test_a_function_made_anew_has_a_greater_serial_than_its_deletion(store: Store) -> None:
+    registry = Registry(store)
+    first = await registry.create(record())
+    gone = await registry.delete("hello")
+    second = await registry.create(record())
+    assert first.version.serial < gone < second.version.serial
+    with pytest.raises(ResourceNotFound):
+        await registry.delete("other")
+
+
+async def test_the_cache_serves_while_the_store_is_away_and_is_renewed_after(own_valkey: Valkey) -> None:
+    client, other = connect(own_valkey.url), connect(own_valkey.url)
+    here = Store(client, "123456789012", "us-east-1")
+    async with Registry(here) as registry:
+        made = await registry.create(record())
+        await registry.create(record("second"))
+        await until(lambda: registry.following)
+        own_valkey.stop()
+        await until(lambda: not registry.following)
+        assert registry.cached("hello") == made == await registry.get("hello")
+        with pytest.raises(ServiceUnavailable):
+            await registry.get("unheard-of")
+        own_valkey.start()
+        # Before the registry is back, somebody else changes things it is not told about.
+        elsewhere = Registry(Store(other, "123456789012", "us-east-1"))
+        changed = await elsewhere.change("hello", described("new"))
+        await elsewhere.delete("second")
+        await until(lambda: registry.cached("hello") == changed and registry.cached("second") is None)
+    await client.aclose()
+    await other.aclose()
+
+
+async def test_a_gateway_starts_without_a_store(own_valkey: Valkey) -> None:
+    own_valkey.stop()
+    client = connect(own_valkey.url)
+    async with Registry(Store(client, "123456789012", "us-east-1")) as registry:
+        assert registry.cached("hello") is None
+        own_valkey.start()
+        await until(lambda: registry.following)
+    await client.aclose()

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s gateway[%(process)d] %(name)s: %(message)s"
     )
+    if settings.log_level == "info":  # it says "started" and "finished" there, and so does the supervisor
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -77,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
 
     meter.start()
     await server.listen(settings.invoker_socket)
-    log.info("ready: isolation %s, %s", choice.default, ", ".join(choice.offered))
+    log.info("ready: isolation %s; functions may also ask for %s", choice.default, _others(choice) or "no other")
     try:
         yield pool
     finally:
@@ -90,6 +90,10 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
         for isolation in choice.offered.values():
             await isolation.close()
         settings.invoker_socket.unlink(missing_ok=True)
+
+
+def _others(choice: Choice) -> str:
+    return ", ".join(name for name in choice.offered if name != choice.default)
 
 
 def instance_id(data: Path) -> str:

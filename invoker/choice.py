@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+
+import msgspec
 
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
-from samovar.errors import StartRefused
+from invoker.runtimes import default_runtime
+from samovar.errors import EnvironmentFailure, StartRefused
 from samovar.link import IsolationStatus
 from samovar.settings import Settings
+
+log = logging.getLogger("samovar.invoker")
 
 _PREFERENCE = ("docker", "sandbox")
 
@@ -21,22 +27,42 @@ class Choice:
 
     default: str
     offered: dict[str, Isolation]
+    """The ones that work here."""
     statuses: list[IsolationStatus]
+    """Of all there are, also those that do not work, with the reason."""
 
 
 async def choose(settings: Settings, instance: str) -> Choice:
-    """Ask every isolation whether it works here. Raises `StartRefused` when the wanted one does not."""
+    """Try every isolation. Raises `StartRefused` when the wanted one does not work here.
+
+    Of the isolations a setting can choose from, the default one must be able to run the default runtime: an
+    engine that answers but can neither find nor build an image is of no use to a function.
+    """
     candidates: list[Isolation] = [
         DockerIsolation(instance, base_image=settings.base_image),
         SandboxIsolation(instance),
     ]
     if settings.isolation == "none":
-        candidates = [ProcessIsolation(instance)]
-    statuses = [await candidate.status() for candidate in candidates]
-    offered = {
-        candidate.name: candidate for candidate, status in zip(candidates, statuses, strict=True) if status.available
-    }
+        candidates.append(ProcessIsolation(instance))
+    offered: dict[str, Isolation] = {}
+    statuses: list[IsolationStatus] = []
+    for candidate in candidates:
+        status = await candidate.status()
+        if status.available and settings.isolation in ("auto", candidate.name):
+            status = await _try_out(candidate, status)
+        statuses.append(status)
+        if status.available:
+            offered[candidate.name] = candidate
     return Choice(_default(settings.isolation, offered, statuses), offered, statuses)
+
+
+async def _try_out(isolation: Isolation, status: IsolationStatus) -> IsolationStatus:
+    try:
+        await isolation.prepare(default_runtime())
+    except EnvironmentFailure as failure:
+        log.warning("isolation %s cannot run %s: %s", isolation.name, default_runtime(), failure.message)
+        return msgspec.structs.replace(status, available=False, detail=failure.message)
+    return status
 
 
 def _default(wanted: str, offered: dict[str, Isolation], statuses: list[IsolationStatus]) -> str:

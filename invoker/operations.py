@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Collection
 
 import msgspec
@@ -14,7 +13,7 @@ from invoker.lifecycle import State
 from invoker.metering import Meter
 from invoker.output import LogFiles
 from invoker.pool import Pool
-from invoker.runtimes import Runtime, catalog, find_interpreter
+from invoker.runtimes import Runtime, catalog, default_runtime, find_interpreter
 from invoker.server import Operation
 from invoker.versions import Versions
 from samovar.clock import Clock
@@ -98,7 +97,7 @@ class Operations:
                 isolations=[await one.status() for one in self._choice.offered.values()]
                 + [status for status in self._choice.statuses if status.name not in self._choice.offered],
                 runtimes=[_runtime_status(one, self._choice.offered) for one in catalog().values()],
-                default_runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+                default_runtime=default_runtime(),
                 environments=len(self._pool.environments),
                 idle=self._pool.count(State.IDLE),
                 busy=self._pool.count(State.BUSY),

@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ def catalog() -> Mapping[str, Runtime]:
 def _runtime(name: str, fields: dict[str, Any], languages: dict[str, dict[str, str]], root: Path) -> Runtime:
     paths = {key: root / path for key, path in languages[fields["language"]].items()}
     return msgspec.convert({"name": name, **fields, **paths}, Runtime)
+
+
+def default_runtime() -> str:
+    """What a function gets that names none: the Python that Samovar itself runs on."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def runtime(name: str) -> Runtime:

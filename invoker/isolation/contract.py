@@ -106,6 +106,13 @@ class Isolation(Protocol):
 
     name: str
 
+    async def prepare(self, runtime: str) -> None:
+        """Have ready what the first start of a runtime would otherwise wait for: an image, an interpreter.
+
+        Raises `EnvironmentFailure` when boxes of this runtime cannot be started here.
+        """
+        ...
+
     async def start(self, spec: BoxSpec) -> Box:
         """Start a box and return as soon as its first process has been launched.
 

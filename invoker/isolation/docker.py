@@ -25,7 +25,7 @@ from invoker.isolation.docker_container import (
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import Images
-from invoker.runtimes import runtime
+from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -64,7 +64,7 @@ class DockerIsolation:
         """See `Isolation.start`. A cancelled start leaves no container either."""
         facts = await self._engine.facts()
         check_runtime(spec, facts)
-        image = await self.prepare(spec.runtime)
+        image = await self._image(spec.runtime)
         if spec.network == "bridge":
             await self._ensure_network()
         config = container_config(spec, self._instance, image, facts.cpus)
@@ -108,12 +108,12 @@ class DockerIsolation:
             await self._undo(box, starting)
             raise
 
-    async def prepare(self, name: str) -> str:
-        """Have a runtime's image ready, so that the first start need not build it; answers with its tag.
+    async def prepare(self, runtime: str) -> None:
+        """See `Isolation.prepare`: builds the runtime's image if the engine does not have it."""
+        await self._image(runtime)
 
-        Raises `EnvironmentFailure` when the image cannot be built, `InvalidParameterValue` for an unknown runtime.
-        """
-        return await self._images.ensure(runtime(name), self._base_image)
+    async def _image(self, name: str) -> str:
+        return await self._images.ensure(find_runtime(name), self._base_image)
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""

@@ -83,7 +83,7 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         path=str(runtime.folder),
         dockerfile=str(runtime.dockerfile.relative_to(runtime.folder)),
         tag=tag,
-        buildargs={"BASE_IMAGE": base_image},
+        buildargs={"BASE_IMAGE": base_image, "RUNTIME": runtime.name},
         labels={"samovar.runtime": runtime.name},
         rm=True,
         forcerm=True,
@@ -95,8 +95,8 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         said.append(step.get("stream") or step.get("status") or "")
         fault = step.get("error") or fault
     if fault:
-        tail = "".join(said)[-500:].strip()
+        tail = "".join(said)[-200:].strip()
         raise EnvironmentFailure(
             f"image {tag} cannot be built from base image {base_image}: {fault}. Set SAMOVAR_BASE_IMAGE "
-            f"to an image with the runtime's interpreter that this engine has or can pull. The build said: {tail}"
+            f"to an image with the runtime's interpreter that this engine has or can pull. The build ended with: {tail}"
         )

@@ -228,6 +228,9 @@ class FakeIsolation:
         self.boxes.append(box)
         return box
 
+    async def prepare(self, runtime: str) -> None:
+        """See `Isolation.prepare`: there is nothing to wait for."""
+
     async def sweep(self) -> int:
         """See `Isolation.sweep`: what ran in a former process ended with it."""
         return 0

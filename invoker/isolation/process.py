@@ -68,6 +68,10 @@ class ProcessIsolation:
             return LocalBox(spec.id, child.pid, child, _meter(group, child, spec, held), view, held.pop_all())
         raise AssertionError("an exit stack that swallowed an error")
 
+    async def prepare(self, runtime: str) -> None:
+        """See `Isolation.prepare`: looks for the interpreter."""
+        await asyncio.to_thread(self._find_interpreter, runtime)
+
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
         left = await sweep(self._cgroups)

@@ -29,6 +29,8 @@ _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logg
 
 def level_of(line: str) -> int:
     """The level a line names near its start, in Python's words or Valkey's marks; INFO when it names none."""
+    if "Memory overcommit must be enabled" in line:  # Valkey's advice for hosts that are its own
+        return logging.DEBUG
     named = _LEVEL.search(line, 0, 80)
     if named is not None:
         return logging.getLevelNamesMapping()[named[1]]

@@ -17,6 +17,9 @@ from samovar.supervisor.store import store_command, store_socket
 STORE_LOADS_S = 120.0
 """A store of gigabytes reads its file for a minute before it answers."""
 
+INVOKER_PREPARES_S = 300.0
+"""The first start of all may have to pull a base image and build the default runtime's image from it."""
+
 _LAST, _BETWEEN, _FIRST = 2, 1, 0
 """Order of stopping: first what takes work in, then what does it, then what remembers it."""
 
@@ -27,7 +30,7 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         name="invoker",
         command=_module(settings, "invoker"),
         ready=partial(readiness.invoker_answers, settings.invoker_socket),
-        ready_timeout_s=60.0,
+        ready_timeout_s=INVOKER_PREPARES_S,
         stops=_BETWEEN,
     )
     gateways = [
@@ -75,6 +78,8 @@ def worker_arguments(settings: Settings) -> tuple[str, ...]:
 
     The beat is a thread in it. What is left out is talk between workers that nobody listens to.
     """
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level)
+    # At "info" Celery tells of every task that comes and goes, which for sweeps nobody wants to read.
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", level)
     beat = ("--beat-thread", "--schedule-filename", str(beat_dir(settings) / "schedule"))
     return ("celery", "--quiet", "--app", "gateway.background", "worker", *quiet, *beat)

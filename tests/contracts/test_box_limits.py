@@ -60,7 +60,7 @@ async def test_after_running_out_of_memory_the_next_worker_runs(isolation: Isola
 
 @pytest.mark.needs("pids")
 async def test_a_fork_bomb_stays_inside(isolation: Isolation, kind: Kind) -> None:
-    limits = Limits(memory_mb=512, pids=64)
+    limits = Limits(memory_mb=1024, pids=64)  # gVisor keeps its own books of each process in here
     async with open_room(isolation, Wish(limits=limits, oci_runtime=kind.oci_runtime)) as room:
         worker = await room.spawn()
         assert await room.run(worker, FORK_BOMB) < 64

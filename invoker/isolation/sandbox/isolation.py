@@ -77,6 +77,10 @@ class SandboxIsolation:
             return LocalBox(spec.id, launched.first, child, meter, _VIEW, held.pop_all())
         raise AssertionError("an exit stack that swallowed an error")
 
+    async def prepare(self, runtime: str) -> None:
+        """See `Isolation.prepare`: looks for the interpreter."""
+        await asyncio.to_thread(self._program, runtime)
+
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
         return await sweep(self._ready()[1])

@@ -54,6 +54,5 @@ class Runtimes:
         return self._known
 
     def _named_in_catalog(self) -> dict[str, RuntimeStatus]:
-        entries = tomllib.loads(self._catalog.read_text())
-        names = entries.get("runtimes", entries)
+        names = tomllib.loads(self._catalog.read_text())["runtime"]
         return {name: RuntimeStatus(name=name, available=True, detail="") for name in names}

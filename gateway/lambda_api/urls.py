@@ -166,10 +166,6 @@ def _shown(record: FunctionRecord, url: FunctionUrl, request: Request) -> UrlCon
     version = record.version
     port = request.url.port
     host = f"{url.url_id}.lambda-url.{version.region}.localhost" + (f":{port}" if port else "")
-    cors = None
-    if url.cors is not None:
-        given = {name: value for name, value in msgspec.structs.asdict(url.cors).items() if value not in ((), False, 0)}
-        cors = msgspec.convert(given, CorsConfig)
     return UrlConfig(
         function_url=f"{request.url.scheme}://{host}/",
         function_arn=version.arn,
@@ -177,5 +173,17 @@ def _shown(record: FunctionRecord, url: FunctionUrl, request: Request) -> UrlCon
         creation_time=url.created,
         last_modified_time=url.modified,
         invoke_mode=url.invoke_mode,
-        cors=cors,
+        cors=None if url.cors is None else _shown_cors(url.cors),
+    )
+
+
+def _shown_cors(cors: Cors) -> CorsConfig:
+    """Only the rules that were made: the rest stays out of the answer."""
+    return CorsConfig(
+        allow_credentials=cors.allow_credentials or None,
+        allow_headers=list(cors.allow_headers) or None,
+        allow_methods=list(cors.allow_methods) or None,
+        allow_origins=list(cors.allow_origins) or None,
+        expose_headers=list(cors.expose_headers) or None,
+        max_age=cors.max_age or None,
     )

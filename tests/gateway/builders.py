@@ -67,6 +67,7 @@ def invoker_status() -> InvokerStatus:
         isolation="sandbox",
         isolations=[],
         runtimes=runtimes,
+        default_runtime="python3.11",
         environments=0,
         idle=0,
         busy=0,

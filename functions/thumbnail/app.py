@@ -5,12 +5,12 @@ import binascii
 import io
 import json
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 DEFAULT_SIDE = 256
 MAX_SIDE = 4096
 MAX_PIXELS = 24_000_000
-"""As many as the function's memory holds, next to Pillow and a copy that is turned upright."""
+"""As many as the function's memory holds twice, transparency included: Pillow needs a copy to make it smaller."""
 QUALITY = 85
 
 Image.MAX_IMAGE_PIXELS = None  # `opened` checks the size, before anything is decoded
@@ -45,14 +45,15 @@ def handler(event, context):
 def thumbnail(picture, box):
     """The picture upright and no larger than the box, its proportions kept; a smaller one is not enlarged."""
     image = opened(picture)
+    lies_on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
     try:
-        upright = ImageOps.exif_transpose(image)
+        image.thumbnail(box[::-1] if lies_on_its_side else box, Image.Resampling.LANCZOS)
+        small = ImageOps.exif_transpose(image)  # turned when it is small: a copy of the large one may not fit
     except OSError as error:
         raise Refused(f"the picture is damaged: {error}") from error
-    upright.thumbnail(box, Image.Resampling.LANCZOS)
-    if upright.has_transparency_data:
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-    return upright.convert("RGB")
+    if small.has_transparency_data:
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small.convert("RGBA"))
+    return small.convert("RGB")
 
 
 def opened(picture):

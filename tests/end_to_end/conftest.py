@@ -13,18 +13,14 @@ DOCKER = pytest.param("docker", marks=pytest.mark.component("docker", "valkey"))
 SANDBOX = pytest.param("sandbox", marks=pytest.mark.component("bubblewrap", "valkey"))
 
 
-def _shown_on_failure(request: pytest.FixtureRequest, isolation: str, **settings: str | float) -> Iterator[Lab]:
+@pytest.fixture(scope="package", params=[SANDBOX, DOCKER])
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A platform of each isolation; its logs are shown when a test failed on it."""
     failed_before = request.session.testsfailed
-    with laboratory(isolation, **settings) as lab:
+    with laboratory(request.param, init_timeout_s=2) as lab:
         yield lab
         if request.session.testsfailed > failed_before:
             sys.stderr.write(lab.platform.logs())
-
-
-@pytest.fixture(scope="package", params=[SANDBOX, DOCKER])
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A platform of each isolation."""
-    yield from _shown_on_failure(request, request.param, init_timeout_s=2)
 
 
 @pytest.fixture(scope="package")

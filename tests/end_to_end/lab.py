@@ -7,14 +7,14 @@ import json
 import secrets
 import textwrap
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import boto3
+import boto3  # type: ignore[import-untyped] # it has no types
 import httpx
 import redis
-from botocore.config import Config
+from botocore.config import Config  # type: ignore[import-untyped] # as above
 
 from samovar.answers import Answered
 from samovar.client import Client
@@ -173,7 +173,11 @@ def _counters(raw: Any) -> dict[str, int]:
 
 
 @contextmanager
-def laboratory(isolation: str, **settings: str | float) -> Iterator[Lab]:
-    """A lab on a platform of its own."""
-    with Platform(isolation, **settings) as platform, Client(platform.endpoint) as client:
+def laboratory(
+    isolation: str, prepare: Callable[[Platform], None] = lambda platform: None, **settings: str | float
+) -> Iterator[Lab]:
+    """A lab on a platform of its own. `prepare` is called before the platform is started."""
+    platform = Platform(isolation, **settings)
+    prepare(platform)
+    with platform, Client(platform.endpoint) as client:
         yield Lab(platform, client)

@@ -15,19 +15,34 @@ import msgspec
 
 from gateway.record import FunctionRecord
 from gateway.registry import Edit, Registry
-from samovar.errors import SamovarError
+from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.link import Forget
 
-_TOLD_WITHIN_S: Final = 5.0
+ASKED_WITHIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
 class Operations(Protocol):
     """The part of the link to the invoker that is needed here."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether an operation would be sent at once."""
+        ...
+
     async def operation(self, op: str, body: bytes = b"", timeout: float = ...) -> bytes:  # noqa: ASYNC109 - the link's
         """One of the operations of `samovar.link`."""
         ...
+
+
+async def ask(link: Operations, op: str, body: bytes = b"", within_s: float = ASKED_WITHIN_S) -> bytes:
+    """An operation, unless the invoker is not even connected: a call may wait for it to come back, this does not.
+
+    Raises what the operation raises, and `ServiceUnavailable`.
+    """
+    if not link.is_connected:
+        raise ServiceUnavailable("The invoker is not connected; `samovar status` says more", retry_after=1.0)
+    return await link.operation(op, body, within_s)
 
 
 class Functions:
@@ -75,7 +90,7 @@ class Functions:
 
     async def _tell(self, op: str, body: bytes) -> None:
         try:
-            await self.link.operation(op, body, _TOLD_WITHIN_S)
+            await ask(self.link, op, body)
         except SamovarError as error:
             # The change is stored already; the invoker finds its greater serial with the next call.
             _log.warning("the invoker could not be told to %s: %s", op, error)

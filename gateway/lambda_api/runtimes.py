@@ -8,14 +8,13 @@ from typing import Final
 
 import msgspec
 
-from gateway.functions import Operations
+from gateway.functions import Operations, ask
 from samovar.clock import Clock
 from samovar.errors import InvalidParameterValue, SamovarError
 from samovar.link import InvokerStatus, RuntimeStatus
 
 CATALOG: Final = Path(__file__).parents[2] / "runtimes" / "catalog.toml"
 _KEPT_S: Final = 10.0
-_ASKED_WITHIN_S: Final = 5.0
 
 
 class Runtimes:
@@ -44,7 +43,7 @@ class Runtimes:
     async def _statuses(self) -> dict[str, RuntimeStatus]:
         if self._clock.monotonic() - self._asked_at >= _KEPT_S:
             try:
-                body = await self._link.operation("status", b"", _ASKED_WITHIN_S)
+                body = await ask(self._link, "status")
             except SamovarError:
                 # Without the invoker names are checked alone; it says what is missing when the function is called.
                 return self._known or self._named_in_catalog()

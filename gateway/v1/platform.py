@@ -8,6 +8,7 @@ from importlib.metadata import version as installed_version
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from gateway.functions import ask
 from gateway.lambda_api.edge import UsesServices, answer
 from gateway.services import Services
 from gateway.v1.schema import described
@@ -82,7 +83,7 @@ async def status(request: Request, services: UsesServices) -> Response:
 @router.get("/environments", responses=described.answers(list[EnvironmentView]))
 async def environments(services: UsesServices) -> Response:
     """Every execution environment there is now."""
-    body = await services.link.operation("environments")
+    body = await ask(services.link, "environments")
     return answer(msgspec.json.decode(body, type=list[EnvironmentView]))
 
 
@@ -95,7 +96,7 @@ async def _store(services: Services) -> PartStatus:
 
 async def _invoker(services: Services) -> InvokerStatus | SamovarError:
     try:
-        return msgspec.json.decode(await services.link.operation("status"), type=InvokerStatus)
+        return msgspec.json.decode(await ask(services.link, "status"), type=InvokerStatus)
     except SamovarError as error:
         return error
 

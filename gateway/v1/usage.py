@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
+from gateway.functions import ask
 from gateway.lambda_api.edge import UsesServices, answer, resolve_latest
 from gateway.registry import not_found
 from gateway.services import Services
@@ -85,7 +86,7 @@ async def _known(services: Services, name: str) -> str:
 async def _flushed(services: Services) -> bool:
     """Have the invoker hand over what it has metered, so that every answered call is counted."""
     try:
-        await services.link.operation("flush")
+        await ask(services.link, "flush")
     except SamovarError as error:
         _log.warning("usage may lack the latest calls: %s", error)
         return False

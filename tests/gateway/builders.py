@@ -85,6 +85,11 @@ class RecordingLink:
         self.told: list[tuple[str, Any]] = []
         self.away = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Unless it is away."""
+        return not self.away
+
     async def operation(self, op: str, body: bytes = b"", timeout: float = 10.0) -> bytes:  # noqa: ASYNC109 - the link's
         """Note one operation."""
         if self.away:

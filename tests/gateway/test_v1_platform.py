@@ -35,9 +35,15 @@ async def test_a_missing_invoker_is_named(api: httpx.AsyncClient, link: Recordin
     link.away = True
     answer = await api.get(f"{V1}/health")
     assert (answer.status_code, answer.json()["status"]) == (503, "degraded")
-    assert answer.json()["invoker"] == {"available": False, "detail": "the invoker cannot be reached"}
+    assert answer.json()["invoker"] == {
+        "available": False,
+        "detail": "The invoker is not connected; `samovar status` says more",
+    }
     shown = (await api.get(f"{V1}/status")).json()
-    assert (shown["invoker"], shown["invoker_detail"]) == (None, "the invoker cannot be reached")
+    assert (shown["invoker"], shown["invoker_detail"]) == (
+        None,
+        "The invoker is not connected; `samovar status` says more",
+    )
     environments = await api.get(f"{V1}/environments")
     assert (environments.status_code, environments.headers["retry-after"]) == (503, "1")
 

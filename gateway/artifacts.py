@@ -79,6 +79,11 @@ class Artifacts:
         async with self._turns:
             return await asyncio.to_thread(self._add, package, keep=False)
 
+    async def release(self, sha256: str) -> None:
+        """Start the grace time of a package that a function has just stopped using: running calls may still read it."""
+        with contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(os.utime, self.archive(sha256))
+
     async def collect(self, used: Collection[str], grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
         """Remove packages whose digest is not in `used`, and remains of interrupted work, older than `grace_s`.
 

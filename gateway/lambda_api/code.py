@@ -41,4 +41,5 @@ async def update_function_code(
     else:
         package = await services.artifacts.add(update.zip_file or b"")
         record = await functions.change(reference.name, lambda found: coded(found, package), update.revision_id)
+        await services.artifacts.release(current.version.code_sha256)
     return answer(configuration(record, reference.qualifier))

@@ -125,5 +125,7 @@ async def delete_function(
         raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
     if reference.qualifier is not None:
         raise not_found(services.settings.account, services.settings.region, reference.name)
+    record = await services.registry.fresh(reference.name)
     await functions.delete(reference.name)
+    await services.artifacts.release(record.version.code_sha256)
     return no_content()

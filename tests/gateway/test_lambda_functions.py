@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 from typing import Any
 
 import httpx
@@ -250,3 +251,15 @@ async def test_reserved_concurrency_is_put_shown_and_removed(api: httpx.AsyncCli
     assert (await api.get(got)).json() == {}
     assert fault(await api.put(put, json={"ReservedConcurrentExecutions": -1}))[1] == "ValidationException"
     assert fault(await api.put(put, json={}))[1] == "ValidationException"
+
+
+async def test_code_that_is_replaced_or_deleted_outlives_the_calls_that_run_it(
+    api: httpx.AsyncClient, services: Services
+) -> None:
+    for name, package in (("hello", zip_of({"a.py": b"1"})), ("other", zip_of({"b.py": b"2"}))):
+        await created(api, name, Code={"ZipFile": base64.b64encode(package).decode()})
+        os.utime(services.artifacts.archive(hashlib.sha256(package).hexdigest()), (0, 0))
+    new = base64.b64encode(zip_of({"c.py": b"3"})).decode()
+    await api.put(f"{PATH}/hello/code", json={"ZipFile": new})
+    await api.delete(f"{PATH}/other")
+    assert await services.artifacts.collect(set()) == []

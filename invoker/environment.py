@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from invoker import faults
-from invoker.isolation.contract import Box, Usage
+from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.runtime_link import RuntimeLink
@@ -68,12 +68,16 @@ class Environment:
     ) -> None:
         self.id = environment_id
         self.version = version
+        self.key = version.key
+        self.arn = version.arn
         self.log = log
         self.isolation = ""
         self.link = RuntimeLink(folder, log.line)
         self.created = self.idle_since = clock.monotonic()
         self.invocations = 0
         self.peak_bytes = 0
+        self.init_cpu_us = 0
+        self._cpu_us = 0
         self.init_log = log.begin(NO_REQUEST)
         """What the last initialisation printed; Lambda shows it to the call that waited for it."""
         self.on_idle_death: Callable[[Environment], None] | None = None
@@ -138,7 +142,7 @@ class Environment:
             result = self._obituary("", ended)
             raise InitFailed(result.outcome, result.payload, self._since(began)) from None
         finally:
-            self.usage()  # a failed initialisation is metered too
+            self.init_cpu_us = self.use_cpu()
             self.link.output.drain(newcomers=True)
             self.log.end()
         if ready.error is not None:
@@ -166,8 +170,7 @@ class Environment:
         assert worker is not None, "only a ready environment is leased"
         self.invocations += 1
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await worker.ask(head, event)
+            answer = await worker.ask(head, event, timeout_s)
         except TimeoutError:
             return RunResult(Outcome.TIMEOUT, faults.timed_out(head.request_id, timeout_s), worker_lost=True)
         except AnswerTooLarge:
@@ -187,11 +190,17 @@ class Environment:
             return RunResult(Outcome.OUT_OF_MEMORY, payload, worker_lost=True)
         return RunResult(Outcome.EXIT, faults.exited(request_id, ended.end), worker_lost=True)
 
-    def usage(self) -> Usage:
-        """What the box has used since its start; microseconds to ask."""
+    def use_cpu(self) -> int:
+        """Microseconds of CPU the box has used since this was last asked; takes note of the memory peak, too.
+
+        Asked once an invocation, at its end: what a function's threads use between two invocations is its own,
+        and counts for the later one.
+        """
         used = self._started_box.usage()
-        self.peak_bytes = max(self.peak_bytes, used.peak_memory_bytes)
-        return used
+        if used.peak_memory_bytes > self.peak_bytes:
+            self.peak_bytes = used.peak_memory_bytes
+        since, self._cpu_us = self._cpu_us, used.cpu_us
+        return used.cpu_us - since
 
     def _worker_ended(self, worker: Worker) -> None:
         if self.state is State.IDLE and self.on_idle_death is not None:

@@ -49,18 +49,17 @@ class Invocations:
         environment = lease.environment
         version = environment.version  # newer than the call's own when the function was changed while it waited
         log = environment.log.begin(call.request_id)
-        log.line(report.start_line(call.request_id, version.version))
-        before = environment.usage()
+        log.lines(report.start_line(call.request_id, version.version))
         started, began = self._clock.epoch(), self._clock.monotonic()
         result = await environment.run(self._event_head(call, version, started), event, version.limits.timeout_s)
         lease.duration_s = self._clock.monotonic() - began
         lease.worker_lost = result.worker_lost
-        after = environment.usage()
+        cpu_us = environment.use_cpu()
         cold = lease.cold
         init_ms = cold.init_ms if cold is not None else 0.0
         reading = Reading(
             request_id=call.request_id,
-            arn=version.arn,
+            arn=environment.arn,
             version=version.version,
             trigger=call.trigger,
             started_ms=int(started * 1000),
@@ -72,7 +71,7 @@ class Invocations:
             billed_ms=billed_ms(lease.duration_s * 1000, init_ms),
             memory_mb=version.limits.memory_mb,
             peak_mb=_megabytes(environment.peak_bytes),
-            cpu_ms=(after.cpu_us - before.cpu_us) / 1000,
+            cpu_ms=cpu_us / 1000,
             environment=environment.id,
             isolation=environment.isolation,
         )
@@ -85,15 +84,14 @@ class Invocations:
         return EventHead(
             request_id=call.request_id,
             deadline_ms=int((started + version.limits.timeout_s) * 1000),
-            arn=version.arn if call.version == version.version else f"{version.arn}:{call.version}",
+            arn=call.arn if call.version == version.version else f"{call.arn}:{call.version}",
             client_context=context,
             trace_id=call.trace_id,
         )
 
     async def _settle(self, call: InvokeHead, reading: Reading, log: InvocationLog, init_output: bytes) -> AnswerHead:
         """Write the last log lines, make the reading safe, and only then let the answer go."""
-        for line in report.end_lines(reading):
-            log.line(line)
+        log.lines(*report.end_lines(reading))
         try:
             self._meter.record(reading)
         except OSError:
@@ -109,7 +107,7 @@ class Invocations:
         assert environment is not None, "the factory says where an initialisation failed"
         version = environment.version
         log = environment.log.begin(call.request_id)
-        log.line(report.start_line(call.request_id, version.version))
+        log.lines(report.start_line(call.request_id, version.version))
         reading = Reading(
             request_id=call.request_id,
             arn=version.arn,

@@ -34,11 +34,11 @@ class LogFiles:
         self._waiting: dict[tuple[str, str], list[bytes]] = {}
         self._lost_lines = 0
 
-    def append(self, region: str, name: str, line: bytes) -> None:
-        """Add a formatted line (`samovar.logs.format_line`) to a function's log."""
+    def append(self, region: str, name: str, lines: list[bytes]) -> None:
+        """Add formatted lines (`samovar.logs.stamp_line`) to a function's log."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.setdefault((region, name), []).append(line)
+        self._waiting.setdefault((region, name), []).extend(lines)
 
     def finish(self, region: str, name: str) -> None:
         """Write what is waiting and close a function's file: it has been deleted, and its log may be too."""
@@ -118,17 +118,18 @@ class _Segment:
 class InvocationLog:
     """The lines of one invocation (or of an initialisation), and their last 4 KB."""
 
-    def __init__(self, write: Callable[[str, bytes], None], request_id: str) -> None:
+    def __init__(self, write: Callable[[bytes, list[bytes]], None], prefix: bytes) -> None:
         self._write = write
-        self.request_id = request_id
+        self._prefix = prefix
         self._tail: list[bytes] = []
         self._tail_size = 0
 
-    def line(self, text: bytes) -> None:
-        """Keep one line, without its newline."""
-        self._write(self.request_id, text)
-        self._tail.append(text)
-        self._tail_size += len(text) + 1
+    def lines(self, *texts: bytes) -> None:
+        """Keep some lines, without their newlines."""
+        self._write(self._prefix, list(texts))
+        for text in texts:
+            self._tail.append(text)
+            self._tail_size += len(text) + 1
         while len(self._tail) > 1 and self._tail_size - len(self._tail[0]) - 1 >= LOG_TAIL_BYTES:
             self._tail_size -= len(self._tail.pop(0)) + 1
 
@@ -216,24 +217,26 @@ class EnvironmentLog:
         self._region = region
         self._name = name
         self.stream = stream
-        self.current: InvocationLog | None = None
+        self._no_request = logs.line_prefix(logs.NO_REQUEST, stream)
+        self._current: InvocationLog | None = None
 
     def begin(self, request_id: str) -> InvocationLog:
         """Lines from now on belong to this invocation, until `end`."""
-        self.current = InvocationLog(self._write, request_id)
-        return self.current
+        self._current = InvocationLog(self._write, logs.line_prefix(request_id, self.stream))
+        return self._current
 
     def end(self) -> None:
         """Lines from now on belong to no invocation: threads that outlive theirs."""
-        self.current = None
+        self._current = None
 
     def line(self, text: bytes) -> None:
         """A line of output arrived."""
-        if self.current is not None:
-            self.current.line(text)
+        if self._current is not None:
+            self._current.lines(text)
         else:
-            self._write(logs.NO_REQUEST, text)
+            self._write(self._no_request, [text])
 
-    def _write(self, request_id: str, text: bytes) -> None:
+    def _write(self, prefix: bytes, texts: list[bytes]) -> None:
         stamp = int(self._clock.epoch() * 1000)
-        self._files.append(self._region, self._name, logs.format_line(stamp, request_id, self.stream, text))
+        lines = [logs.stamp_line(stamp, prefix, text) for text in texts]
+        self._files.append(self._region, self._name, lines)

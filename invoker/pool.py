@@ -381,7 +381,7 @@ class Pool:
 
     def _current_shelf(self, environment: Environment) -> Shelf | None:
         """The shelf an environment belongs to; `None` when its version is outdated."""
-        shelf = self._shelves.get(environment.version.key)
+        shelf = self._shelves.get(environment.key)
         return shelf if shelf is not None and shelf.version.serial == environment.version.serial else None
 
     def _demand(self, shelf: Shelf) -> policy.Demand:

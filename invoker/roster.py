@@ -30,13 +30,13 @@ class Roster:
     def add(self, environment: Environment) -> None:
         """An environment is being started."""
         self._environments[environment.id] = environment
-        self._by_function[environment.version.arn] += 1
+        self._by_function[environment.arn] += 1
         self.reserved_mb += environment.version.limits.memory_mb
 
     def remove(self, environment: Environment) -> None:
         """An environment is dead."""
         del self._environments[environment.id]
-        self._by_function[environment.version.arn] -= 1
+        self._by_function[environment.arn] -= 1
         self.reserved_mb -= environment.version.limits.memory_mb
 
     def of_function(self, arn: str) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from invoker.faults import ProcessEnd
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES
-from samovar.wire import CHUNK, EVENT, READY, RESULT, Frame
+from samovar.wire import CHUNK, CHUNK_SIZE, EVENT, READY, RESULT, Frame
 
 
 class WorkerEnded(Exception):
@@ -84,23 +84,39 @@ class Worker:
         """Whether it can be given an event."""
         return self.channel is not None and not self.ended.done()
 
-    async def ask(self, head: EventHead, event: bytes) -> Answer:
-        """Give it one event and wait for the answer, however long it takes.
+    async def ask(self, head: EventHead, event: bytes, timeout_s: float) -> Answer:
+        """Give it one event and wait for the answer.
 
-        Raises `WorkerEnded` or `AnswerTooLarge`.
+        Raises `WorkerEnded`, `AnswerTooLarge`, or `TimeoutError` when it has not answered within `timeout_s`.
         """
         if self.channel is None or self.ended.done():
             raise WorkerEnded(self.ended.result() if self.ended.done() else ProcessEnd())
         self._events += 1
         exchange = self._exchange = _Exchange(self._events, self._loop.create_future())
         try:
-            await self.channel.send_message(EVENT, self._events, _encode(head), event)
-            return await exchange.done
-        except ConnectionResetError:
-            raise WorkerEnded(await self.ended) from None
+            if len(event) <= CHUNK_SIZE:
+                self.channel.send(EVENT, self._events, _encode(head), event)
+                return await self._answer_within(exchange, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._ask_in_chunks(self.channel, exchange, head, event)
         finally:
             self._exchange = None
             exchange.done.cancel()
+
+    async def _answer_within(self, exchange: _Exchange, timeout_s: float) -> Answer:
+        # A bare timer, because `asyncio.timeout` costs more than all else that happens to a small event here.
+        timer = self._loop.call_later(timeout_s, exchange.fail, TimeoutError())
+        try:
+            return await exchange.done
+        finally:
+            timer.cancel()
+
+    async def _ask_in_chunks(self, channel: FrameChannel, exchange: _Exchange, head: EventHead, event: bytes) -> Answer:
+        try:
+            await channel.send_message(EVENT, exchange.number, _encode(head), event)
+        except ConnectionResetError:
+            raise WorkerEnded(await self.ended) from None
+        return await exchange.done
 
     def take(self, frame: Frame) -> None:
         """A frame of this worker arrived. Raises `ValueError` on one that has no place here."""

@@ -51,9 +51,19 @@ def segments(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
 
 
+def line_prefix(request_id: str, stream: str) -> bytes:
+    """What all lines of one invocation have between stamp and text."""
+    return f"\t{request_id}\t{stream}\t".encode()
+
+
+def stamp_line(epoch_ms: int, prefix: bytes, text: bytes) -> bytes:
+    """One line as it stands in the file, from its `line_prefix`. `text` has no newline."""
+    return b"%d%b%b\n" % (epoch_ms, prefix, text)
+
+
 def format_line(epoch_ms: int, request_id: str, stream: str, text: bytes) -> bytes:
     """One line as it stands in the file. `text` has no newline."""
-    return b"%d\t%s\t%s\t%s\n" % (epoch_ms, request_id.encode(), stream.encode(), text)
+    return stamp_line(epoch_ms, line_prefix(request_id, stream), text)
 
 
 def parse_line(raw: bytes) -> LogLine:

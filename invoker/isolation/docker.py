@@ -57,7 +57,7 @@ class DockerIsolation:
         self._metering = "known once a box has run"
         self._network: asyncio.Task[None] | None = None
         self._left_over: set[str] = set()
-        """Containers by name that a start left behind and the engine could not remove at the time."""
+        """Containers by name that the engine could not remove when it was asked to."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, spec: BoxSpec) -> DockerBox:
@@ -77,7 +77,7 @@ class DockerIsolation:
                 self._images.forget(image)
                 self._network = None
             raise
-        box = DockerBox(started, self._engine, self._exits, self._own.discard)
+        box = DockerBox(started, self._engine, self._exits, self._settle)
         self._metering = box.metering
         if self._left_over:
             self._spawn(self._remove_left_over())
@@ -107,6 +107,11 @@ class DockerIsolation:
             abandoned.set()
             await self._undo(box, starting)
             raise
+
+    def _settle(self, box: str, removed: bool) -> None:
+        self._own.discard(box)
+        if not removed:
+            self._left_over.add(container_name(box))
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: builds the runtime's image if the engine does not have it."""
@@ -154,6 +159,7 @@ class DockerIsolation:
     async def close(self) -> None:
         """See `Isolation.close`."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._remove_left_over()
         await self._exits.close()
         await self._images.close()
         try:

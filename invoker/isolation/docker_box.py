@@ -43,13 +43,15 @@ class DockerBox:
     runtime_dir = RUNTIME_DIR
     tmp_dir = "/tmp"  # noqa: S108 - inside the box
 
-    def __init__(self, started: Started, engine: Engine, exits: ExitWatch, removed: Callable[[str], None]) -> None:
-        """`removed` is called with the box's id once nothing of it is left."""
+    def __init__(
+        self, started: Started, engine: Engine, exits: ExitWatch, settled: Callable[[str, bool], None]
+    ) -> None:
+        """`settled` is called after an attempt to remove it, with the box's id and whether nothing is left of it."""
         self.id = started.box
         self._container = started.container
         self._engine = engine
         self._exits = exits
-        self._removed = removed
+        self._settled = settled
         self._process = open_process(started.pid, started.container)
         self.pid = started.pid if self._process is not None else None
         self._meter = ContainerMeter(started.container, self.pid)
@@ -83,7 +85,7 @@ class DockerBox:
     async def destroy(self, reason: str) -> None:
         """See `Box.destroy`. Raises `EnvironmentFailure` if the engine cannot remove the container now.
 
-        Its processes are killed even then if the host shows them; `DockerIsolation.sweep` removes the rest.
+        Its processes are killed even then if the host shows them; `DockerIsolation` removes the rest later.
         """
         failed = self._removal is not None and self._removal.done() and self._removal.exception() is not None
         if self._removal is None or failed:
@@ -119,9 +121,10 @@ class DockerBox:
             await self._engine.call(f"removing container {self._container[:12]}", self._remove_now, REMOVAL_TIMEOUT_S)
         except EnvironmentFailure:
             self._kill()
+            self._settled(self.id, False)
             raise
         await self._release()
-        self._removed(self.id)
+        self._settled(self.id, True)
 
     def _remove_now(self, client: APIClient) -> None:
         remove_container(client, self._container)

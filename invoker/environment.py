@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,8 +40,7 @@ class InitFailed(Exception):
         """Where it failed: its log and its usage belong to the call. Set by whoever knows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(NamedTuple):
     """What came of one event."""
 
     outcome: Outcome

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -31,12 +30,23 @@ _LINGER_S = 0.1
 
 A batch costs the event loop about as much as a few calls, whether it holds one reading or a hundred.
 """
-_STORE_READINGS = """
-for i, key in ipairs(KEYS) do
-    redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1])
+_STORE = """
+local given = cjson.decode(ARGV[1])
+for i, reading in ipairs(given.readings) do
+    redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', given.retention)
+    redis.call('ZADD', reading[1], reading[2], reading[3])
+end
+for key, rollup in pairs(given.rollups) do
+    for name, amount in pairs(rollup.counters) do
+        redis.call('HINCRBY', key, name, amount)
+    end
+    redis.call('EXPIRE', key, rollup.kept)
+end
+if given.cursor then
+    redis.call('SET', given.journal, given.cursor)
 end
 """
-"""One command for a batch of readings instead of one each: most of the price of a command is paid by its sender."""
+"""A batch as one command, which Redis executes as a whole: a command costs its sender more than the server."""
 
 
 class Meter:
@@ -45,6 +55,7 @@ class Meter:
     def __init__(self, journal: Journal, redis: Redis, retention_s: int) -> None:
         self._journal = journal
         self._redis = redis
+        self._store = redis.register_script(_STORE)
         self._retention_s = retention_s
         self._shipped: Cursor | None = None
         self._pending = 0
@@ -155,28 +166,23 @@ class Meter:
         return max(Cursor.parse(known if isinstance(known, str) else known.decode()), self._journal.start)
 
     async def _write(self, readings: list[Reading], cursor: Cursor | None) -> None:
-        """One transaction: single readings, roll-ups, cursor."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            if readings:
-                self._add_readings(pipe, readings)
-                for (arn, resolution, start), rollup in _rollups(readings).items():
-                    key = usage.rollup_key(arn, resolution, start)
-                    for name, amount in rollup.counters.items():
-                        pipe.hincrby(key, name, amount)
-                    pipe.expire(key, usage.KEPT_SECONDS[resolution])
-            if cursor is not None:
-                pipe.set(usage.journal_key(self._journal.id), str(cursor))
-            await pipe.execute()
-
-    def _add_readings(self, pipe: Any, readings: list[Reading]) -> None:
-        keys = [usage.reading_key(reading.request_id) for reading in readings]
-        values = [msgspec.json.encode(reading) for reading in readings]
-        pipe.eval(_STORE_READINGS, len(keys), *keys, self._retention_s, *values)
-        by_function: dict[str, dict[str, int]] = defaultdict(dict)
-        for reading in readings:
-            by_function[reading.arn][reading.request_id] = reading.started_ms
-        for arn, members in by_function.items():
-            pipe.zadd(usage.readings_key(arn), members)
+        """Single readings, roll-ups and cursor, as a whole or not at all."""
+        batch = {
+            "readings": [(usage.readings_key(one.arn), one.started_ms, one.request_id) for one in readings],
+            "rollups": {
+                usage.rollup_key(arn, resolution, start): {
+                    "counters": rollup.counters,
+                    "kept": usage.KEPT_SECONDS[resolution],
+                }
+                for (arn, resolution, start), rollup in _rollups(readings).items()
+            },
+            "retention": self._retention_s,
+            "journal": usage.journal_key(self._journal.id),
+            "cursor": str(cursor) if cursor is not None else False,
+        }
+        keys = [usage.reading_key(one.request_id) for one in readings]
+        values = [msgspec.json.encode(one) for one in readings]
+        await self._store(keys=keys, args=[msgspec.json.encode(batch), *values])
 
 
 def _rollups(readings: list[Reading]) -> dict[tuple[str, usage.Resolution, int], usage.Rollup]:

@@ -9,14 +9,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from samovar.invocation import ColdReason
 
 FIRST_GUESS_START_S = 0.05
 """How long a start is taken to last before one has been seen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of a function and what it has and wants."""
 
     waiting: int
@@ -38,8 +39,7 @@ class Demand:
     queue_timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class IdleEnvironment:
+class IdleEnvironment(msgspec.Struct, frozen=True, gc=False):
     """An environment that could make room."""
 
     id: str
@@ -47,8 +47,7 @@ class IdleEnvironment:
     memory_mb: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the box has left."""
 
     starting: int

@@ -105,16 +105,21 @@ class Pool:
         waiter = Waiter(self._loop.create_future(), began)
         shelf.waiters.append(waiter)
         self._scale(shelf)
+        # A bare timer: under load this is the usual way to an environment, and `asyncio.timeout` is not cheap.
+        timer = self._loop.call_later(self._settings.queue_timeout_s, self._give_up, waiter, lease.version)
         try:
-            async with asyncio.timeout(self._settings.queue_timeout_s):
-                lease.environment, lease.cold = await waiter.future
-        except TimeoutError:
-            self._withdraw(waiter)
-            raise _throttled(self._late(lease.version)) from None
+            lease.environment, lease.cold = await waiter.future
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
+        finally:
+            timer.cancel()
         lease.queue_ms = (self._clock.monotonic() - began) * 1000
+
+    def _give_up(self, waiter: Waiter, version: FunctionVersion) -> None:
+        if not waiter.future.done():
+            waiter.future.set_exception(_throttled(self._late(version)))
+            self._withdraw(waiter)
 
     def _late(self, version: FunctionVersion) -> policy.Reject:
         shelf = self._shelf(version)

@@ -226,7 +226,7 @@ async def test_a_call_waits_for_a_busy_environment_when_the_host_refuses_another
         await until(lambda: len(pool.environments) == 2)
         await until(lambda: len(pool.environments) == 1)
         gate.open()
-        assert await asyncio.gather(running, waiting) == [b'"event"', b'"event"']
+        assert list(await asyncio.gather(running, waiting)) == [b'"event"', b'"event"']
 
 
 async def test_a_host_without_room_for_a_folder_is_told_to_the_call(tmp_path: Path) -> None:

@@ -7,31 +7,54 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.base import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from samovar.errors import CallerError, CodeStorageExceeded
 from samovar.manifest import FILE_NAME
-
-Rules = tuple[tuple[PurePosixPath, GitIgnoreSpec], ...]
-"""Ignore files with the folder each stands in, the highest first."""
 
 IGNORE_FILES = (".gitignore", ".samovarignore")
 """Read in every folder, in this order: the later one has the last word."""
 _NEVER_FOLDERS = frozenset({".git", ".venv", ".samovar", "__pycache__"})
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The oldest a zip file can say; the same in every package."""
+_TRAILING_SPACES = re.compile(r"(?<!\\) +$")
+"""git drops them unless a backslash stands before."""
 _BIGGEST_SHOWN = 5
 _CHUNK = 1024 * 1024
 
 
 class PackageError(CallerError):
     """A folder holds something that cannot go into a package; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One line of an ignore file."""
+
+    base: PurePosixPath
+    """The folder the file stands in."""
+    pattern: GitIgnoreSpecPattern
+    only_folders: bool
+
+    def names(self, path: PurePosixPath, is_folder: bool) -> bool:
+        """Whether the line means this very path, and not merely a folder above it."""
+        if self.only_folders and not is_folder:
+            return False
+        found = self.pattern.match_file(str(path.relative_to(self.base)))
+        # The library's patterns match what is below a folder, too, and mark where the folder's name ended.
+        return found is not None and not found.match.groupdict().get("ps_d")
+
+
+Rules = tuple[Rule, ...]
+"""The lines of the ignore files that count for a folder; the last one that names a path decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,26 +157,32 @@ class _Walk:
 
 
 def _rules_of(folder: Path, inside: PurePosixPath) -> Rules:
-    rules: list[tuple[PurePosixPath, GitIgnoreSpec]] = []
+    rules: list[Rule] = []
     for file_name in IGNORE_FILES:
         path = folder / file_name
         if path.is_file():
             try:
-                lines = path.read_text(encoding="utf-8").splitlines()
-                rules.append((inside, GitIgnoreSpec.from_lines(lines)))
-            except (OSError, ValueError) as error:
+                for line in path.read_text(encoding="utf-8-sig").split("\n"):
+                    rules += _rule(inside, line.removesuffix("\r"))
+            except (OSError, UnicodeDecodeError, GitIgnorePatternError) as error:
                 raise PackageError(f"{inside / file_name} cannot be read: {error}") from error
     return tuple(rules)
 
 
+def _rule(base: PurePosixPath, line: str) -> Iterator[Rule]:
+    """The rule a line makes, if it makes one: not if it is blank, a comment, or nothing git understands."""
+    text = _TRAILING_SPACES.sub("", line)
+    pattern = GitIgnoreSpecPattern(text.removesuffix("/"))
+    if pattern.include is not None:
+        yield Rule(base=base, pattern=pattern, only_folders=text.endswith("/"))
+
+
 def _left_out(name: PurePosixPath, is_folder: bool, as_folder: bool, rules: Rules) -> bool:
+    """Asked from the top down, and never below a folder that was left out: so each path is judged by itself."""
     if name.name in IGNORE_FILES or str(name) == FILE_NAME or (is_folder and name.name in _NEVER_FOLDERS):
         return True
-    for base, spec in reversed(rules):
-        verdict = spec.check_file(f"{name.relative_to(base)}{'/' if as_folder else ''}").include
-        if verdict is not None:
-            return verdict
-    return False
+    last = next((rule for rule in reversed(rules) if rule.names(name, as_folder)), None)
+    return last is not None and bool(last.pattern.include)
 
 
 def _source(path: Path, name: PurePosixPath) -> Source:

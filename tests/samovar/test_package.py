@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samovar.errors import CodeStorageExceeded
@@ -140,6 +140,10 @@ RULES = st.lists(PATTERN | st.sampled_from(["", "# a", "\\#a"]), max_size=4).map
 
 
 @settings(max_examples=60, deadline=None)
+@example(paths=["a/a/a"], rules={"": "a/a\n!/a"})  # a folder taken back in says nothing about what is in it
+@example(paths=["a/b", "a/c.py"], rules={"": "a/**\n!a/b"})  # all that is in a folder is not the folder
+@example(paths=["a/b"], rules={"": "*\n!a"})
+@example(paths=["a/b/c.py"], rules={"": "!a/\n/a/b", "a": "!b/"})
 @given(paths=st.lists(PATH, min_size=1, max_size=8), rules=st.dictionaries(st.sampled_from(["", "a", "a/b"]), RULES))
 def test_ignore_files_mean_what_git_makes_of_them(paths: list[str], rules: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from gateway.__main__ import EX_CONFIG, main
+from samovar.settings import PREFIX
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings but a folder, whatever the shell that runs the tests has set."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("SAMOVAR_DATA_DIR", str(tmp_path))
 
 

@@ -66,7 +66,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, str], Meta(description='a table of NAME = "text" (numbers and booleans in quotes, too)')
     ] = {}
     isolation: (
-        Annotated[Literal["docker", "sandbox", "none"], Meta(description='"docker", "sandbox" or "none"')] | None
+        Annotated[
+            Literal["docker", "sandbox"],
+            Meta(
+                description='"docker" or "sandbox" (running without isolation is the operator\'s decision, '
+                "made by starting the platform with `--isolation none`)"
+            ),
+        ]
+        | None
     ) = None
     network: Annotated[Network, Meta(description='"none", "bridge" or "host"')] | None = None
     oci_runtime: Annotated[OciRuntime, Meta(description='"runc", "runsc" or "kata"')] | None = None

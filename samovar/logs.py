@@ -83,7 +83,8 @@ def end_of(folder: Path) -> Position:
 def read_from(folder: Path, position: Position) -> Iterator[tuple[Position, LogLine]]:
     """Every complete line after `position`, each with the position behind it.
 
-    Segments that rotation has deleted are passed over; an incomplete last line is left for the next call.
+    Segments that rotation has deleted are passed over, and so are lines that were damaged on the disk; an
+    incomplete last line is left for the next call.
     """
     for number in segments(folder):
         if number < position.segment:
@@ -99,4 +100,8 @@ def read_from(folder: Path, position: Position) -> Iterator[tuple[Position, LogL
                 if not raw.endswith(b"\n"):
                     break
                 offset += len(raw)
-                yield Position(number, offset), parse_line(raw)
+                try:
+                    line = parse_line(raw)
+                except ValueError:
+                    continue  # damaged on the disk; its neighbours are not
+                yield Position(number, offset), line

@@ -50,6 +50,17 @@ def test_a_line_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
     assert texts(folder, Position()) == ["whole", "whole"]
 
 
+def test_a_line_damaged_on_the_disk_does_not_hide_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    first, second = logs.format_line(1, "r", "s", b"first"), logs.format_line(2, "r", "s", b"second")
+    for damaged in (b"\0" * 40, b"1\tr", b"1\t\xff\ts\tx", b""):
+        write(folder, 1, first + damaged + b"\n" + second)
+    (_, seen), (after, _), *_ = logs.read_from(folder, Position())
+    assert seen.text == "first"
+    assert texts(folder, Position()) == ["first", "second"] * 4
+    assert texts(folder, after) == ["first", "second"] * 3
+
+
 def test_a_function_that_never_logged_has_an_empty_log(tmp_path: Path) -> None:
     assert texts(tmp_path / "nothing", Position()) == []
     assert logs.end_of(tmp_path / "nothing") == Position()

@@ -198,7 +198,7 @@ class InvokerLink:
             if not self._lost.is_set():
                 self._channel = channel
                 self._connected.set()
-                _log.info("connected to the invoker at %s", self._socket)
+                _log.debug("connected to the invoker at %s", self._socket)
                 await self._lost.wait()
             await asyncio.sleep(_PAUSE_S)  # a peer that accepts and hangs up must not be called in a tight loop
 

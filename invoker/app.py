@@ -77,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
 
     meter.start()
     await server.listen(settings.invoker_socket)
-    log.info("ready: isolation %s; functions may also ask for %s", choice.default, _others(choice) or "no other")
+    log.info("ready: isolation %s%s", choice.default, _others(choice))
     try:
         yield pool
     finally:
@@ -93,7 +93,8 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
 
 
 def _others(choice: Choice) -> str:
-    return ", ".join(name for name in choice.offered if name != choice.default)
+    names = [name for name in choice.offered if name != choice.default]
+    return f"; functions may also ask for {', '.join(names)}" if names else ""
 
 
 def instance_id(data: Path) -> str:

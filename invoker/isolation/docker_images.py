@@ -95,8 +95,8 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         said.append(step.get("stream") or step.get("status") or "")
         fault = step.get("error") or fault
     if fault:
-        tail = "".join(said)[-200:].strip()
+        log.debug("the build said: %s", "".join(said))
         raise EnvironmentFailure(
-            f"image {tag} cannot be built from base image {base_image}: {fault}. Set SAMOVAR_BASE_IMAGE "
-            f"to an image with the runtime's interpreter that this engine has or can pull. The build ended with: {tail}"
+            f"image {tag} cannot be built from base image {base_image}: {fault.strip()}. Set SAMOVAR_BASE_IMAGE "
+            "to an image with the runtime's interpreter that this engine has or can pull"
         )

@@ -137,10 +137,12 @@ def _draw(found: Overview) -> None:
 def _draw_invoker(invoker: InvokerStatus) -> None:
     from samovar.cli.output import stdout, table
 
-    isolations = table("ISOLATION", "USABLE", "DETAIL", "LIMITS")
+    isolations = table("ISOLATION", "USABLE", "DETAIL")
+    isolations.columns[-1].no_wrap = False  # why an isolation cannot be used may take a sentence or two
     for isolation in invoker.isolations:
         limits = ", ".join(f"{name}: {how}" for name, how in isolation.limits.items())
-        isolations.add_row(isolation.name, "yes" if isolation.available else "no", isolation.detail, limits)
+        detail = f"{isolation.detail}\n{limits}" if isolation.available else isolation.detail
+        isolations.add_row(isolation.name, "yes" if isolation.available else "no", detail)
     runtimes = table("RUNTIME", "USABLE", "DETAIL")
     for runtime in invoker.runtimes:
         runtimes.add_row(runtime.name, "yes" if runtime.available else "no", runtime.detail)

@@ -16,6 +16,8 @@ from samovar.errors import EnvironmentFailure
 
 log = logging.getLogger("samovar.invoker.docker")
 
+_PROGRESS = ("Step ", " --->", "Removing ")
+"""How lines begin by which the builder counts its steps; the others are the words of what it ran."""
 BUILD_TIMEOUT_S = 600.0
 """A build fetches the base image when the engine does not have it."""
 
@@ -95,8 +97,8 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         said.append(step.get("stream") or step.get("status") or "")
         fault = step.get("error") or fault
     if fault:
-        log.debug("the build said: %s", "".join(said))
+        last_words = [line for line in "".join(said).splitlines() if line and not line.startswith(_PROGRESS)][-1:]
         raise EnvironmentFailure(
-            f"image {tag} cannot be built from base image {base_image}: {fault.strip()}. Set SAMOVAR_BASE_IMAGE "
+            f"image {tag} cannot be built from base image {base_image}: {'; '.join([*last_words, fault.strip()])}. Set SAMOVAR_BASE_IMAGE "
             "to an image with the runtime's interpreter that this engine has or can pull"
         )

@@ -81,6 +81,8 @@ class Environment:
         """What the last initialisation printed; Lambda shows it to the call that waited for it."""
         self.on_idle_death: Callable[[Environment], None] | None = None
         """Told when it dies while idle, so that its owner never hands it out."""
+        self.is_exhausted = False
+        """It ran out of memory. Files in /tmp are part of that memory and outlive a worker: it cannot be relied on."""
         self._folder = folder
         self._clock = clock
         self._lifecycle = Lifecycle()
@@ -185,6 +187,7 @@ class Environment:
     def _obituary(self, request_id: str, ended: WorkerEnded) -> RunResult:
         """What a caller is told about a process that ended under its call."""
         if self._started_box.out_of_memory():
+            self.is_exhausted = True
             payload = faults.out_of_memory(request_id, self.version.limits.memory_mb)
             return RunResult(Outcome.OUT_OF_MEMORY, payload, worker_lost=True)
         return RunResult(Outcome.EXIT, faults.exited(request_id, ended.end), worker_lost=True)

@@ -150,6 +150,8 @@ class Pool:
         self._changed.set()
         if shelf is None or self._closing:
             self._stop(environment, "outdated" if shelf is None else "shutdown")
+        elif environment.is_exhausted:
+            self._stop(environment, "out of memory", ColdReason.CRASH)
         elif worker_lost:
             environment.fire(Event.RESET)
             shelf.starting += 1

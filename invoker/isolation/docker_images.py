@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ log = logging.getLogger("samovar.invoker.docker")
 
 _PROGRESS = ("Step ", " --->", "Removing ")
 """How lines begin by which the builder counts its steps; the others are the words of what it ran."""
+_COLOUR = re.compile(r"\x1b\[\d*m")
 BUILD_TIMEOUT_S = 600.0
 """A build fetches the base image when the engine does not have it."""
 
@@ -97,8 +99,14 @@ def _build(client: APIClient, tag: str, runtime: Runtime, base_image: str) -> No
         said.append(step.get("stream") or step.get("status") or "")
         fault = step.get("error") or fault
     if fault:
-        last_words = [line for line in "".join(said).splitlines() if line and not line.startswith(_PROGRESS)][-1:]
         raise EnvironmentFailure(
-            f"image {tag} cannot be built from base image {base_image}: {'; '.join([*last_words, fault.strip()])}. Set SAMOVAR_BASE_IMAGE "
+            f"image {tag} cannot be built from base image {base_image}: {_reason(said, fault)}. Set SAMOVAR_BASE_IMAGE "
             "to an image with the runtime's interpreter that this engine has or can pull"
         )
+
+
+def _reason(said: list[str], fault: str) -> str:
+    """The last words of what the build ran, if it ran anything; else what the engine says itself."""
+    lines = _COLOUR.sub("", "".join(said)).splitlines()
+    words = [line.strip() for line in lines if line.strip() and not line.startswith(_PROGRESS)]
+    return words[-1] if words else fault.strip()

@@ -156,6 +156,13 @@ def test_more_memory_than_there_is(lab: Lab) -> None:
     assert function.readings()[0].outcome is Outcome.OUT_OF_MEMORY
 
 
+def test_files_in_tmp_that_take_all_memory_hurt_no_later_call(lab: Lab) -> None:
+    function = lab.deploy(MemorySize=128)
+    filled = function.attempt("with open('/tmp/big', 'wb') as file:\n  while True: file.write(bytes(1 << 20))")
+    assert json.loads(filled.payload)["errorType"] == "Runtime.OutOfMemory"
+    assert function.run("held = b'x' * (60 * 1024 * 1024)\nresult = len(held)") == 60 * 1024 * 1024
+
+
 def test_a_fork_bomb_hurts_only_itself(lab: Lab, anything: Function) -> None:
     function = lab.deploy(Timeout=2)
     answered = function.attempt("import os, time\nwhile True:\n  os.fork()\n  time.sleep(0.01)")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from invoker.environment import InitFailed
-from invoker.isolation.fake import Exit, Function
+from invoker.isolation.fake import Exit, Function, OutOfMemory
 from invoker.lease import Lease
 from invoker.lifecycle import State
 from invoker.pool import Pool
@@ -179,6 +179,22 @@ async def test_a_crash_costs_the_worker_and_keeps_the_environment(tmp_path: Path
         assert await call(pool, version(), leases) == b'"alive"'
         assert len(isolation.boxes) == 1
     assert leases[1].environment is leases[0].environment
+
+
+async def test_an_environment_that_ran_out_of_memory_is_replaced(tmp_path: Path) -> None:
+    hungry = iter([True, False])
+
+    def handle(event: Any, head: Any) -> str:
+        if next(hungry):
+            raise OutOfMemory
+        return "alive"
+
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, handle) as (pool, isolation):
+        assert b"Runtime.OutOfMemory" in await call(pool, version(), leases)
+        assert await call(pool, version(), leases) == b'"alive"'
+        assert isolation.boxes[0].destroyed == "out of memory"
+    assert leases[1].environment is not leases[0].environment
 
 
 async def test_a_call_right_after_a_crash_waits_for_the_same_environment(tmp_path: Path) -> None:

@@ -95,14 +95,29 @@ def test_a_killed_store(lab: Lab) -> None:
     function = lab.deploy(SHORT_WORK)
     with load(function) as seen:
         seen.goes_on()
+        deployed = lab.deploy(SHORT_WORK)
         kill(lab, "store")
         seen.goes_on(50)
+        until(lab.is_healthy, "the platform finds the store again")
+        assert lab.client.get_configuration(deployed.name).function_name == deployed.name
+        assert deployed.value() == "done"
     assert seen.bad == []
     assert_metered_once(function, seen)
     assert lab.deploy(SHORT_WORK).value() == "done"
 
 
 def test_new_code_under_load(lab: Lab) -> None:
+    replace_code_under_load(lab)
+
+
+@pytest.mark.component("bubblewrap", "valkey")
+def test_new_code_is_in_force_at_every_gateway() -> None:
+    with laboratory("sandbox", gateway_workers=3) as lab:
+        replace_code_under_load(lab)
+
+
+def replace_code_under_load(lab: Lab) -> None:
+    """No call fails, and none that begins after an update was acknowledged gets older code."""
     function = lab.deploy(VERSIONED.format(number=0))
     in_force: list[float] = []
     with load(function) as seen:

@@ -65,7 +65,20 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
         )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await Server(config, services.stopping).serve(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says when it begins to wait for running requests."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn: stop accepting, drain, and cut off at the deadline."""
+        self._stopping.set()
+        await super().shutdown(sockets)
 
 
 def _exit(number: int, frame: object) -> NoReturn:

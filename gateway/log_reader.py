@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,14 +69,17 @@ def read_on(folder: Path, position: Position, selection: Selection) -> tuple[lis
     return found, position
 
 
-async def follow(folder: Path, selection: Selection, interval_s: float = INTERVAL_S) -> AsyncIterator[list[LogLine]]:
-    """The last wanted lines, then every new one, until the caller stops asking."""
+async def follow(
+    folder: Path, selection: Selection, stopping: asyncio.Event, interval_s: float = INTERVAL_S
+) -> AsyncIterator[list[LogLine]]:
+    """The last wanted lines, then every new one, until `stopping` is set or the caller stops asking."""
     lines, position = await asyncio.to_thread(tail, folder, selection)
     yield lines
-    while True:
+    while not stopping.is_set():
         lines, after = await asyncio.to_thread(read_on, folder, position, selection)
         if lines:
             yield lines
         if after == position:
-            await asyncio.sleep(interval_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), interval_s)
         position = after

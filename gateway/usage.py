@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gateway.store import reaching_store
+from samovar.answers import Span, Usage
 from samovar.errors import InvalidParameterValue
 from samovar.invocation import Reading
 from samovar.usage import (
@@ -57,67 +58,6 @@ class Window(NamedTuple):
         return range(self.since, self.until, SECONDS[self.resolution])
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over one span of time, or over all of them."""
-
-    start: int
-    """Epoch second at which it begins."""
-    invocations: int
-    errors: int
-    cold: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    gb_seconds: float
-    billed_ms: int
-    duration_ms: float
-    init_ms: float
-    queue_ms: float
-    cpu_ms: float
-    outcomes: dict[str, int]
-    """Outcome → invocations."""
-    cold_reasons: dict[str, int]
-    """Reason of a cold start → invocations."""
-
-    @classmethod
-    def of(cls, start: int, rollup: Rollup) -> Span:
-        """The sums of a roll-up."""
-        counters = rollup.counters
-        return cls(
-            start=start,
-            invocations=rollup.invocations,
-            errors=rollup.errors,
-            cold=rollup.cold,
-            p50_ms=rollup.percentile(0.5),
-            p90_ms=rollup.percentile(0.9),
-            p99_ms=rollup.percentile(0.99),
-            gb_seconds=rollup.gb_seconds,
-            billed_ms=counters["billed_ms"],
-            duration_ms=counters["duration_us"] / 1000,
-            init_ms=counters["init_us"] / 1000,
-            queue_ms=counters["queue_us"] / 1000,
-            cpu_ms=counters["cpu_us"] / 1000,
-            outcomes=_group(rollup, "outcome:"),
-            cold_reasons=_group(rollup, "cold:"),
-        )
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used from `since` to `until` (epoch seconds)."""
-
-    since: int
-    until: int
-    resolution: Resolution
-    """The spans of the series: m(inutes), h(ours) or d(ays)."""
-    complete: bool
-    """Whether every call answered before the question is counted; false when the invoker could not be asked."""
-    total: Span
-    series: list[Span]
-    """Spans without any invocation are left out."""
-    functions: dict[str, Span]
-    """Function → its total, when all functions were asked for."""
-
-
 async def read_usage(redis: Any, arns: Sequence[str], window: Window, *, complete: bool, each: bool) -> Usage:
     """Add up the roll-ups of some functions; `each` tells them apart. Raises `ServiceUnavailable`."""
     total = Rollup()
@@ -130,14 +70,14 @@ async def read_usage(redis: Any, arns: Sequence[str], window: Window, *, complet
             by_start[start].merge(rollup)
         total.merge(of_function)
         if each and of_function.invocations:
-            functions[arn.rpartition(":")[2]] = Span.of(window.since, of_function)
+            functions[arn.rpartition(":")[2]] = _span(window.since, of_function)
     return Usage(
         since=window.since,
         until=window.until,
         resolution=window.resolution,
         complete=complete,
-        total=Span.of(window.since, total),
-        series=[Span.of(start, rollup) for start, rollup in by_start.items() if rollup.invocations],
+        total=_span(window.since, total),
+        series=[_span(start, rollup) for start, rollup in by_start.items() if rollup.invocations],
         functions=functions,
     )
 
@@ -173,6 +113,27 @@ async def _rollups(redis: Any, arn: str, window: Window) -> Iterable[tuple[int, 
             if counters
         ]
     return found
+
+
+def _span(start: int, rollup: Rollup) -> Span:
+    counters = rollup.counters
+    return Span(
+        start=start,
+        invocations=rollup.invocations,
+        errors=rollup.errors,
+        cold=rollup.cold,
+        p50_ms=rollup.percentile(0.5),
+        p90_ms=rollup.percentile(0.9),
+        p99_ms=rollup.percentile(0.99),
+        gb_seconds=rollup.gb_seconds,
+        billed_ms=counters["billed_ms"],
+        duration_ms=counters["duration_us"] / 1000,
+        init_ms=counters["init_us"] / 1000,
+        queue_ms=counters["queue_us"] / 1000,
+        cpu_ms=counters["cpu_us"] / 1000,
+        outcomes=_group(rollup, "outcome:"),
+        cold_reasons=_group(rollup, "cold:"),
+    )
 
 
 def _group(rollup: Rollup, prefix: str) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""What the platform answers, as records: the members of AWS Lambda's API that Samovar's client reads.
+"""What the platform answers, as records: the members of AWS Lambda's API that Samovar's client reads, and
+the answers of Samovar's own API.
 
 Members a record does not name are ignored, so a newer platform can say more.
 """
@@ -9,7 +10,9 @@ import base64
 
 import msgspec
 
+from samovar.errors import ServiceUnavailable
 from samovar.link import InvokerStatus
+from samovar.usage import Resolution
 
 
 class Variables(msgspec.Struct, frozen=True, rename="pascal"):
@@ -113,20 +116,51 @@ class LogRecord(msgspec.Struct, frozen=True):
     text: str
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of `/samovar/v1/status` a client needs; `samovar status` shows the whole."""
+class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one part of the platform answers."""
 
-    version: str = ""
-    invoker: InvokerStatus | None = None
+    available: bool
+    detail: str
+    """What it says of itself, or why it cannot be used."""
+
+
+class PackageLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest deployment package the platform takes, in bytes."""
+
+    packed: int
+    unpacked: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`/samovar/v1/status`: what runs, and what this host can do."""
+
+    version: str
+    pid: int
+    """Of the gateway worker that answers."""
+    uptime_s: float
+    """Of the gateway worker that answers."""
+    functions: int | None
+    """`None` while the store cannot be asked."""
+    following: bool
+    """Whether this worker hears of changes other workers make."""
+    package_limits: PackageLimits
+    store: PartStatus
+    invoker: InvokerStatus | None
     """`None` while it cannot be reached; `invoker_detail` says why."""
-    invoker_detail: str = ""
+    invoker_detail: str
+
+    def running_invoker(self) -> InvokerStatus:
+        """What runs functions. Raises `ServiceUnavailable` when it is away."""
+        if self.invoker is None:
+            raise ServiceUnavailable(f"the invoker cannot be reached: {self.invoker_detail}")
+        return self.invoker
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over one span of time, or over all of them."""
 
     start: int
-    """Epoch second at which the span begins."""
+    """Epoch second at which it begins."""
     invocations: int
     errors: int
     cold: int
@@ -134,24 +168,28 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     p90_ms: float
     p99_ms: float
     gb_seconds: float
-    billed_ms: int = 0
-    duration_ms: float = 0.0
-    init_ms: float = 0.0
-    queue_ms: float = 0.0
-    cpu_ms: float = 0.0
-    outcomes: dict[str, int] = {}
-    cold_reasons: dict[str, int] = {}
+    billed_ms: int
+    duration_ms: float
+    init_ms: float
+    queue_ms: float
+    cpu_ms: float
+    outcomes: dict[str, int]
+    """Outcome → invocations."""
+    cold_reasons: dict[str, int]
+    """Reason of a cold start → invocations."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """`/samovar/v1/usage` and a function's own; `since` and `until` are epoch seconds."""
+    """What was used from `since` to `until` (epoch seconds): `/samovar/v1/usage` and a function's own."""
 
     since: int
     until: int
-    resolution: str
+    resolution: Resolution
+    """The spans of the series: m(inutes), h(ours) or d(ays)."""
     complete: bool
-    """False when the invoker could not be asked for its latest readings."""
+    """Whether every call answered before the question is counted; false when the invoker could not be asked."""
     total: Span
     series: list[Span]
     """Spans without any invocation are left out."""
-    functions: dict[str, Span] = {}
+    functions: dict[str, Span]
+    """Function → its total, when all functions were asked for."""

@@ -166,10 +166,7 @@ class Client:
 
     def invoker(self) -> InvokerStatus:
         """What runs functions, and which runtimes it has. Raises `ServiceUnavailable` when it is away."""
-        status = self.status()
-        if status.invoker is None:
-            raise ServiceUnavailable(f"the invoker cannot be reached: {status.invoker_detail}")
-        return status.invoker
+        return self.status().running_invoker()
 
     def environments(self) -> list[EnvironmentView]:
         """Every execution environment there is now."""

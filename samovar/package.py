@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from samovar.answers import PackageLimits
 from samovar.errors import CallerError, CodeStorageExceeded
 from samovar.manifest import FILE_NAME
 
@@ -66,14 +67,6 @@ class Source:
     executable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeLimits:
-    """What the platform takes, in bytes. The defaults are Lambda's (developer guide, "Lambda quotas")."""
-
-    unpacked: int = 250 * 1024 * 1024
-    packed: int = 50 * 1024 * 1024
-
-
 def collect(folder: Path, *, ignoring: bool = True) -> dict[str, Source]:
     """The files of a folder by their name in the package.
 
@@ -88,11 +81,10 @@ def collect(folder: Path, *, ignoring: bool = True) -> dict[str, Source]:
 
 def pack(
     sources: dict[str, Source],
-    limits: SizeLimits | None = None,
+    limits: PackageLimits,
     progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """The zip file. Raises `CodeStorageExceeded`, naming the biggest files, when it would be refused."""
-    limits = limits or SizeLimits()
     total = sum(source.size for source in sources.values())
     if total > limits.unpacked:
         raise _too_large("unpacked", total, limits.unpacked, sources)

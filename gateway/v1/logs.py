@@ -29,7 +29,7 @@ async def logs(
     request_id: Annotated[str | None, Query(description="Lines of this invocation only.")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="The last so many lines.")] = 1000,
     following: Annotated[
-        bool, Query(alias="follow", description="Go on with new lines until the client hangs up.")
+        bool, Query(alias="follow", description="Go on with new lines until the client hangs up or the gateway stops.")
     ] = False,
 ) -> Response:
     """The last lines, oldest first, one JSON object a line. Logs of deleted functions can be read until they rotate."""
@@ -39,13 +39,13 @@ async def logs(
         await services.registry.get(reference.name)
     selection = Selection(since_ms=since, request_id=request_id, limit=limit)
     if following:
-        return StreamingResponse(_followed(folder, selection), media_type=MEDIA_TYPE)
+        return StreamingResponse(_followed(folder, selection, services.stopping), media_type=MEDIA_TYPE)
     lines, _ = await asyncio.to_thread(tail, folder, selection)
     return Response(_encode(lines), media_type=MEDIA_TYPE)
 
 
-async def _followed(folder: Path, selection: Selection) -> AsyncIterator[bytes]:
-    async for lines in follow(folder, selection):
+async def _followed(folder: Path, selection: Selection, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    async for lines in follow(folder, selection, stopping):
         yield _encode(lines)
 
 

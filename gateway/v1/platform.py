@@ -12,19 +12,12 @@ from gateway.functions import ask
 from gateway.lambda_api.edge import UsesServices, answer
 from gateway.services import Services
 from gateway.v1.schema import described
+from samovar.answers import PackageLimits, PartStatus, Status
 from samovar.errors import SamovarError
 from samovar.link import EnvironmentView, InvokerStatus
 
 router = APIRouter()
 VERSION = installed_version("samovar")
-
-
-class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether one part of the platform answers."""
-
-    available: bool
-    detail: str
-    """What it says of itself, or why it cannot be used."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,24 +26,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     store: PartStatus
     invoker: PartStatus
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs, and what this host can do."""
-
-    version: str
-    pid: int
-    """Of the gateway worker that answers."""
-    uptime_s: float
-    """Of the gateway worker that answers."""
-    functions: int | None
-    """`None` while the store cannot be asked."""
-    following: bool
-    """Whether this worker hears of changes other workers make."""
-    store: PartStatus
-    invoker: InvokerStatus | None
-    """`None` while it cannot be reached; `invoker_detail` says why."""
-    invoker_detail: str
 
 
 @router.get("/health", responses=described.answers(Health))
@@ -66,6 +41,7 @@ async def health(services: UsesServices) -> Response:
 async def status(request: Request, services: UsesServices) -> Response:
     """The state of every part of the platform. It answers whatever is missing."""
     store, invoker = await _store(services), await _invoker(services)
+    settings = services.settings
     return answer(
         Status(
             version=VERSION,
@@ -73,6 +49,7 @@ async def status(request: Request, services: UsesServices) -> Response:
             uptime_s=services.clock.monotonic() - request.app.state.started_at,
             functions=await services.store.count() if store.available else None,
             following=services.registry.following,
+            package_limits=PackageLimits(packed=settings.max_upload_bytes, unpacked=settings.max_code_bytes),
             store=store,
             invoker=invoker if isinstance(invoker, InvokerStatus) else None,
             invoker_detail=_detail(invoker),

@@ -11,9 +11,10 @@ from gateway.functions import ask
 from gateway.lambda_api.edge import UsesServices, answer, resolve_latest
 from gateway.registry import not_found
 from gateway.services import Services
-from gateway.usage import Usage, Window, read_reading, read_readings, read_usage
+from gateway.usage import Window, read_reading, read_readings, read_usage
 from gateway.v1.moments import epoch_seconds
 from gateway.v1.schema import described
+from samovar.answers import Usage
 from samovar.errors import ResourceNotFound, SamovarError
 from samovar.invocation import Reading
 

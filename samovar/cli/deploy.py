@@ -52,11 +52,12 @@ def _deploy(client: Client, folder: Path, manifest: Manifest, *, fresh: bool) ->
     from samovar.deployment import choose_runtime, deploy
     from samovar.package import collect, pack
 
-    runtime = choose_runtime(manifest.runtime, client.invoker())
+    status = client.status()
+    runtime = choose_runtime(manifest.runtime, status.running_invoker())
     with Steps(shown=sys.stderr.isatty()) as steps:
         site = install(folder, runtime, cache=cache_folder(os.environ), report=steps.talk("requirements"), fresh=fresh)
         sources = collect(site, ignoring=False) if site else {}
-        code = pack(sources | collect(folder), progress=steps.count("packing"))
+        code = pack(sources | collect(folder), status.package_limits, progress=steps.count("packing"))
         return deploy(client, manifest, runtime, code, progress=steps.count("uploading"))
 
 

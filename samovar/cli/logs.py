@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, FunctionName, Json, Since, seconds
+from samovar.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from samovar.answers import LogRecord
@@ -47,6 +48,8 @@ def logs(
             sys.stdout.write("\n")
             if follow:
                 sys.stdout.flush()
+    if follow:
+        raise ServiceUnavailable("the platform ended the log, because it stops or is started again")
 
 
 def line(record: LogRecord) -> str:

@@ -67,17 +67,17 @@ def collect(settings: Settings) -> Overview:
         isolation=found.isolation,
         memory_mb=round(sum(process.memory_mb or 0 for process in processes), 1),
         processes=processes,
-        invoker=answer.invoker,
+        invoker=answer.invoker if answer is not None else None,
         problem=problem,
     )
 
 
-def _ask(found: PlatformState) -> tuple[Status, str]:
+def _ask(found: PlatformState) -> tuple[Status | None, str]:
     try:
         with Client(found.url) as client:
             return client.status(), ""
     except SamovarError as error:
-        return Status(), error.message
+        return None, error.message
 
 
 def _supervisor(found: PlatformState) -> ProcessState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -65,7 +66,7 @@ def test_reading_on_passes_into_the_next_file_in_portions(tmp_path: Path) -> Non
 
 async def test_following_starts_with_the_tail_and_goes_on(tmp_path: Path) -> None:
     write(tmp_path, 1, (1, "a", "old"), (2, "a", "last"))
-    lines = follow(tmp_path, Selection(limit=1, request_id="a"), interval_s=0.001)
+    lines = follow(tmp_path, Selection(limit=1, request_id="a"), asyncio.Event(), interval_s=0.001)
     assert [line.text for line in await anext(lines)] == ["last"]
     write(tmp_path, 1, (3, "b", "not mine"), (3, "a", "new"))
     assert [line.text for line in await anext(lines)] == ["new"]
@@ -76,11 +77,21 @@ async def test_following_starts_with_the_tail_and_goes_on(tmp_path: Path) -> Non
 
 async def test_a_log_that_does_not_exist_yet_can_be_followed(tmp_path: Path) -> None:
     assert tail(tmp_path / "none", Selection()) == ([], Position())
-    lines = follow(tmp_path / "none", Selection(), interval_s=0.001)
+    lines = follow(tmp_path / "none", Selection(), asyncio.Event(), interval_s=0.001)
     assert await anext(lines) == []
     write(tmp_path / "none", 1, (1, "a", "born"))
     assert [line.text for line in await anext(lines)] == ["born"]
     await lines.aclose()  # type: ignore[attr-defined]
+
+
+async def test_following_ends_when_the_server_stops(tmp_path: Path) -> None:
+    stopping = asyncio.Event()
+    lines = follow(tmp_path, Selection(), stopping, interval_s=60)
+    assert await anext(lines) == []
+    waiting = asyncio.ensure_future(anext(lines, None))
+    await asyncio.sleep(0)
+    stopping.set()
+    assert await asyncio.wait_for(waiting, 5) is None
 
 
 @pytest.mark.component("valkey")

@@ -16,7 +16,7 @@ from gateway.invoker_link import InvokerLink
 from gateway.registry import Registry
 from gateway.services import Services
 from gateway.store import Store, connect
-from samovar.answers import Status
+from samovar.answers import PackageLimits, Status
 from samovar.clock import ManualClock
 from samovar.settings import Settings
 from tests.gateway.builders import RecordingLink, creation
@@ -57,6 +57,7 @@ async def test_the_status_is_what_the_client_reads(api: httpx.AsyncClient, clock
     assert [runtime.name for runtime in read.invoker.runtimes] == ["python3.11", "nodejs20.x"]
     assert (answer.json()["functions"], answer.json()["uptime_s"]) == (1, 5.0)
     assert answer.json()["store"]["detail"].startswith("version 8.")
+    assert read.package_limits == PackageLimits(packed=50 * 2**20, unpacked=250 * 2**20)
     assert (await api.get(f"{V1}/environments")).json() == []
 
 

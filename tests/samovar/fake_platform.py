@@ -49,6 +49,7 @@ class FakePlatform:
         self.refuse_code: str | None = None
         self.refusal: Response | None = None
         self.well = True
+        self.package_limits = {"packed": 50 * 2**20, "unpacked": 250 * 2**20}
         self.usage: dict[str, Any] = {}
         self.environments: list[dict[str, Any]] = []
 
@@ -192,7 +193,7 @@ class FakePlatform:
             {"name": "python3.13", "available": False, "detail": "no interpreter"},
             {"name": "nodejs20.x", "available": True, "detail": ""},
         ]
-        return JSONResponse(status_document(runtimes))
+        return JSONResponse(status_document(runtimes) | {"package_limits": self.package_limits})
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok" if self.well else "degraded"}, 200 if self.well else 503)
@@ -236,7 +237,10 @@ def status_document(runtimes: list[dict[str, Any]]) -> dict[str, Any]:
         ("pid", "uptime_s", "environments", "idle", "busy", "waiting", "journal_pending"), 0
     ) | dict.fromkeys(("memory_budget_mb", "memory_reserved_mb"), 0)
     invoker = {"isolation": "sandbox", "isolations": [], "runtimes": runtimes, "default_runtime": "python3.11"}
-    return {"version": "0", "invoker": invoker | counts}
+    worker = {"version": "0", "pid": 1, "uptime_s": 1.0, "functions": 0, "following": True}
+    limits = {"package_limits": {"packed": 1024, "unpacked": 1024}}
+    told = {"store": {"available": True, "detail": "version 8"}, "invoker_detail": "pid 1, sandbox"}
+    return worker | limits | told | {"invoker": invoker | counts}
 
 
 def refusal(status: int, name: str, message: str, **headers: str) -> Response:

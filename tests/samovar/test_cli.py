@@ -96,6 +96,16 @@ def test_deploy_prints_name_version_and_url(run: Run, orders: Path, platform: Fa
     assert function.url is not None
 
 
+def test_deploy_asks_the_platform_how_large_a_package_may_be(run: Run, orders: Path, platform: FakePlatform) -> None:
+    (orders / "model.bin").write_bytes(bytes(4096))
+    platform.package_limits = {"packed": 2**20, "unpacked": 4096}
+    result = run("deploy", "orders")
+    assert (result.exit_code, platform.functions) == (2, {})
+    assert "unpacked" in result.stderr
+    platform.package_limits = {"packed": 2**20, "unpacked": 2**20}
+    assert run("deploy", "orders").exit_code == 0
+
+
 def test_deploying_again_changes_nothing_and_says_so(run: Run, deployed: Path, platform: FakePlatform) -> None:
     result = run("deploy", "orders")
     assert "orders is unchanged" in result.stdout
@@ -239,6 +249,13 @@ def test_logs_print_time_and_text(run: Run, deployed: Path, platform: FakePlatfo
     assert json.loads(run("logs", "orders", "--json").stdout)["text"] == "called"
 
 
+def test_a_followed_log_that_the_platform_ends_is_its_fault(run: Run, deployed: Path) -> None:
+    run("invoke", "orders")
+    result = run("logs", "orders", "--follow")
+    assert (result.exit_code, result.stdout.endswith(" called\n")) == (3, True)
+    assert "the platform ended the log" in result.stderr
+
+
 @pytest.mark.parametrize("since", ["10", "soon", "-5m", "0"])
 def test_a_bad_duration_is_a_usage_error(run: Run, since: str) -> None:
     result = run("logs", "orders", "--since", since)
@@ -296,13 +313,15 @@ def test_usage_without_invocations_says_so(run: Run, platform: FakePlatform) -> 
 
 
 def span(start: int, invocations: int, errors: int) -> dict[str, Any]:
-    sums = {"p50_ms": 1.2, "p90_ms": 3.0, "p99_ms": 9.0, "gb_seconds": 0.5}
+    sums = {"p50_ms": 1.2, "p90_ms": 3.0, "p99_ms": 9.0, "gb_seconds": 0.5, "outcomes": {}, "cold_reasons": {}}
+    sums |= dict.fromkeys(("billed_ms", "duration_ms", "init_ms", "queue_ms", "cpu_ms"), 0)
     return {"start": start, "invocations": invocations, "errors": errors, "cold": errors, **sums}
 
 
 def usage(series: list[dict[str, Any]]) -> dict[str, Any]:
     total = span(0, sum(each["invocations"] for each in series), sum(each["errors"] for each in series))
-    return {"since": 0, "until": 3600, "resolution": "m", "complete": True, "total": total, "series": series}
+    window = {"since": 0, "until": 3600, "resolution": "m", "complete": True}
+    return window | {"total": total, "series": series, "functions": {}}
 
 
 def test_delete_asks_and_deletes(run: Run, deployed: Path, platform: FakePlatform) -> None:

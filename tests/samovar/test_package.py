@@ -15,8 +15,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from samovar.answers import PackageLimits
 from samovar.errors import CodeStorageExceeded
-from samovar.package import PackageError, SizeLimits, collect, pack
+from samovar.package import PackageError, collect, pack
+
+LIMITS = PackageLimits(packed=50 * 2**20, unpacked=250 * 2**20)
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -33,14 +36,14 @@ def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
     second = tree(tmp_path / "b", {"lib/a.py": "", "lib/b.py": "", "app.py": "x = 1"})
     os.utime(second / "app.py", (1, 1))
     (second / "app.py").chmod(0o600)
-    assert pack(collect(first)) == pack(collect(second))
+    assert pack(collect(first), LIMITS) == pack(collect(second), LIMITS)
 
 
 def test_files_keep_their_bytes_and_whether_they_can_be_executed(tmp_path: Path) -> None:
     tree(tmp_path, {"run.sh": "#!/bin/sh\n", "data.txt": "tea" * 1000})
     (tmp_path / "run.sh").chmod(0o750)
     (tmp_path / "data.txt").chmod(0o600)
-    archive = zipfile.ZipFile(io.BytesIO(pack(collect(tmp_path))))
+    archive = zipfile.ZipFile(io.BytesIO(pack(collect(tmp_path), LIMITS)))
     modes = {entry.filename: stat.filemode(entry.external_attr >> 16) for entry in archive.infolist()}
     assert modes == {"data.txt": "-rw-r--r--", "run.sh": "-rwxr-xr-x"}
     assert archive.read("data.txt") == b"tea" * 1000
@@ -77,7 +80,7 @@ def test_links_inside_the_folder_become_what_they_point_to(tmp_path: Path) -> No
     (tmp_path / "b.py").symlink_to("lib/a.py")
     sources = collect(tmp_path)
     assert list(sources) == ["again/a.py", "b.py", "lib/a.py"]
-    assert zipfile.ZipFile(io.BytesIO(pack(sources))).read("b.py") == b"A"
+    assert zipfile.ZipFile(io.BytesIO(pack(sources, LIMITS))).read("b.py") == b"A"
 
 
 @pytest.mark.parametrize(
@@ -109,9 +112,13 @@ def test_a_pipe_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "how"), [(SizeLimits(unpacked=2**20), "unpacked"), (SizeLimits(packed=2**10), "packed")]
+    ("limits", "how"),
+    [
+        (PackageLimits(packed=50 * 2**20, unpacked=2**20), "unpacked"),
+        (PackageLimits(packed=2**10, unpacked=250 * 2**20), "packed"),
+    ],
 )
-def test_a_package_over_the_limit_lists_its_biggest_files(tmp_path: Path, limits: SizeLimits, how: str) -> None:
+def test_a_package_over_the_limit_lists_its_biggest_files(tmp_path: Path, limits: PackageLimits, how: str) -> None:
     (tmp_path / "model.bin").write_bytes(os.urandom(3 * 2**20))
     tree(tmp_path, {"app.py": "x"})
     with pytest.raises(CodeStorageExceeded) as raised:
@@ -122,7 +129,11 @@ def test_a_package_over_the_limit_lists_its_biggest_files(tmp_path: Path, limits
 
 def test_progress_ends_at_the_whole(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    pack(collect(tree(tmp_path, {"a": "xx", "b": "yyy"})), progress=lambda done, total: told.append((done, total)))
+    pack(
+        collect(tree(tmp_path, {"a": "xx", "b": "yyy"})),
+        LIMITS,
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert told == [(2, 5), (5, 5)]
 
 

@@ -45,6 +45,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the deployment package as uploaded."""
     last_modified: str = ""
     tags: dict[str, str] = {}
+    has_environment: bool = False
+    """Whether `Environment` was ever given, even empty: until then, the API leaves it out."""
     url: FunctionUrl | None = None
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     """Kept and told as AWS does; there is no tracing service here."""

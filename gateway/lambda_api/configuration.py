@@ -49,7 +49,7 @@ def configuration(record: FunctionRecord, qualifier: str | None = None) -> Funct
         last_modified=record.last_modified,
         code_sha256=base64_digest(version.code_sha256),
         version=version.version,
-        environment=Variables(version.environment),
+        environment=Variables(version.environment) if record.has_environment else None,
         tracing_config=Tracing(record.tracing),
         revision_id=version.revision_id,
         state="Active",
@@ -69,6 +69,7 @@ def configured(record: FunctionRecord, request: ConfigurationRequest) -> Functio
         version=_configured_version(record.version, request),
         description=record.description if request.description is None else request.description,
         role=request.role or record.role,
+        has_environment=record.has_environment or request.environment is not None,
         tracing=record.tracing if request.tracing_config is None else request.tracing_config.mode,
     )
 

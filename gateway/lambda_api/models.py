@@ -109,7 +109,7 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     log_group: str
 
 
-class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`FunctionConfiguration`, what most actions answer with."""
 
     function_name: str
@@ -124,7 +124,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     last_modified: str
     code_sha256: str
     version: str
-    environment: Variables
+    environment: Variables | None = None
     tracing_config: Tracing
     revision_id: str
     state: str

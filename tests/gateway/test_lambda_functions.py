@@ -180,8 +180,15 @@ async def test_an_update_changes_what_it_names_and_nothing_else(api: httpx.Async
     after = (await api.put(f"{PATH}/hello/configuration", json={"Timeout": 30, "Description": ""})).json()
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"Timeout", "Description", "RevisionId", "LastModified"}
-    emptied = (await api.put(f"{PATH}/hello/configuration", json={"Environment": {"Variables": {}}})).json()
-    assert emptied["Environment"] == {"Variables": {}}
+
+
+async def test_an_environment_is_shown_once_it_was_given_even_empty(api: httpx.AsyncClient) -> None:
+    assert "Environment" not in await created(api)
+    assert "Environment" not in (await api.get(f"{PATH}/hello/configuration")).json()
+    assert "Environment" not in (await api.put(f"{PATH}/hello/configuration", json={"Timeout": 5})).json()
+    for variables in ({"A1": "x"}, {}):
+        given = {"Environment": {"Variables": variables}}
+        assert (await api.put(f"{PATH}/hello/configuration", json=given)).json()["Environment"] == given["Environment"]
 
 
 async def test_of_twenty_updates_of_one_revision_exactly_one_wins(api: httpx.AsyncClient) -> None:

@@ -28,6 +28,7 @@ from invoker.output import LogFiles
 from invoker.pool import Pool
 from invoker.server import Server
 from invoker.versions import Versions
+from samovar import heap
 from samovar.clock import SystemClock
 from samovar.settings import Settings
 
@@ -77,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
 
     meter.start()
     await server.listen(settings.invoker_socket)
+    heap.settle()
     log.info("ready: isolation %s%s", choice.default, _others(choice))
     try:
         yield pool

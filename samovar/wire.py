@@ -84,7 +84,7 @@ class Decoder:
     """Cuts a byte stream into frames; keeps what is incomplete for the next call."""
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
-        self._buffer = bytearray()
+        self._rest = bytearray()
         self._max_frame = max_frame
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -92,21 +92,25 @@ class Decoder:
 
         Raises `ProtocolError` on a frame that is too long or a head longer than its frame.
         """
-        buffer = self._buffer
-        buffer += data
+        # Most reads bring whole frames; only what is left over is copied into a buffer that can grow cheaply.
+        source: bytes | bytearray = data
+        if self._rest:
+            self._rest += data
+            source = self._rest
         frames: list[Frame] = []
-        position, available = 0, len(buffer)
+        position, available = 0, len(source)
         header_size = HEADER.size
         while available - position >= header_size:
-            length, stream, head_length, kind, flags = HEADER.unpack_from(buffer, position)
+            length, stream, head_length, kind, flags = HEADER.unpack_from(source, position)
             if length > self._max_frame or head_length > length:
                 raise ProtocolError(f"frame of {length} bytes with a head of {head_length} bytes")
             start = position + header_size
             if available - start < length:
                 break
-            middle, end = start + head_length, start + length
-            frames.append(Frame(kind, flags, stream, bytes(buffer[start:middle]), bytes(buffer[middle:end])))
-            position = end
-        if position:
-            del buffer[:position]
+            middle, position = start + head_length, start + length
+            frames.append(Frame(kind, flags, stream, bytes(source[start:middle]), bytes(source[middle:position])))
+        if source is self._rest:
+            del self._rest[:position]
+        elif position < available:
+            self._rest += data[position:]
         return frames

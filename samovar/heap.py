@@ -1,0 +1,18 @@
+"""Keeping the garbage collector out of the way of calls."""
+
+from __future__ import annotations
+
+import gc
+
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+
+
+def settle() -> None:
+    """Take everything that start-up made out of the collector's sight, and have it look less often.
+
+    Modules, classes and routes live as long as the process; looking through them again and again costs a pause
+    of milliseconds each time. What a call makes is freed by its reference count when the call ends.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)

@@ -72,16 +72,27 @@ class ClientContext(Fields):
         super().__init__({**values, "client": Client(client) if isinstance(client, dict) else None})
 
 
+class FunctionFacts:
+    """What every invocation of a worker has in common."""
+
+    def __init__(self) -> None:
+        get = os.environ.get
+        self.name = get("AWS_LAMBDA_FUNCTION_NAME")
+        self.version = get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.memory_mb = get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.log_group = get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream = get("AWS_LAMBDA_LOG_STREAM_NAME")
+
+
 class LambdaContext:
     """The handler's second argument: "Using the Lambda context object" of the AWS Lambda developer guide."""
 
-    def __init__(self, head: dict[str, Any]) -> None:
-        get = os.environ.get
-        self.function_name = get("AWS_LAMBDA_FUNCTION_NAME")
-        self.function_version = get("AWS_LAMBDA_FUNCTION_VERSION")
-        self.memory_limit_in_mb = get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.log_group_name = get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = get("AWS_LAMBDA_LOG_STREAM_NAME")
+    def __init__(self, head: dict[str, Any], function: FunctionFacts) -> None:
+        self.function_name = function.name
+        self.function_version = function.version
+        self.memory_limit_in_mb = function.memory_mb
+        self.log_group_name = function.log_group
+        self.log_stream_name = function.log_stream
         self.aws_request_id: str = head["request_id"]
         self.invoked_function_arn: str = head["arn"]
         self.tenant_id = None
@@ -161,8 +172,21 @@ def unmarshal(text: bytes | str, fault: str = "Runtime.UnmarshalError", action: 
         raise Fault(fault, f"Unable to {action}: {error}") from error
 
 
+# AWS stopped escaping non-ASCII text with Python 3.12.
+ENSURE_ASCII = sys.version_info < (3, 12)
+encode_plain = json.JSONEncoder(ensure_ascii=ENSURE_ASCII).encode
+
+
 def marshal(result: Any) -> bytes:
     """What a handler returned, as JSON. Raises `Fault` "Runtime.MarshalError"."""
+    try:
+        return encode_plain(result).encode()
+    except (TypeError, ValueError, RecursionError):
+        return marshal_special(result)  # it tells what is wrong, or knows how to write it
+
+
+def marshal_special(result: Any) -> bytes:
+    """As `marshal`, for results that plain JSON does not cover."""
     token = ""
 
     def default(value: Any) -> Any:
@@ -181,8 +205,7 @@ def marshal(result: Any) -> bytes:
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable{hint}")
 
     try:
-        # AWS stopped escaping non-ASCII text with Python 3.12.
-        text = json.dumps(result, default=default, ensure_ascii=sys.version_info < (3, 12))
+        text = json.dumps(result, default=default, ensure_ascii=ENSURE_ASCII)
         if token:
             import re
 
@@ -342,6 +365,8 @@ class Worker:
         self._order = order
         self._connection = connection
         self._pid = os.getpid()
+        self._function = FunctionFacts()
+        self._traced = False
 
     def run(self) -> None:
         """Load the handler, then answer events until the invoker is gone."""
@@ -370,11 +395,9 @@ class Worker:
         """Head and body of the result of one event."""
         fields = unmarshal(given)
         log.request_id = fields["request_id"]
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
-        if fields.get("trace_id"):
-            os.environ["_X_AMZN_TRACE_ID"] = fields["trace_id"]
+        self._set_trace(fields.get("trace_id"))
         try:
-            context = LambdaContext(fields)
+            context = LambdaContext(fields, self._function)
             result = handler(unmarshal(event), context)
             raw = isinstance(result, bytes)
             body = result if raw else marshal(result)
@@ -387,6 +410,13 @@ class Worker:
             raise  # the process ends, and the keeper tells how
         except BaseException as error:  # noqa: BLE001 - whatever the handler raises is the answer
             return self._failure(log, error)
+
+    def _set_trace(self, trace_id: str | None) -> None:
+        if trace_id:
+            os.environ["_X_AMZN_TRACE_ID"] = trace_id
+        elif self._traced:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        self._traced = bool(trace_id)
 
     def _failure(self, log: Log, error: BaseException, limit: int = ERROR_TEXT_LIMIT) -> tuple[dict[str, Any], bytes]:
         fields = error_fields(error, log.request_id, limit)

@@ -25,8 +25,9 @@ format: $(FOR_WORKING) ## Format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix-only --quiet .
 
-bench: $(FOR_WORKING) ## Measure; needs an otherwise idle machine
-	@.venv/bin/python -m benchmarks
+bench: $(FOR_WORKING) ## Measure, on an otherwise idle machine; BENCH=--quick, BENCH="--only warm" and the like
+	@scripts/ensure-components docker runsc base-image wrk
+	@.venv/bin/python -m benchmarks $(BENCH)
 
 lock: $(FOR_WORKING) ## Pin the newest versions that pyproject.toml allows
 	@scripts/lock

@@ -1,0 +1,28 @@
+"""One file a figure, or a few that share a platform. Each has `measure(plan)`, which yields what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.figures import burst, cold, deploy, idle, memory, peers, scale, warm
+from benchmarks.lab import Plan
+from benchmarks.results import Measured
+
+Measure = Callable[[Plan], Iterator[Measured]]
+
+MODULES: dict[str, Measure] = {
+    "warm": warm.measure,
+    "cold": cold.measure,
+    "burst": burst.measure,
+    "memory": memory.measure,
+    "idle": idle.measure,
+    "deploy": deploy.measure,
+    "scale": scale.measure,
+}
+"""What is measured under each isolation, in this order."""
+
+QUICK = tuple(module for module in MODULES if module != "scale")
+"""What `--quick` measures unless told: filling a platform takes longer than everything else."""
+
+PEERS: Measure = peers.measure
+"""Has no isolation of ours, so it is measured once."""

@@ -1,0 +1,40 @@
+"""Memory: what the platform takes idle, and what each further environment adds. PSS, so that sums are true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks import calls, processes
+from benchmarks.lab import Lab, Plan
+from benchmarks.results import Measured
+from benchmarks.wrk import CannotMeasure
+
+
+def measure(plan: Plan) -> Iterator[Measured]:
+    """Everything counts that is there: supervisor, gateway, invoker, store, worker, environments, containers' shims."""
+    further = plan.size(20, 8)
+    with Lab.running(plan.isolation) as lab:
+        function = lab.warm("sleep")
+        one = processes.settled_pss_mib(lab.pid)
+        yield Measured(figure="memory.platform", isolation=plan.isolation, values=[one])
+        before = len(lab.client.environments())
+        calls.at_once([function.asking(1500)] * (further + 1)).expect(200)
+        added = len(lab.client.environments()) - before
+        if added < 1:
+            raise CannotMeasure("no further environment of the same version was started")
+        many = processes.settled_pss_mib(lab.pid)
+        yield Measured(
+            figure="memory.same",
+            isolation=plan.isolation,
+            values=[(many - one) / added],
+            detail={"environments": float(added)},
+        )
+        for _ in range(further):
+            lab.warm("echo")
+        others = processes.settled_pss_mib(lab.pid)
+        yield Measured(
+            figure="memory.other",
+            isolation=plan.isolation,
+            values=[(others - many) / further],
+            detail={"environments": float(further)},
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -144,6 +145,7 @@ def _check(key: str, value: object, place: str) -> None:
         raise ManifestError(f"{place}: `{key}`: {error.message}") from error
 
 
+@cache
 def _types() -> dict[str, Any]:
     return get_type_hints(Manifest, include_extras=True)
 

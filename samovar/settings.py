@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -218,6 +219,7 @@ def _check(name: str, value: object) -> None:
         raise SettingError(name, value, allowed_values(name)) from error
 
 
+@cache
 def _types() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)
 

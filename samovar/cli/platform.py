@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import signal
@@ -50,6 +49,8 @@ def up(
     **flags: str | None,
 ) -> None:
     """Start the whole platform on this box and keep it running."""
+    import asyncio
+
     from samovar.supervisor import first_call, launch, state
     from samovar.supervisor.banner import banner
 

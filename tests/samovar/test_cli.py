@@ -342,7 +342,7 @@ def test_every_command_offers_json(run: Run, command: str) -> None:
 
 
 def test_start_imports_nothing_heavy() -> None:
-    heavy = "httpx", "rich", "filelock", "uv", "pathspec", "redis", "docker", "uvicorn"
+    heavy = "httpx", "rich", "filelock", "uv", "pathspec", "redis", "docker", "uvicorn", "asyncio"
     code = f"import sys, samovar.cli; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

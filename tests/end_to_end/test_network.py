@@ -7,12 +7,14 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from tests.end_to_end.conftest import DOCKER, SANDBOX
 from tests.end_to_end.lab import Function, Lab
 
 SEED = """
@@ -218,3 +220,33 @@ def test_a_request_can_be_found_by_its_id(echo: Function, http_client: httpx.Cli
     assert answer.json()["requestContext"]["requestId"] == answer.headers["x-amzn-requestid"]
     assert answer.json()["headers"]["x-amzn-trace-id"] == "Root=1-5759e988-bd862e3fe1be46a994272793"
     assert echo.lab.client.invocation(answer.headers["x-amzn-requestid"]).trigger == "http"
+
+
+@pytest.mark.parametrize(("network", "reached"), [("none", False), ("host", True)])
+def test_a_function_reaches_the_host_only_when_it_may(lab: Lab, network: str, reached: bool) -> None:
+    function = lab.deploy(Tags={"samovar:network": network})
+    address = urlsplit(lab.endpoint)
+    lines = f"""
+        import socket
+        try:
+            socket.create_connection(('{address.hostname}', {address.port}), 2).close()
+            result = True
+        except OSError:
+            result = False
+    """
+    assert function.run(lines) is reached
+
+
+@pytest.mark.parametrize("isolation", [SANDBOX, DOCKER])
+def test_a_function_may_choose_its_isolation(lab: Lab, isolation: str) -> None:
+    function = lab.deploy(Tags={"samovar:isolation": isolation})
+    assert function.run("result = 1") == 1
+    assert function.readings()[0].isolation == isolation
+
+
+@pytest.mark.component("docker", "runsc")
+def test_a_function_on_gvisor(lab: Lab) -> None:
+    function = lab.deploy(Tags={"samovar:isolation": "docker", "samovar:oci-runtime": "runsc"})
+    ours = Path("/proc/version").read_text()
+    assert function.run("result = open('/proc/version').read()") != ours
+    assert function.readings()[0].peak_mb > 0

@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from gateway.exchanges import Exchanges, Reply
 from samovar.channel import FrameChannel
-from samovar.errors import SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
+from samovar.errors import ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
@@ -109,13 +109,17 @@ class InvokerLink:
     async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
         """Run an invocation and wait for its end. Cancelling withdraws it, unless it has begun to run.
 
-        Raises the platform error the invoker names; `ServiceUnavailable` when it cannot be reached,
-        `EnvironmentFailure` when it was lost after the call was sent, `TooManyRequests` over the link's bound.
+        Raises the platform error the invoker names; `ResourceNotFound` when the function has been deleted,
+        `ServiceUnavailable` when the invoker cannot be reached, `EnvironmentFailure` when it was lost after the
+        call was sent, `TooManyRequests` over the link's bound.
         """
         answer = await self._invoke_once(version, call, payload)
         if answer.head.failure == UnknownVersion.__name__:
             await self.operation("declare", _encode(version))
             answer = await self._invoke_once(version, call, payload)
+            if answer.head.failure == UnknownVersion.__name__:
+                # It was deleted through another gateway worker, and this one has not heard of that yet.
+                raise ResourceNotFound(f"Function not found: {version.qualified_arn}")
         head = answer.head
         if head.failure is not None:
             raise _failure(head.failure, head.message, head.retry_after, head.reason)

@@ -22,7 +22,7 @@ from invoker.outlook import PoolSettings
 from invoker.roster import Roster
 from invoker.shelf import Cold, Shelf, Waiter
 from samovar.clock import Clock
-from samovar.errors import EnvironmentFailure, SamovarError, ServiceUnavailable, TooManyRequests
+from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
 
@@ -287,7 +287,8 @@ class Pool:
         """A version is gone: its environments drain, its waiting calls are told."""
         shelf = self._shelves.pop(key, None)
         if shelf is not None:
-            self._fail_waiting(shelf, ServiceUnavailable("the function was deleted while the call waited"))
+            gone = f"Function not found: {shelf.version.qualified_arn}, it was deleted while the call waited"
+            self._fail_waiting(shelf, ResourceNotFound(gone))
             self._retire(shelf)
 
     def _retire(self, shelf: Shelf) -> None:

@@ -111,9 +111,26 @@ def test_new_code_under_load(lab: Lab) -> None:
 
 
 @pytest.mark.component("bubblewrap", "valkey")
-def test_new_code_is_in_force_at_every_gateway() -> None:
+def test_what_is_changed_at_one_gateway_holds_at_every_other() -> None:
     with laboratory("sandbox", gateway_workers=3) as lab:
         replace_code_under_load(lab)
+        delete_and_create_under_load(lab)
+
+
+def delete_and_create_under_load(lab: Lab) -> None:
+    """A call finds the function or does not; none that begins after it was created anew gets the deleted code."""
+    function = lab.deploy(VERSIONED.format(number=0), name="again")
+    in_force: list[float] = []
+    with load(function, callers=6) as seen:
+        for number in range(1, 8):
+            seen.goes_on(3)
+            lab.client.delete_function(function.name)
+            lab.deploy(VERSIONED.format(number=number), name=function.name)
+            in_force.append(time.monotonic())
+        seen.goes_on(3)
+    assert {(answer.status, answer.error) for answer in seen.bad} <= {(404, "ResourceNotFoundException")}
+    for number, since in enumerate(in_force, 1):
+        assert min(answer.value for answer in seen.good if answer.began > since) >= number
 
 
 def replace_code_under_load(lab: Lab) -> None:

@@ -9,10 +9,9 @@ import msgspec
 import pytest
 
 from gateway.invoker_link import Answer, Call, InvokerLink, LinkLimits
-from samovar.errors import EnvironmentFailure, ServiceFailure, ServiceUnavailable, TooManyRequests
+from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceFailure, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion, Limits
 from samovar.invocation import AnswerHead, InvokeHead
-from samovar.link import UnknownVersion
 from tests.gateway.fake_invoker import FakeInvoker, answering
 
 VERSION = FunctionVersion(
@@ -91,10 +90,10 @@ async def test_an_unknown_version_is_declared_and_asked_for_again(socket: Path) 
     assert len(invoker.calls) == 2
 
 
-async def test_a_version_that_stays_unknown_is_asked_for_twice_only(socket: Path) -> None:
+async def test_a_version_that_stays_unknown_has_been_deleted(socket: Path) -> None:
     run = answering(b"", AnswerHead(failure="UnknownVersion", message="never heard of it"))
     async with FakeInvoker(socket, run) as invoker, InvokerLink(socket) as link:
-        with pytest.raises(UnknownVersion, match="never heard of it"):
+        with pytest.raises(ResourceNotFound, match=r"^Function not found: arn:.*:orders:\$LATEST$"):
             await call(link)
     assert len(invoker.calls) == 2
 

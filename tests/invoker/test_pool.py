@@ -14,7 +14,7 @@ from invoker.lease import Lease
 from invoker.lifecycle import State
 from invoker.pool import Pool
 from invoker.worker import EventHead
-from samovar.errors import EnvironmentFailure, ServiceUnavailable, TooManyRequests
+from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
 from tests.invoker.building import Gate, pool_over, until, version
@@ -289,7 +289,7 @@ async def test_a_deleted_functions_waiting_calls_are_told(tmp_path: Path) -> Non
         waiting = asyncio.create_task(call(pool, version()))
         await until(lambda: pool.waiting == 1)
         pool.forget(version().key)
-        with pytest.raises(ServiceUnavailable, match="deleted"):
+        with pytest.raises(ResourceNotFound, match="deleted"):
             await waiting
         gate.open()
         await running

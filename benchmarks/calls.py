@@ -66,7 +66,7 @@ class Crowd(NamedTuple):
 
 
 def one(call: Call) -> Reply:
-    """One call on a connection of its own; the connection counts. Raises `CannotMeasure` unless it answers 200."""
+    """One call, on a connection that was opened before. Raises `CannotMeasure` unless it answers 200."""
     return at_once([call]).expect(200).replies[0]
 
 

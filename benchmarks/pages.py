@@ -65,7 +65,7 @@ def _promises(run: Run) -> str:
 
 
 def _promise(target: Target, measured: list[Measured]) -> str:
-    """One row: a promise that was not measured says so."""
+    """One row; a promise that was not measured says so."""
     figures = []
     bounds: list[str] = []
     for one in measured:

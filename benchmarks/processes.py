@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.lab import Lab
+
 _SHIM = "containerd-shim"
 _ENGINE = ("dockerd", "containerd")
 _SAMPLE_S = 0.05
@@ -22,14 +24,15 @@ def tree(pid: int) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
-def platform(pid: int) -> list[psutil.Process]:
-    """The supervisor `pid`, what it has started, and the containers of this host with their shims.
-
-    Containers are nobody's children; on a machine that does nothing else they are the platform's.
-    """
-    found = tree(pid)
-    for shim in _named(_SHIM):
-        found += tree(shim.pid)
+def platform(lab: Lab) -> list[psutil.Process]:
+    """The supervisor and all below it, and the containers of the environments with their shims, which are not."""
+    found = tree(lab.pid)
+    for environment in lab.client.environments():
+        if environment.isolation == "docker" and environment.pid is not None:
+            shim = psutil.Process(environment.pid).parent()
+            assert shim is not None
+            assert shim.name().startswith(_SHIM)
+            found += tree(shim.pid)
     return list({process.pid: process for process in found}.values())
 
 
@@ -79,20 +82,16 @@ def watching(processes: list[psutil.Process]) -> Iterator[Peak]:
         thread.join()
 
 
-def settled_pss_mib(pid: int) -> float:
+def settled_pss_mib(lab: Lab) -> float:
     """The platform's PSS once two looks half a second apart agree within 1%, or after 5 s."""
-    before = pss_mib(platform(pid))
+    before = pss_mib(platform(lab))
     for _ in range(10):
         time.sleep(0.5)
-        now = pss_mib(platform(pid))
+        now = pss_mib(platform(lab))
         if abs(now - before) <= 0.01 * before:
             return now
         before = now
     return before
-
-
-def _named(start: str) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _name(process).startswith(start)]
 
 
 def _name(process: psutil.Process) -> str:

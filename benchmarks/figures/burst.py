@@ -100,7 +100,7 @@ async def _together(crowded: Function, bystander: Function) -> tuple[calls.Crowd
 
 def _overlap(plan: Plan, lab: Lab) -> Measured:
     values, references = [], []
-    for _ in range(plan.repeats):
+    for _ in range(plan.size(5, 1)):
         functions = [lab.function("echo") for _ in range(2 * ENVIRONMENTS)]
         references.append(sum(one.cold_call() for one in functions[:ENVIRONMENTS]) / 1000)
         at_once = [one.asking() for one in functions[ENVIRONMENTS:]]

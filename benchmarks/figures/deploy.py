@@ -21,7 +21,7 @@ MANIFEST = 'name = "changing"\nhandler = "app.handler"\n'
 def measure(plan: Plan) -> Iterator[Measured]:
     """Each change is another number in the one file of a function."""
     ups: list[float] = []
-    for _ in range(plan.repeats):
+    for _ in range(plan.size(5, 2)):
         began = time.perf_counter()
         with Lab.running(plan.isolation):
             ups.append(time.perf_counter() - began)

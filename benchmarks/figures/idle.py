@@ -23,7 +23,7 @@ def measure(plan: Plan) -> Iterator[Measured]:
         if warm < functions:
             raise CannotMeasure(f"only {warm} of {functions} environments stayed warm")
         time.sleep(SETTLE_S)
-        watched = processes.platform(lab.pid) + (processes.engine() if plan.isolation == "docker" else [])
+        watched = processes.platform(lab) + (processes.engine() if plan.isolation == "docker" else [])
         before, began = processes.cpu_s(watched), time.monotonic()
         time.sleep(seconds)
         after, took_s = processes.cpu_s(watched), time.monotonic() - began

@@ -15,14 +15,14 @@ def measure(plan: Plan) -> Iterator[Measured]:
     further = plan.size(20, 8)
     with Lab.running(plan.isolation) as lab:
         function = lab.warm("sleep")
-        one = processes.settled_pss_mib(lab.pid)
+        one = processes.settled_pss_mib(lab)
         yield Measured(figure="memory.platform", isolation=plan.isolation, values=[one])
         before = len(lab.client.environments())
         calls.at_once([function.asking(1500)] * (further + 1)).expect(200)
         added = len(lab.client.environments()) - before
         if added < 1:
             raise CannotMeasure("no further environment of the same version was started")
-        many = processes.settled_pss_mib(lab.pid)
+        many = processes.settled_pss_mib(lab)
         yield Measured(
             figure="memory.same",
             isolation=plan.isolation,
@@ -31,7 +31,7 @@ def measure(plan: Plan) -> Iterator[Measured]:
         )
         for _ in range(further):
             lab.warm("echo")
-        others = processes.settled_pss_mib(lab.pid)
+        others = processes.settled_pss_mib(lab)
         yield Measured(
             figure="memory.other",
             isolation=plan.isolation,

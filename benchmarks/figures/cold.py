@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks import calls
 from benchmarks.lab import FUNCTIONS, Function, Lab, Plan, interleaved
@@ -15,9 +15,8 @@ from tests.platform import BASE_IMAGE
 
 PAUSE_S = 1.0
 """Between cold starts that are not in a crowd: time to prepare for the next one. A quarter of it with `--quick`."""
-START_TAKES_MS = 400.0
-TABLE_START_TAKES_MS = 1800.0
-"""What a start may take so that every environment beside it is still busy when the last one is started."""
+LONGEST_HOLD_MS = 28_000.0
+"""A little less than the timeout of the functions."""
 
 
 def measure(plan: Plan) -> Iterator[Measured]:
@@ -28,7 +27,7 @@ def measure(plan: Plan) -> Iterator[Measured]:
         if plan.isolation == "docker":
             yield _crowd(plan, lab)
             yield _runsc(plan, lab)
-        yield _scale_out(plan, "cold.scale-out", lab.warm("sleep"), START_TAKES_MS)
+        yield _scale_out(plan, "cold.scale-out", lab.function("sleep"))[1]
         yield from _table(plan, lab)
 
 
@@ -61,31 +60,33 @@ def _runsc(plan: Plan, lab: Lab) -> Measured:
     return Measured(figure="cold.runsc", isolation=plan.isolation, values=values, references=references)
 
 
-def _scale_out(plan: Plan, figure: str, function: Function, start_takes_ms: float) -> Measured:
-    """One call after the other while all environments that are there sleep in a call each."""
-    repeats = plan.size(8, 3)
+def _scale_out(plan: Plan, figure: str, function: Function) -> tuple[float, Measured]:
+    """One call after the other while all environments that are there sleep in a call each.
+
+    Gives the first, cold call's milliseconds, too: what a start takes says how long the others have to be held.
+    """
+    first_ms = function.cold_call()
+    repeats = plan.size(6, 3)
+    held_ms = min(repeats * (3 * first_ms + 300), LONGEST_HOLD_MS)
     values: list[float] = []
-    holders: list[threading.Thread] = []
-    for _ in range(repeats):
-        holder = threading.Thread(target=function.call, args=(repeats * (start_takes_ms + 200),))
-        holder.start()
-        holders.append(holder)
-        time.sleep(0.1)
-        reply = calls.one(function.asking(0))
-        values.append(reply.first_byte_s * 1000)
-        function.must_have_been_cold(reply)
-        time.sleep(0.1)
-    for holder in holders:
-        holder.join()
-    return Measured(figure=figure, isolation=plan.isolation, values=values)
+    with ThreadPoolExecutor(repeats) as callers:
+        for _ in range(repeats):
+            holder = callers.submit(function.call, held_ms)
+            time.sleep(0.1)
+            reply = calls.one(function.asking(0))
+            values.append(reply.first_byte_s * 1000)
+            function.must_have_been_cold(reply)
+            if holder.done():
+                raise CannotMeasure(f"{function.name} was not held for {held_ms:.0f} ms")
+    return first_ms, Measured(figure=figure, isolation=plan.isolation, values=values)
 
 
 def _table(plan: Plan, lab: Lab) -> Iterator[Measured]:
     """numpy and pandas are installed by the CLI's own `deploy`."""
     lab.platform.cli("deploy", FUNCTIONS / "table")
-    function = lab.named("table")
-    yield Measured(figure="cold.table", isolation=plan.isolation, values=[function.cold_call()])
-    yield _scale_out(plan, "cold.table-scale-out", function, TABLE_START_TAKES_MS)
+    first_ms, scale_out = _scale_out(plan, "cold.table-scale-out", lab.named("table"))
+    yield Measured(figure="cold.table", isolation=plan.isolation, values=[first_ms])
+    yield scale_out
 
 
 def docker_run(runtime: str) -> float:

@@ -21,6 +21,7 @@ from invoker.choice import Choice, choose
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.invoke import Invocations
 from invoker.journal import Journal
+from invoker.keepalive import KeepAlive
 from invoker.metering import Meter
 from invoker.operations import Operations
 from invoker.outlook import PoolSettings
@@ -149,7 +150,12 @@ def _pool_settings(settings: Settings) -> PoolSettings:
         max_environments=settings.max_environments,
         max_environments_per_function=settings.max_environments_per_function,
         max_starts=settings.max_starts or len(os.sched_getaffinity(0)),
-        idle_ttl_s=settings.idle_ttl_s,
+        keep_alive=KeepAlive(
+            adaptive=settings.keep_alive == "adaptive",
+            ttl_s=settings.idle_ttl_s,
+            min_s=settings.keep_alive_min_s,
+            max_s=settings.keep_alive_max_s,
+        ),
         queue_timeout_s=settings.queue_timeout_s,
         queue_limit=settings.queue_limit,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from invoker.environment import Environment
-from invoker.policy import Demand, Host, IdleEnvironment
+from invoker import keepalive
+from invoker.keepalive import KeepAlive
+from invoker.policy import FIRST_GUESS_START_S, Demand, Host, IdleEnvironment
 from invoker.roster import Roster
 from invoker.shelf import Shelf
 
@@ -19,7 +20,7 @@ class PoolSettings:
     max_environments: int
     max_environments_per_function: int
     max_starts: int
-    idle_ttl_s: float
+    keep_alive: KeepAlive
     queue_timeout_s: float
     queue_limit: int
 
@@ -60,9 +61,20 @@ def evictable(shelves: Iterable[Shelf], for_: Shelf, box: Host) -> list[IdleEnvi
     has_memory = box.memory_budget_mb - box.memory_reserved_mb >= for_.version.limits.memory_mb
     if has_memory and box.live < box.max_live:
         return []
-    return [as_idle(one) for shelf in shelves if shelf is not for_ for one in shelf.idle]
+    return [one for shelf in shelves if shelf is not for_ for one in idle_on(shelf)]
 
 
-def as_idle(environment: Environment) -> IdleEnvironment:
-    """An idle environment as the policy sees it."""
-    return IdleEnvironment(environment.id, environment.idle_since, environment.version.limits.memory_mb)
+def idle_on(shelf: Shelf) -> list[IdleEnvironment]:
+    """The idle environments of one version as the policy sees them."""
+    start_s = shelf.mean_start_s or FIRST_GUESS_START_S
+    memory_mb = shelf.version.limits.memory_mb
+    return [
+        IdleEnvironment(
+            id=one.id,
+            idle_since=one.idle_since,
+            memory_mb=memory_mb,
+            keep_s=shelf.keep_s,
+            priority=keepalive.priority(shelf.clocks.get(one.id, 0.0), shelf.uses, start_s, memory_mb),
+        )
+        for one in shelf.idle
+    ]

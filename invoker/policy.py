@@ -40,11 +40,15 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class IdleEnvironment(msgspec.Struct, frozen=True, gc=False):
-    """An environment that could make room."""
+    """An environment that could make room, or whose time is up."""
 
     id: str
     idle_since: float
     memory_mb: int
+    keep_s: float
+    """How long it is kept idle; see `keepalive.window`."""
+    priority: float = 0.0
+    """What it is worth; see `keepalive.priority`."""
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -133,15 +137,23 @@ def _wanted(demand: Demand) -> int:
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:
-    """The longest idle environments that together make enough room; none if all of them do not."""
-    chosen: list[str] = []
-    for environment in sorted(idle, key=lambda one: one.idle_since):
+    """The environments of least worth that together make enough room; none if all of them do not."""
+    chosen: list[IdleEnvironment] = []
+    for environment in sorted(idle, key=lambda one: (one.priority, one.idle_since)):
         if missing_mb <= 0 and missing_slots <= 0:
             break
-        chosen.append(environment.id)
+        chosen.append(environment)
         missing_mb -= environment.memory_mb
         missing_slots -= 1
-    return tuple(chosen) if missing_mb <= 0 and missing_slots <= 0 else ()
+    if missing_mb > 0 or missing_slots > 0:
+        return ()
+    # A large one that came last may make some of the small ones before it unnecessary: spare the worthiest.
+    for environment in reversed(chosen[:-1]):
+        if missing_mb + environment.memory_mb <= 0 and missing_slots < 0:
+            chosen.remove(environment)
+            missing_mb += environment.memory_mb
+            missing_slots += 1
+    return tuple(one.id for one in chosen)
 
 
 def admit(demand: Demand) -> Reject | None:
@@ -162,12 +174,12 @@ def _clearing_time(demand: Demand) -> float:
     return math.ceil(demand.waiting / max(demand.usable, 1)) * demand.mean_duration_s
 
 
-def expired(idle: Iterable[IdleEnvironment], now: float, ttl_s: float) -> tuple[list[str], float | None]:
-    """The environments that have been idle for `ttl_s`, and when to look again (`None`: nothing is idle)."""
+def expired(idle: Iterable[IdleEnvironment], now: float) -> tuple[list[str], float | None]:
+    """The environments whose keep-alive is over, and when to look again (`None`: no other is idle)."""
     due: list[str] = []
     next_due: float | None = None
     for environment in idle:
-        ends = environment.idle_since + ttl_s
+        ends = environment.idle_since + environment.keep_s
         if ends <= now:
             due.append(environment.id)
         elif next_due is None or ends < next_due:

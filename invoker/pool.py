@@ -13,18 +13,18 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any
 
-from invoker import outlook, policy
+from invoker import keepalive, outlook, policy
 from invoker.environment import Environment, InitFailed
 from invoker.factory import EnvironmentFactory
 from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
 from invoker.roster import Roster
-from invoker.shelf import Cold, Shelf, Waiter
+from invoker.shelf import Cold, Departed, Shelf, Waiter
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
-from samovar.invocation import ColdReason
+from samovar.invocation import ColdReason, Preparation
 
 log = logging.getLogger("samovar.pool")
 
@@ -48,6 +48,10 @@ class Pool:
         """Everything under way; `_starts` are those of them that shutdown cuts short."""
         self._starts: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
         self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_due = 0.0
+        """Monotonic seconds at which `_expiry` rings."""
+        self._worth = 0.0
+        """The clock of `keepalive.priority`: what the last evicted environment was worth."""
         self._closing = False
         self._hurried = False
         self._changed = asyncio.Event()
@@ -95,8 +99,9 @@ class Pool:
             raise ServiceUnavailable("the invoker is shutting down", retry_after=1)
         shelf = self._shelf(lease.version)
         if shelf.idle and not shelf.waiters:
-            lease.environment = shelf.idle.pop()
-            lease.environment.fire(Event.LEASED)
+            lease.environment = environment = shelf.idle.pop()
+            shelf.note_idle(self._clock.monotonic() - environment.idle_since)
+            environment.fire(Event.LEASED)
             return
         began = self._clock.monotonic()
         refusal = policy.admit(self._demand(shelf))
@@ -172,7 +177,9 @@ class Pool:
             waiter.future.set_result((environment, None))
         else:
             shelf.idle.append(environment)
-            self._arm_expiry()
+            if self._worth:
+                shelf.clocks[environment.id] = self._worth
+            self._arm_expiry(shelf.idle[0].idle_since + shelf.keep_s)
 
     # Starting ---------------------------------------------------------------------------------------
 
@@ -181,12 +188,14 @@ class Pool:
         if not shelf.waiters or self._closing or self._clock.monotonic() < shelf.paused_until:
             return
         box = outlook.host(self._roster, self._settings, self._starting)
-        match policy.scale(self._demand(shelf), box, outlook.evictable(self._shelves.values(), shelf, box)):
+        elsewhere = outlook.evictable(self._shelves.values(), shelf, box)
+        match policy.scale(self._demand(shelf), box, elsewhere):
             case policy.Start(count):
                 for _ in range(count):
                     self._begin_start(shelf)
                 self._scale_later(shelf, None)
             case policy.Evict(ids):
+                self._worth = keepalive.clock_after(self._worth, (one.priority for one in elsewhere if one.id in ids))
                 for environment_id in ids:
                     self._evict(self._roster[environment_id])
             case policy.Wait(again_s):
@@ -209,9 +218,10 @@ class Pool:
         self._starting += 1
         shelf.starting += 1
         shelf.live += 1
-        self._starts.add(self._spawn(self._start(shelf, environment, policy.cold_reason(past))))
+        missed = shelf.missed(self._clock.monotonic())
+        self._starts.add(self._spawn(self._start(shelf, environment, policy.cold_reason(past), missed)))
 
-    async def _start(self, shelf: Shelf, environment: Environment, reason: ColdReason) -> None:
+    async def _start(self, shelf: Shelf, environment: Environment, reason: ColdReason, missed: Departed | None) -> None:
         began = self._clock.monotonic()
         failure: InitFailed | SamovarError | None = None
         init_ms = 0.0
@@ -227,8 +237,14 @@ class Pool:
         self._starting -= 1
         shelf.starting -= 1
         if failure is None:
-            shelf.note_start(self._clock.monotonic() - began)
-            self._hand_out_new(environment, Cold(reason, init_ms))
+            took_s = self._clock.monotonic() - began
+            shelf.note_start(took_s)
+            preparation = Preparation(
+                start_ms=max(0.0, took_s * 1000 - init_ms),
+                idle_s=began - missed.idle_since if missed else None,
+                kept_s=missed.stopped - missed.idle_since if missed else None,
+            )
+            self._hand_out_new(environment, Cold(reason, init_ms, preparation))
         self._scale_all()
 
     def _hand_out_new(self, environment: Environment, cold: Cold) -> None:
@@ -278,7 +294,7 @@ class Pool:
         old = self._shelves.get(version.key)
         if old is None or old.version.serial >= version.serial:
             return
-        shelf = self._shelves[version.key] = Shelf(version, older_version_ran=old.has_run)
+        shelf = self._shelves[version.key] = Shelf(version, self._settings.keep_alive, old)
         shelf.waiters, old.waiters = old.waiters, shelf.waiters
         self._retire(old)
         self._scale(shelf)
@@ -298,8 +314,8 @@ class Pool:
 
     def _evict(self, environment: Environment) -> None:
         shelf = self._current_shelf(environment)
-        if shelf is not None:
-            shelf.idle.remove(environment)
+        assert shelf is not None, "an idle environment is on its shelf"
+        shelf.depart(environment, self._clock.monotonic())
         self._stop(environment, "evicted to make room", ColdReason.EVICTED)
 
     def _died_idle(self, environment: Environment) -> None:
@@ -324,26 +340,34 @@ class Pool:
         self._roster.remove(environment)
         if shelf is not None:
             shelf.live -= 1
+            shelf.clocks.pop(environment.id, None)
+            if shelf.live == 0:
+                shelf.uses = 0
         self._changed.set()
         self._scale_all()
 
-    def _arm_expiry(self) -> None:
-        if self._expiry is None:
-            self._expiry = self._loop.call_later(self._settings.idle_ttl_s, self._expire)
+    def _arm_expiry(self, due: float) -> None:
+        """Have one timer for all environments, which rings when the first of them may be due."""
+        if self._expiry is not None:
+            if self._expiry_due <= due:
+                return
+            self._expiry.cancel()
+        self._expiry_due = due
+        self._expiry = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
-        idle = [outlook.as_idle(one) for shelf in self._shelves.values() for one in shelf.idle]
+        idle = [one for shelf in self._shelves.values() for one in outlook.idle_on(shelf)]
         now = self._clock.monotonic()
-        due, next_due = policy.expired(idle, now, self._settings.idle_ttl_s)
+        due, next_due = policy.expired(idle, now)
         for environment_id in due:
             environment = self._roster[environment_id]
             shelf = self._current_shelf(environment)
             assert shelf is not None, "an idle environment is on its shelf"
-            shelf.idle.remove(environment)
+            shelf.depart(environment, now)
             self._stop(environment, "idle for too long", ColdReason.EXPIRED)
         if next_due is not None:
-            self._expiry = self._loop.call_later(max(0.0, next_due - now), self._expire)
+            self._arm_expiry(next_due)
 
     async def close(self, deadline_s: float) -> None:
         """Take no more calls, let the running ones finish for `deadline_s`, then stop everything."""
@@ -384,7 +408,7 @@ class Pool:
         shelf = self._shelves.get(version.key)
         if shelf is None or shelf.version.serial < version.serial:
             self.supersede(version)
-            shelf = self._shelves.setdefault(version.key, Shelf(version, older_version_ran=False))
+            shelf = self._shelves.setdefault(version.key, Shelf(version, self._settings.keep_alive))
         return shelf
 
     def _current_shelf(self, environment: Environment) -> Shelf | None:

@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from invoker import keepalive
 from invoker.environment import Environment
+from invoker.keepalive import IdleTimes, KeepAlive
 from samovar.function import FunctionVersion
-from samovar.invocation import ColdReason
+from samovar.invocation import ColdReason, Preparation
 
+_REMEMBERED = 32
+"""Departed environments of a version of which is known when they were last used."""
 _WEIGHT = 0.2
 """Of the newest value in a moving average: the last ten or so count."""
 
@@ -19,6 +23,14 @@ class Cold(NamedTuple):
 
     reason: ColdReason
     init_ms: float
+    preparation: Preparation
+
+
+class Departed(NamedTuple):
+    """An idle environment that was stopped though it could have served more calls. Monotonic seconds."""
+
+    idle_since: float
+    stopped: float
 
 
 class Waiter(NamedTuple):
@@ -32,9 +44,10 @@ class Waiter(NamedTuple):
 class Shelf:
     """See the module. Only the pool changes it."""
 
-    def __init__(self, version: FunctionVersion, *, older_version_ran: bool) -> None:
+    def __init__(self, version: FunctionVersion, keep: KeepAlive, older: Shelf | None = None) -> None:
         self.version = version
-        self.older_version_ran = older_version_ran
+        self.older_version_ran = older is not None and older.has_run
+        """Whether there was an environment of an older record."""
         self.idle: list[Environment] = []
         """A stack: the last one used is the first one reused, so that the others can expire."""
         self.waiters: deque[Waiter] = deque()
@@ -42,6 +55,17 @@ class Shelf:
         """Environments of this record that will take calls shortly: being started, or reset after a lost worker."""
         self.live = 0
         """Environments of this record that are not dead, the starting ones among them."""
+        self.uses = 0
+        """Invocations since the version last had no environment."""
+        self.clocks: dict[str, float] = {}
+        """Environment → the pool's clock of worth when it was last used, unless that still stood at 0."""
+        self.departed: deque[Departed] = deque(maxlen=_REMEMBERED)
+        """The one used last, at the end: the call that finds it gone shows how long it should have been kept."""
+        self.idle_times: IdleTimes = older.idle_times if older is not None else IdleTimes()
+        """A function keeps its habits when its code changes."""
+        self.keep_s = keepalive.window(self.idle_times, keep)
+        """How long environments are kept idle."""
+        self._keep = keep
         self.last_end: ColdReason | None = None
         """Why the last environment that ended did so."""
         self.mean_duration_s: float | None = None
@@ -63,8 +87,28 @@ class Shelf:
                 return waiter
         return None
 
+    def depart(self, environment: Environment, now: float) -> None:
+        """An idle environment is stopped, because its time is up or to make room."""
+        self.idle.remove(environment)
+        self.departed.append(Departed(environment.idle_since, now))
+
+    def missed(self, now: float) -> Departed | None:
+        """The departed environment that would have served a call at this moment, which is no longer remembered."""
+        if not self.departed:
+            return None
+        departed = self.departed.pop()
+        self.note_idle(now - departed.idle_since)
+        return departed
+
+    def note_idle(self, seconds: float) -> None:
+        """An environment was wanted again after so long."""
+        if seconds > self._keep.sure_s:
+            self.idle_times = keepalive.noted(self.idle_times, seconds)
+            self.keep_s = keepalive.window(self.idle_times, self._keep)
+
     def note_duration(self, seconds: float) -> None:
         """An invocation took so long."""
+        self.uses += 1
         self.mean_duration_s = _average(self.mean_duration_s, seconds)
 
     def note_start(self, seconds: float) -> None:

@@ -79,6 +79,17 @@ class AnswerHead(msgspec.Struct, frozen=True, array_like=True):
     """The last 4 KB of the invocation's log, base64, when the call asked for it."""
 
 
+class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What preceded the initialisation of an environment that a call waited for."""
+
+    start_ms: float
+    """From the decision to start it until its initialisation began: the box and the runtime in it."""
+    idle_s: float | None = None
+    """How long ago the version had last used the environment that would have served this call; `None`: none was."""
+    kept_s: float | None = None
+    """How long that one had been kept idle before it was stopped."""
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One meter reading: written once per invocation, before its answer leaves.
 
@@ -107,6 +118,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 1
     environment: str = ""
     isolation: str = ""
+    preparation: Preparation | None = None
+    """Of the environment this call was the first to use; `None` when warm."""
 
 
 def billed_ms(duration_ms: float, init_ms: float = 0.0) -> int:

@@ -70,7 +70,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(ge=0, le=256, description="Environments being started at once; 0 takes the number of cores."),
     ] = 0
-    idle_ttl_s: Annotated[float, Meta(gt=0, description="Seconds an idle environment is kept warm.")] = 600.0
+    keep_alive: Annotated[
+        Literal["adaptive", "ttl"],
+        Meta(description="Whether idle environments are kept as their function's pauses suggest, or for idle_ttl_s."),
+    ] = "adaptive"
+    idle_ttl_s: Annotated[
+        float,
+        Meta(gt=0, description="Seconds an idle environment is kept of which keep_alive knows nothing better."),
+    ] = 600.0
+    keep_alive_min_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="The shortest an adaptive keep-alive becomes.")
+    ] = 60.0
+    keep_alive_max_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="The longest an adaptive keep-alive becomes.")
+    ] = 4 * 3600.0
     queue_timeout_s: Annotated[
         float,
         Meta(gt=0, le=900, description="Seconds a call may wait for an environment before it is throttled."),
@@ -195,7 +208,11 @@ def load(
         raise SettingError(unknown[0], values[unknown[0]], f"no such setting; there are {', '.join(known)}")
     for name, value in values.items():
         _check(name, value)
-    return msgspec.convert(values, Settings, strict=False)
+    settings = msgspec.convert(values, Settings, strict=False)
+    if settings.keep_alive_min_s > settings.keep_alive_max_s:
+        allowed = f"at most keep_alive_max_s, which is {settings.keep_alive_max_s:g}"
+        raise SettingError("keep_alive_min_s", settings.keep_alive_min_s, allowed)
+    return settings
 
 
 def _read_file(environ: Mapping[str, str], given: Path | None, data_dir: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ FORBIDDEN = {
 
 PURE = (
     "invoker/policy.py",
+    "invoker/keepalive.py",
     "invoker/lifecycle.py",
     "gateway/http_event.py",
     "gateway/http_answer.py",

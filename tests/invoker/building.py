@@ -10,6 +10,7 @@ from typing import Any
 
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
+from invoker.keepalive import KeepAlive
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
@@ -67,9 +68,10 @@ async def pool_over(
     )  # fmt: skip
     usual: dict[str, Any] = {
         "memory_budget_mb": 4096, "max_environments": 50, "max_environments_per_function": 20, "max_starts": 4,
-        "idle_ttl_s": 600.0, "queue_timeout_s": 5.0, "queue_limit": 100,
+        "keep_alive": KeepAlive(adaptive=True, ttl_s=600.0, min_s=60.0, max_s=3600.0), "queue_timeout_s": 5.0,
+        "queue_limit": 100,
     }  # fmt: skip
-    clock = SystemClock()
+    clock = settings.pop("clock", SystemClock())
     pool = Pool(
         EnvironmentFactory(factory_settings, {"fake": isolation}, files, clock), PoolSettings(**usual | settings), clock
     )

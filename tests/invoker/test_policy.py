@@ -40,6 +40,10 @@ def host(**changes: Any) -> Host:
     return Host(**usual | changes)
 
 
+def environment(name: str, since: float, memory_mb: int = 128, priority: float = 0.0) -> IdleEnvironment:
+    return IdleEnvironment(name, since, memory_mb, keep_s=60.0, priority=priority)
+
+
 def test_the_first_call_starts_an_environment() -> None:
     assert scale(demand(), host(), []) == Start(1)
 
@@ -76,23 +80,59 @@ def test_the_functions_limit_is_kept() -> None:
     assert scale(demand(waiting=5, usable=6, function_live=6, function_limit=8), host(), []) == Start(2)
 
 
-def test_a_full_host_evicts_the_longest_idle_environment_of_another_function() -> None:
-    idle = [IdleEnvironment("new", 9.0, 128), IdleEnvironment("old", 1.0, 128)]
+def test_a_full_host_evicts_the_environment_of_least_worth() -> None:
+    idle = [environment("used", 1.0, priority=9.0), environment("unused", 5.0, priority=0.1)]
+    assert scale(demand(), host(memory_reserved_mb=8192), idle) == Evict(("unused",))
+
+
+def test_of_equal_worth_the_longest_idle_goes_first() -> None:
+    idle = [environment("new", 9.0), environment("old", 1.0)]
     assert scale(demand(), host(memory_reserved_mb=8192), idle) == Evict(("old",))
 
 
 def test_as_many_are_evicted_as_make_room_and_no_more() -> None:
-    idle = [IdleEnvironment(name, since, 128) for name, since in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    idle = [environment(name, since) for name, since in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
     assert scale(demand(memory_mb=256), host(memory_reserved_mb=8192), idle) == Evict(("a", "b"))
 
 
+def test_small_ones_are_spared_when_a_large_one_has_to_go_anyway() -> None:
+    idle = [environment("small", 1.0), environment("large", 2.0, memory_mb=1024)]
+    assert scale(demand(memory_mb=1024), host(memory_reserved_mb=8192), idle) == Evict(("large",))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([128, 256, 1024]), st.floats(0.0, 9.0)), max_size=12),
+    st.integers(0, 2048), st.integers(0, 3), st.sampled_from([128, 512, 2048]),
+)  # fmt: skip
+def test_what_is_evicted_makes_room_and_none_of_it_in_vain(
+    sizes: list[tuple[int, float]], free_mb: int, free_slots: int, wanted_mb: int
+) -> None:
+    idle = [environment(str(n), float(n), size, worth) for n, (size, worth) in enumerate(sizes)]
+    reserved = 8192 - free_mb
+    box = host(memory_reserved_mb=reserved, live=500 - free_slots)
+    memory = {one.id: one.memory_mb for one in idle}
+
+    def has_room(gone: list[str]) -> bool:
+        return free_mb + sum(memory[one] for one in gone) >= wanted_mb and free_slots + len(gone) >= 1
+
+    match scale(demand(memory_mb=wanted_mb), box, idle):
+        case Evict(ids):
+            assert has_room(list(ids))
+            assert not any(has_room([other for other in ids if other != one]) for one in ids)
+        case Start(count):
+            assert count == 1
+            assert has_room([])
+        case Wait():
+            assert not has_room(list(memory))
+
+
 def test_nothing_is_evicted_when_it_would_not_make_enough_room() -> None:
-    idle = [IdleEnvironment("a", 1.0, 128)]
+    idle = [environment("a", 1.0)]
     assert scale(demand(memory_mb=1024), host(memory_reserved_mb=8192), idle) == Wait()
 
 
 def test_an_environment_is_evicted_when_the_host_has_no_slot_left() -> None:
-    idle = [IdleEnvironment("a", 1.0, 128)]
+    idle = [environment("a", 1.0)]
     assert scale(demand(), host(live=500), idle) == Evict(("a",))
 
 
@@ -138,9 +178,14 @@ def test_a_call_that_can_be_served_in_time_is_admitted() -> None:
 
 
 def test_expiry_names_what_is_due_and_when_to_look_again() -> None:
-    idle = [IdleEnvironment("a", 10.0, 1), IdleEnvironment("b", 50.0, 1), IdleEnvironment("c", 40.0, 1)]
-    assert expired(idle, now=70.0, ttl_s=60.0) == (["a"], 100.0)
-    assert expired([], now=70.0, ttl_s=60.0) == ([], None)
+    idle = [environment("a", 10.0), environment("b", 50.0), environment("c", 40.0)]
+    assert expired(idle, now=70.0) == (["a"], 100.0)
+    assert expired([], now=70.0) == ([], None)
+
+
+def test_each_environment_expires_by_its_own_keep_alive() -> None:
+    idle = [IdleEnvironment("short", 50.0, 1, keep_s=20.0), IdleEnvironment("long", 10.0, 1, keep_s=3600.0)]
+    assert expired(idle, now=70.0) == (["short"], 3610.0)
 
 
 @pytest.mark.parametrize(

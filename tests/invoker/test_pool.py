@@ -10,10 +10,12 @@ import pytest
 
 from invoker.environment import InitFailed
 from invoker.isolation.fake import Exit, Function, OutOfMemory
+from invoker.keepalive import FEWEST, KeepAlive
 from invoker.lease import Lease
 from invoker.lifecycle import State
 from invoker.pool import Pool
 from invoker.worker import EventHead
+from samovar.clock import ManualClock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
@@ -264,7 +266,8 @@ async def test_a_box_that_never_says_hello_is_given_up(tmp_path: Path) -> None:
 
 async def test_idle_environments_expire(tmp_path: Path) -> None:
     leases: list[Lease] = []
-    async with pool_over(tmp_path, echo, idle_ttl_s=0.02) as (pool, _):
+    keep = KeepAlive(adaptive=False, ttl_s=0.02, min_s=60.0, max_s=60.0)
+    async with pool_over(tmp_path, echo, keep_alive=keep) as (pool, _):
         await call(pool, version())
         await until(lambda: not pool.environments)
         await call(pool, version(), leases)
@@ -272,13 +275,60 @@ async def test_idle_environments_expire(tmp_path: Path) -> None:
     assert leases[0].cold.reason is ColdReason.EXPIRED
 
 
-async def test_a_full_box_makes_room_by_evicting_another_functions_idle_environment(tmp_path: Path) -> None:
+async def test_a_full_box_makes_room_by_evicting_the_idle_environment_of_least_worth(tmp_path: Path) -> None:
+    leases: list[Lease] = []
     async with pool_over(tmp_path, echo, memory_budget_mb=256) as (pool, isolation):
-        await call(pool, version(name="one"))
-        await call(pool, version(name="two"))
-        await call(pool, version(name="three"))
+        for _ in range(200):
+            await call(pool, version(name="busy"))
+        await call(pool, version(name="rare"))
+        await call(pool, version(name="other"))
         assert pool.reserved_mb <= 256
-        assert isolation.boxes[0].destroyed == "evicted to make room"
+        assert [box.destroyed for box in isolation.boxes] == [None, "evicted to make room", None]
+        await call(pool, version(name="rare"), leases)
+    assert leases[0].cold is not None
+    assert leases[0].cold.reason is ColdReason.EVICTED
+    preparation = leases[0].cold.preparation
+    assert preparation.idle_s is not None
+    assert preparation.kept_s is not None
+    assert preparation.idle_s >= preparation.kept_s
+
+
+async def test_a_short_keep_alive_is_not_held_up_by_the_timer_of_a_long_one(tmp_path: Path) -> None:
+    clock = ManualClock()
+    keep = KeepAlive(adaptive=True, ttl_s=86_400.0, min_s=0.01, max_s=300.0)
+    async with pool_over(tmp_path, echo, keep_alive=keep, clock=clock) as (pool, _):
+        for _ in range(FEWEST + 1):
+            await call(pool, version(name="hourly"))
+            clock.advance(3600.0)
+        await call(pool, version(name="unknown"))
+        await call(pool, version(name="hourly"))
+
+        def left() -> list[str]:
+            clock.advance(0.001)
+            return [one.version.name for one in pool.environments]
+
+        await until(lambda: left() == ["unknown"])
+
+
+async def test_a_call_that_finds_its_environment_gone_teaches_how_long_the_pause_was(tmp_path: Path) -> None:
+    clock = ManualClock()
+    keep = KeepAlive(adaptive=True, ttl_s=0.01, min_s=60.0, max_s=7200.0)
+    leases: list[Lease] = []
+    async with pool_over(tmp_path, echo, keep_alive=keep, clock=clock) as (pool, _):
+        for _ in range(FEWEST):
+            await call(pool, version(), leases)
+            clock.advance(1.0)
+            await until(lambda: not pool.environments)
+            clock.advance(1199.0)
+        await call(pool, version(), leases)
+        clock.advance(1200.0)
+        await call(pool, version(), leases)
+    assert [lease.cold.reason if lease.cold else None for lease in leases[-3:]] == [
+        ColdReason.EXPIRED, ColdReason.EXPIRED, None,
+    ]  # fmt: skip
+    assert leases[-2].cold is not None
+    assert leases[-2].cold.preparation.idle_s == 1200.0
+    assert leases[-2].cold.preparation.kept_s == 1.0
 
 
 async def test_a_deleted_functions_waiting_calls_are_told(tmp_path: Path) -> None:

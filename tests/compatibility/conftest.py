@@ -1,15 +1,16 @@
-"""boto3 against a whole gateway: a process of its own, on a real store, reached over TCP."""
+"""boto3 against a gateway alone, and against whole platforms; both are processes, reached over TCP."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 
+from tests.compatibility.aws import lambda_client
 from tests.gateway.process import gateway_process
+from tests.platform import Platform
 from tests.valkey import Valkey
 
 
@@ -27,17 +28,23 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def aws(endpoint: str) -> Iterator[Any]:
-    """boto3's Lambda client; removes the functions a test made."""
-    client = boto3.client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-        config=Config(retries={"max_attempts": 0}, read_timeout=30),
-    )
-    yield client
-    for page in client.get_paginator("list_functions").paginate():
-        for function in page["Functions"]:
-            client.delete_function(FunctionName=function["FunctionName"])
-    client.close()
+    """boto3's Lambda client of the gateway without an invoker."""
+    with lambda_client(endpoint) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """A whole platform of the isolation a module asks for; its logs are shown when a test failed on it."""
+    failed_before = request.session.testsfailed
+    with Platform(request.param) as running:
+        yield running
+        if request.session.testsfailed > failed_before:
+            sys.stderr.write(running.logs())
+
+
+@pytest.fixture
+def cloud(platform: Platform) -> Iterator[Any]:
+    """boto3's Lambda client of the whole platform."""
+    with lambda_client(platform.endpoint) as client:
+        yield client

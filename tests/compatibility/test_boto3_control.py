@@ -13,21 +13,15 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]  # it ships no types
 
-from tests.gateway.builders import CODE, ROLE, zip_of
+from tests.compatibility import aws as aws_client
+from tests.gateway.builders import CODE, zip_of
 
 pytestmark = pytest.mark.component("boto3", "valkey")
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:hello"
 
 
-def create(aws: Any, name: str = "hello", **members: Any) -> dict[str, Any]:
-    given = {
-        "Runtime": "python3.11",
-        "Role": ROLE,
-        "Handler": "app.handler",
-        "Code": {"ZipFile": zip_of({"app.py": CODE})},
-    }
-    made: dict[str, Any] = aws.create_function(FunctionName=name, **(given | members))
-    return made
+def create(client: Any, name: str = "hello", **members: Any) -> dict[str, Any]:
+    return aws_client.create(client, name, CODE.decode(), **members)
 
 
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:

@@ -1,0 +1,52 @@
+"""AWS's own client, and functions for it to work on."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
+
+from tests.gateway.builders import ROLE, zip_of
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+RUNTIME = "python3.11"
+SANDBOX = pytest.param("sandbox", marks=pytest.mark.component("bubblewrap"))
+DOCKER = pytest.param("docker", marks=pytest.mark.component("docker"))
+
+
+def package(source: str) -> bytes:
+    """A deployment package, zipped in memory: one module `app`."""
+    return zip_of({"app.py": textwrap.dedent(source).encode()})
+
+
+def create(aws: Any, name: str, source: str, **members: Any) -> dict[str, Any]:
+    """CreateFunction, and wait until it is active."""
+    given = {"Runtime": RUNTIME, "Role": ROLE, "Handler": "app.handler", "Code": {"ZipFile": package(source)}}
+    made: dict[str, Any] = aws.create_function(FunctionName=name, **(given | members))
+    aws.get_waiter("function_active_v2").wait(FunctionName=name)
+    return made
+
+
+@contextmanager
+def lambda_client(endpoint: str) -> Iterator[Any]:
+    """boto3's Lambda client. It tries once, so that a test sees every failure; its functions are removed at the end."""
+    client = boto3.client(
+        "lambda",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
+    )
+    try:
+        yield client
+        for page in client.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                client.delete_function(FunctionName=function["FunctionName"])
+    finally:
+        client.close()

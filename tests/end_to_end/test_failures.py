@@ -88,14 +88,16 @@ def test_a_restart_of_gateway_and_invoker_without_a_store(valkey: Valkey) -> Non
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own on a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+def small_disk(platform: Platform, name: str, megabytes: int) -> Iterator[None]:
+    """A file system of its own on a folder of the data directory; the last to let go of that directory."""
+    folder = platform.data_dir / name
+    folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0711", "samovar-test", folder], check=True)
     try:
-        yield folder
+        yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+        platform.remove()
 
 
 def fill(folder: Path) -> Path:
@@ -114,7 +116,7 @@ def test_no_room_for_code(request: pytest.FixtureRequest) -> None:
     with ExitStack() as held:
 
         def prepare(platform: Platform) -> None:
-            held.enter_context(small_disk(platform.data_dir / "code", 4))
+            held.enter_context(small_disk(platform, "code", 4))
 
         with laboratory("sandbox", prepare) as lab:
             function = lab.deploy(FINE)
@@ -149,7 +151,7 @@ def test_a_full_disk(request: pytest.FixtureRequest) -> None:
     with ExitStack() as held:
 
         def prepare(platform: Platform) -> None:
-            held.enter_context(small_disk(platform.data_dir, 48))
+            held.enter_context(small_disk(platform, "", 48))
 
         with laboratory("sandbox", prepare) as lab:
             function, cold = lab.deploy(SHORT_WORK), lab.deploy(SHORT_WORK)

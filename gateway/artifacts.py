@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.unpack import EMPTY_ZIP, unpack
+from gateway.unpack import EMPTY_ZIP, flush, unpack
 from samovar.errors import InvalidParameterValue, RequestTooLarge, ServiceFailure
 
 GRACE_S: Final = 3600.0
@@ -132,7 +132,7 @@ class Artifacts:
             if not self.folder(sha256).exists():  # else another deployment of the same package was faster
                 code.rename(self.folder(sha256))
                 self.folder(sha256).chmod(0o555)
-            _flush(self.code_dir)
+            flush(self.code_dir)
 
     def _collect(self, used: frozenset[str], before: float) -> list[str]:
         removed: list[str] = []
@@ -192,14 +192,6 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_tree(path: Path) -> None:

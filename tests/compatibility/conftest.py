@@ -17,13 +17,8 @@ from tests.valkey import Valkey
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a gateway without an invoker."""
-    store = Valkey()
-    try:
-        store.start()
-        with gateway_process(tmp_path_factory.mktemp("data"), redis_url=store.url) as gateway:
-            yield gateway.address
-    finally:
-        store.close()
+    with Valkey() as store, gateway_process(tmp_path_factory.mktemp("data"), redis_url=store.url) as gateway:
+        yield gateway.address
 
 
 @pytest.fixture

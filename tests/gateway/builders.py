@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from gateway.artifacts import Artifacts
+from gateway.invoker_link import InvokerLink
 from gateway.record import FunctionRecord
+from gateway.registry import Registry
+from gateway.services import Services
+from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.link import InvokerStatus, RuntimeStatus
+from samovar.settings import Settings
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
 CODE = b"def handler(event, context):\n    return event\n"
@@ -100,3 +106,16 @@ class RecordingLink:
     def of(self, op: str) -> list[Any]:
         """The bodies of all operations of one kind."""
         return [body for told, body in self.told if told == op]
+
+
+def services_of(settings: Settings, registry: Registry, link: RecordingLink, clock: Clock) -> Services:
+    """What a gateway worker holds open, on a store and an invoker that a test has."""
+    return Services(
+        settings=settings,
+        clock=clock,
+        redis=registry.store.redis,
+        store=registry.store,
+        registry=registry,
+        artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
+        link=cast(InvokerLink, link),
+    )

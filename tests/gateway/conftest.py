@@ -4,44 +4,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 import redis.asyncio
 
-from gateway.artifacts import Artifacts
 from gateway.control import create_control_app
-from gateway.invoker_link import InvokerLink
 from gateway.registry import Registry
 from gateway.services import Services
 from gateway.store import Store, connect
 from samovar.clock import ManualClock
 from samovar.settings import Settings
-from tests.gateway.builders import RecordingLink
+from tests.gateway.builders import RecordingLink, services_of
 from tests.valkey import Valkey
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
     """A server for the whole run; `client` empties it before each test."""
-    server = Valkey()
-    try:
-        server.start()
+    with Valkey() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
 def own_valkey() -> Iterator[Valkey]:
     """A server of this test's own, to be stopped and started."""
-    server = Valkey()
-    try:
-        server.start()
+    with Valkey() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -78,15 +68,7 @@ async def services(
     """What a gateway worker holds open."""
     settings = Settings(data_dir=str(tmp_path / "data"))
     async with Registry(store) as registry:
-        yield Services(
-            settings=settings,
-            clock=clock,
-            redis=client,
-            store=store,
-            registry=registry,
-            artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
-            link=cast(InvokerLink, link),
-        )
+        yield services_of(settings, registry, link, clock)
 
 
 @pytest.fixture

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
-from gateway.artifacts import Artifacts
 from gateway.control import create_control_app
-from gateway.invoker_link import InvokerLink
 from gateway.registry import Registry
-from gateway.services import Services
 from gateway.store import Store, connect
 from samovar.answers import PackageLimits, Status
 from samovar.clock import ManualClock
 from samovar.settings import Settings
-from tests.gateway.builders import RecordingLink, creation
+from tests.gateway.builders import RecordingLink, creation, services_of
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.component("valkey")
@@ -68,15 +65,7 @@ async def stranded(tmp_path: Path, own_valkey: Valkey, link: RecordingLink) -> A
     client = connect(own_valkey.url)
     store = Store(client, settings.account, settings.region)
     async with Registry(store) as registry:
-        services = Services(
-            settings=settings,
-            clock=ManualClock(),
-            redis=client,
-            store=store,
-            registry=registry,
-            artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
-            link=cast(InvokerLink, link),
-        )
+        services = services_of(settings, registry, link, ManualClock())
         transport = httpx.ASGITransport(create_control_app(services))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             assert (await http.post("/2015-03-31/functions", json=creation())).status_code == 201

@@ -26,10 +26,8 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
 @pytest.fixture
 def valkey() -> Iterator[Valkey]:
-    server = Valkey()
-    server.start()
-    yield server
-    server.close()
+    with Valkey() as server:
+        yield server
 
 
 @pytest.fixture

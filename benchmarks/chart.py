@@ -49,7 +49,7 @@ def _bars(axes: Axes, bars: list[tuple[Measured, float]]) -> None:
     labels, widths, colours, texts = [], [], [], []
     for measured, margin in bars:
         cells = table.cells(measured)
-        labels.append(f"{BY_FIGURE[measured.figure].label} ({measured.isolation})")
+        labels.append(f"{BY_FIGURE[measured.figure].label.replace('`', '')} ({measured.isolation})")
         widths.append(min(max(margin, 1 / _FAR), _FAR) - 1)
         colours.append(_COLOURS["pass" if margin >= 1 else "missed"])
         texts.append(f" {cells[2]}" + (f", ratio {cells[4]}" if cells[4] else "") + f"   [{cells[5]}] ")
@@ -60,7 +60,9 @@ def _bars(axes: Axes, bars: list[tuple[Measured, float]]) -> None:
         axes.text(1 + width, place, text, va="center", ha=side, fontsize=7)
     axes.set_yticks(list(places), labels, fontsize=8)
     axes.set_xscale("log")
-    axes.set_xlim(min([1 + width for width in widths] + [0.5]) / 8, max([1 + width for width in widths] + [2]) * 8)
+    ends = [1 + width for width in widths] or [1.0]
+    axes.set_xlim(min(*ends, 0.5) / 12, max(*ends, 2) * 25)  # the texts beside the bars want room
+    axes.xaxis.set_major_formatter(lambda place, _: f"{place:g}")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("times better than the target (left of the line: missed)")
     axes.margins(y=0.01)

@@ -109,7 +109,8 @@ class Pool:
             raise _throttled(refusal)
         waiter = Waiter(self._loop.create_future(), began)
         shelf.waiters.append(waiter)
-        self._scale(shelf)
+        if shelf.timer is None or len(shelf.waiters) >= shelf.look_again_at:
+            self._scale(shelf)
         # A bare timer: under load this is the usual way to an environment, and `asyncio.timeout` is not cheap.
         timer = self._loop.call_later(self._settings.queue_timeout_s, self._give_up, waiter, lease.version)
         try:
@@ -204,7 +205,12 @@ class Pool:
     def _scale_later(self, shelf: Shelf, delay_s: float | None) -> None:
         if shelf.timer is not None:
             shelf.timer.cancel()
-        shelf.timer = None if delay_s is None else self._loop.call_later(delay_s, self._scale, shelf)
+        shelf.timer = None if delay_s is None else self._loop.call_later(delay_s, self._scale_again, shelf)
+        shelf.look_again_at = 2 * len(shelf.waiters)
+
+    def _scale_again(self, shelf: Shelf) -> None:
+        shelf.timer = None
+        self._scale(shelf)
 
     def _begin_start(self, shelf: Shelf) -> None:
         past = policy.Past(live_now=shelf.live, last_end=shelf.last_end, older_version_ran=shelf.older_version_ran)

@@ -73,6 +73,9 @@ class Shelf:
         self.paused_until = 0.0
         """Monotonic seconds before which no environment is started: the host has just refused one."""
         self.timer: asyncio.TimerHandle | None = None
+        """When to ask the policy again although nothing happened."""
+        self.look_again_at = 0
+        """Length of the queue at which to ask it earlier than that: under load, not for each call that joins."""
 
     @property
     def has_run(self) -> bool:

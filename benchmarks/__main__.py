@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import chart, machine, pages, reference, results, table, wrk
-from benchmarks.figures import MODULES, PEERS, QUICK, Measure
+from benchmarks.figures import MODULES, ONCE, PEERS, QUICK, Measure
 from benchmarks.lab import Plan
 from benchmarks.results import Measured, Run, failed
 from benchmarks.targets import BY_FIGURE, figures_of
@@ -59,7 +59,8 @@ def measure(options: argparse.Namespace) -> Run:
         for isolation in options.isolation:
             plan = Plan(isolation=isolation, quick=options.quick, reference=url)
             for module, figures in MODULES.items():
-                if module in (options.only or (QUICK if options.quick else MODULES)):
+                wanted = module in (options.only or (QUICK if options.quick else MODULES))
+                if wanted and (module not in ONCE or isolation == options.isolation[0]):
                     watch.sample()
                     measured += _collect(module, figures, plan)
         if options.peers:

@@ -41,7 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def seconds(self) -> int:
         """How long wrk loads a server in one repeat."""
-        return 1 if self.quick else 4
+        return 1 if self.quick else 2
 
     def size(self, whole: int, quick: int) -> int:
         """One of two sizes."""

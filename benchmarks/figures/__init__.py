@@ -19,7 +19,10 @@ MODULES: dict[str, Measure] = {
     "deploy": deploy.measure,
     "scale": scale.measure,
 }
-"""What is measured under each isolation, in this order."""
+"""What is measured, in this order."""
+
+ONCE = ("scale",)
+"""What has nothing to do with walls and takes long: measured under the first isolation only."""
 
 QUICK = tuple(module for module in MODULES if module != "scale")
 """What `--quick` measures unless told: filling a platform takes longer than everything else."""

@@ -74,6 +74,7 @@ class Invocations:
             cpu_ms=cpu_us / 1000,
             environment=environment.id,
             isolation=environment.isolation,
+            preparation=cold.preparation if cold is not None else None,
         )
         before_handler = environment.init_log.tail() if cold is not None else b""
         return await self._settle(call, reading, log, before_handler), result.payload

@@ -27,6 +27,7 @@ from samovar.answers import (
     Usage,
 )
 from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
@@ -197,6 +198,10 @@ class Client:
     def invocation(self, request_id: str) -> Reading:
         """The meter reading of one invocation. Raises `ResourceNotFound`."""
         return _decode(self._send("GET", f"/samovar/v1/invocations/{_segment(request_id)}"), Reading)
+
+    def why(self, request_id: str) -> Explanation:
+        """Why one invocation was cold or waited. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/invocations/{_segment(request_id)}/why"), Explanation)
 
     def invocations(self, name: str, **query: str | int) -> list[Reading]:
         """The readings of a function's latest invocations, newest first. `query`: `since` (epoch s), `limit`."""

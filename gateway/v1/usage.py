@@ -16,6 +16,7 @@ from gateway.v1.moments import epoch_seconds
 from gateway.v1.schema import described
 from samovar.answers import Usage
 from samovar.errors import ResourceNotFound, SamovarError
+from samovar.explanation import Explanation, explain
 from samovar.invocation import Reading
 
 router = APIRouter()
@@ -61,12 +62,25 @@ async def invocations(
 @router.get("/invocations/{request_id}", responses=described.answers(Reading))
 async def invocation(request_id: str, services: UsesServices) -> Response:
     """The meter reading of one invocation."""
+    return answer(await _reading(services, request_id))
+
+
+@router.get("/invocations/{request_id}/why", responses=described.answers(Explanation))
+async def why(request_id: str, services: UsesServices) -> Response:
+    """Why one invocation was cold or waited, for what, and what would have avoided it."""
+    return answer(explain(await _reading(services, request_id)))
+
+
+async def _reading(services: Services, request_id: str) -> Reading:
     await _flushed(services)
     reading = await read_reading(services.redis, request_id)
     if reading is None:
         hours = services.settings.reading_retention_h
-        raise ResourceNotFound(f"No invocation {request_id} is known; readings are kept for {hours} hours")
-    return answer(reading)
+        raise ResourceNotFound(
+            f"No invocation {request_id} is known: no call of this id has ended, or it ended more than {hours} hours "
+            "ago, after which readings are given up (setting reading_retention_h); refused calls have none"
+        )
+    return reading
 
 
 def _window(services: Services, since: str | None, until: str | None) -> Window:

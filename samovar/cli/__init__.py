@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from samovar.cli import delete, deploy, functions, init, invoke, logs, platform, ps, usage
+from samovar.cli import delete, deploy, functions, init, invoke, logs, platform, ps, usage, why
 from samovar.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, delete):
+for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, why, delete):
     _module.register(app)
 
 

@@ -13,7 +13,8 @@ from gateway.usage import Window
 from samovar.answers import Usage
 from samovar.clock import ManualClock
 from samovar.errors import InvalidParameterValue
-from samovar.invocation import ColdReason, Outcome, Reading
+from samovar.explanation import Explanation, explain
+from samovar.invocation import ColdReason, Outcome, Preparation, Reading
 from samovar.usage import SECONDS, Rollup, reading_key, readings_key, rollup_key, span_start
 from tests.gateway.builders import RecordingLink, creation
 
@@ -119,6 +120,30 @@ async def test_single_readings_are_found_newest_first(
     assert msgspec.json.decode(one.content, type=Reading) == readings[4]
     unknown = await api.get(f"{V1}/invocations/none")
     assert (unknown.status_code, unknown.headers["x-amzn-errortype"]) == (404, "ResourceNotFoundException")
+
+
+@pytest.mark.component("valkey")
+async def test_a_call_is_explained_by_its_reading(
+    api: httpx.AsyncClient, services: Services, clock: ManualClock
+) -> None:
+    preparation = Preparation(start_ms=30.0, idle_s=900.0, kept_s=600.0)
+    cold = reading(1, clock.epoch(), cold=ColdReason.EXPIRED, queue_ms=90.0, init_ms=50.0, preparation=preparation)
+    await metered(services, cold)
+    told = await api.get(f"{V1}/invocations/id-hello-1/why")
+    assert msgspec.json.decode(told.content, type=Explanation) == explain(cold)
+
+
+@pytest.mark.component("valkey")
+async def test_why_of_an_unknown_call_says_what_may_have_become_of_it(
+    api: httpx.AsyncClient, services: Services
+) -> None:
+    told = await api.get(f"{V1}/invocations/none/why")
+    assert (told.status_code, told.headers["x-amzn-errortype"]) == (404, "ResourceNotFoundException")
+    hours = services.settings.reading_retention_h
+    assert (
+        f"No invocation none is known: no call of this id has ended, or it ended more than {hours} hours ago"
+        in (told.json()["message"])
+    )
 
 
 @pytest.mark.component("valkey")

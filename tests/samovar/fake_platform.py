@@ -14,11 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from samovar.explanation import explain
+from samovar.invocation import Reading
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 PAGE_SIZE = 2
@@ -71,6 +75,7 @@ class FakePlatform:
             Route("/samovar/v1/status", self.status),
             Route("/samovar/v1/health", self.health),
             Route("/samovar/v1/invocations/{name}", self.reading),
+            Route("/samovar/v1/invocations/{name}/why", self.why),
             Route("/samovar/v1/functions/{name}/invocations", self.readings),
             Route("/samovar/v1/environments", self.list_environments),
             Route("/samovar/v1/functions/{name}/logs", self.logs),
@@ -200,6 +205,14 @@ class FakePlatform:
 
     async def reading(self, request: Request) -> Response:
         return JSONResponse(reading(request.path_params["name"]))
+
+    async def why(self, request: Request) -> Response:
+        request_id = request.path_params["name"]
+        if request_id == "unknown":
+            return refusal(404, "ResourceNotFoundException", "No invocation unknown is known: no call of this id")
+        cold = reading(request_id) | {"cold": "expired", "queue_ms": 60.0, "init_ms": 20.0}
+        cold["preparation"] = {"start_ms": 40.0, "idle_s": 840.0, "kept_s": 600.0}
+        return Response(msgspec.json.encode(explain(msgspec.convert(cold, Reading))))
 
     async def readings(self, request: Request) -> Response:
         self.one(request)

@@ -346,3 +346,25 @@ def test_start_imports_nothing_heavy() -> None:
     code = f"import sys, samovar.cli; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_why_tells_the_reason_the_phases_and_the_remedy(run: Run) -> None:
+    result = run("why", "r7")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "tea:$LATEST  r7"
+    assert "last used 14 min before, and kept for 10 min" in result.stdout
+    assert [line.split()[:2] for line in lines if line.startswith(("start", "init", "run"))] == [
+        ["start", "40.0"], ["init", "20.0"], ["run", "1.5"],
+    ]  # fmt: skip
+    assert "- A keep-alive of more than 840 s" in result.stdout
+
+
+def test_why_as_json_is_the_explanation(run: Run) -> None:
+    told = json.loads(run("why", "r7", "--json").stdout)
+    assert (told["request_id"], told["cold"], told["reason"], told["waited_ms"]) == ("r7", True, "expired", 60.0)
+
+
+def test_why_of_an_unknown_call_is_the_callers_fault(run: Run) -> None:
+    result = run("why", "unknown")
+    assert (result.exit_code, "No invocation unknown is known" in result.stderr) == (2, True)

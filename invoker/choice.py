@@ -6,11 +6,13 @@ import logging
 from dataclasses import dataclass
 
 import msgspec
+import psutil
 
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
+from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
 from invoker.runtimes import default_runtime
 from samovar.errors import EnvironmentFailure, StartRefused
 from samovar.link import IsolationStatus
@@ -19,6 +21,8 @@ from samovar.settings import Settings
 log = logging.getLogger("samovar.invoker")
 
 _PREFERENCE = ("docker", "sandbox")
+_STEM_SHARE = 8
+"""Stem cells may be given an eighth of the memory that environments may have: they are there for the next one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ async def choose(settings: Settings, instance: str) -> Choice:
     engine that answers but can neither find nor build an image is of no use to a function.
     """
     candidates: list[Isolation] = [
-        DockerIsolation(instance, base_image=settings.base_image),
+        _docker(settings, instance),
         SandboxIsolation(instance),
     ]
     if settings.isolation == "none":
@@ -54,6 +58,25 @@ async def choose(settings: Settings, instance: str) -> Choice:
         if status.available:
             offered[candidate.name] = candidate
     return Choice(_default(settings.isolation, offered, statuses), offered, statuses)
+
+
+def _docker(settings: Settings, instance: str) -> Isolation:
+    docker = DockerIsolation(instance, base_image=settings.base_image)
+    memory_mb = settings.memory_budget_mb or psutil.virtual_memory().total // 2**20
+    most = memory_mb // _STEM_SHARE // STEM_LIMITS.memory_mb
+    if not settings.stem_cells or not most:
+        return docker
+    return StemCells(
+        docker,
+        StemSettings(
+            folder=settings.run_dir / "stem-cells",
+            floor=settings.stem_cells,
+            most=most,
+            network=settings.network,
+            keep_s=settings.idle_ttl_s,
+            start_timeout_s=settings.start_timeout_s,
+        ),
+    )
 
 
 async def _try_out(isolation: Isolation, status: IsolationStatus) -> IsolationStatus:

@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["adaptive", "ttl"],
         Meta(description="Whether idle environments are kept as their function's pauses suggest, or for idle_ttl_s."),
     ] = "adaptive"
+    stem_cells: Annotated[
+        int,
+        Meta(ge=0, le=64, description="Containers kept started for the next cold start, for each runtime in use."),
+    ] = 2
     idle_ttl_s: Annotated[
         float,
         Meta(gt=0, description="Seconds an idle environment is kept of which keep_alive knows nothing better."),

@@ -262,12 +262,7 @@ class Cgroups:
         try:
             for folder in set(folders.values()):
                 folder.mkdir()
-            for file, value, required in _settings(places, limits):
-                try:
-                    _write(file, value)
-                except OSError:
-                    if required:
-                        raise
+            apply_limits(places, limits)
             return Cgroup(places, self._home)
         except OSError:
             for folder in set(folders.values()):
@@ -352,6 +347,16 @@ def _evacuate(folder: Path, name: str) -> bool:
     return _enable(folder)
 
 
+def apply_limits(places: Places, limits: Limits) -> None:
+    """Set or raise the limits of a group. Raises `OSError`."""
+    for file, value, required in _settings(places, limits):
+        try:
+            _write(file, value)
+        except OSError:
+            if required:
+                raise
+
+
 def _settings(places: Places, limits: Limits) -> Iterator[tuple[Path, str, bool]]:
     """(file, value, whether failing to write it is an error) for each limit."""
     memory, cpu, pids = (places.folders.get(name) for name in ("memory", "cpu", "pids"))
@@ -359,10 +364,16 @@ def _settings(places: Places, limits: Limits) -> Iterator[tuple[Path, str, bool]
     quota = int(cpu_limit(limits.memory_mb) * _CPU_PERIOD_US)
     shares = cpu_shares(limits.memory_mb)
     first = places.version == 1
-    if memory:
-        yield memory / ("memory.limit_in_bytes" if first else "memory.max"), size, True
-        # Hosts without swap accounting lack these files; they have no swap to keep boxes out of, or no means.
-        yield memory / ("memory.memsw.limit_in_bytes" if first else "memory.swap.max"), size if first else "0", False
+    # Hosts without swap accounting lack the files about swap; they have no swap to keep boxes out of, or no means.
+    if memory and first:
+        # Memory and swap together may never be less than memory: first, they make room for a higher limit, which a
+        # new group refuses that has no lower one yet; last, they follow a new group's.
+        yield memory / "memory.memsw.limit_in_bytes", size, False
+        yield memory / "memory.limit_in_bytes", size, True
+        yield memory / "memory.memsw.limit_in_bytes", size, False
+    elif memory:
+        yield memory / "memory.max", size, True
+        yield memory / "memory.swap.max", "0", False
     if cpu and first:
         yield cpu / "cpu.cfs_period_us", str(_CPU_PERIOD_US), True
         yield cpu / "cpu.cfs_quota_us", str(quota), True

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,20 +16,26 @@ from docker.errors import NotFound
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_box import DockerBox, Started, remove_container
 from invoker.isolation.docker_container import (
+    BOX_LABEL,
     INSTANCE_LABEL,
     check_runtime,
     container_config,
     container_name,
+    later_limits,
     network_name,
+    stem_config,
 )
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import Images
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
+from samovar.function import Limits
 from samovar.link import IsolationStatus
 
 T = TypeVar("T")
+Configure = Callable[[BoxSpec, str, str, int], dict[str, Any]]
+"""From a box, our instance, an image and a number of processors to a container."""
 
 log = logging.getLogger("samovar.invoker.docker")
 
@@ -53,21 +59,43 @@ class DockerIsolation:
         self._images = Images(self._engine)
         self._exits = ExitWatch(self._engine, instance)
         self._own: set[str] = set()
-        """Ids of the boxes that are being started or have been."""
+        """Ids, as on the labels, of the boxes that are being started or have been."""
         self._metering = "known once a box has run"
         self._network: asyncio.Task[None] | None = None
         self._left_over: set[str] = set()
-        """Containers by name that the engine could not remove when it was asked to."""
+        """Containers by name or id that the engine could not remove when it was asked to."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, spec: BoxSpec) -> DockerBox:
         """See `Isolation.start`. A cancelled start leaves no container either."""
+        return await self._start(spec, container_config)
+
+    async def start_stem(self, spec: BoxSpec) -> DockerBox:
+        """A box like `start`'s, but without code, and with limits that `agree_on_limits` can raise."""
+        return await self._start(spec, stem_config)
+
+    async def agree_on_limits(self, box: DockerBox, limits: Limits) -> None:
+        """Tell the engine of limits that a stem cell's control group has already, and of its box's new id.
+
+        Whoever keeps books of limits (systemd, on hosts where it does) would put the old ones back some day.
+        Raises `EnvironmentFailure`.
+        """
+        facts = await self._engine.facts()
+        changed: dict[str, Any] = {**later_limits(limits, facts.cpus)}
+
+        def update_and_rename(client: APIClient) -> None:
+            client.update_container(box.container, **changed)
+            client.rename(box.container, container_name(box.id))
+
+        await self._engine.call(f"updating container {box.container[:12]}", update_and_rename)
+
+    async def _start(self, spec: BoxSpec, configure: Configure) -> DockerBox:
         facts = await self._engine.facts()
         check_runtime(spec, facts)
         image = await self._image(spec.runtime)
         if spec.network == "bridge":
             await self._ensure_network()
-        config = container_config(spec, self._instance, image, facts.cpus)
+        config = configure(spec, self._instance, image, facts.cpus)
         self._own.add(spec.id)
         try:
             started = await self._launch(spec.id, config)
@@ -108,10 +136,10 @@ class DockerIsolation:
             await self._undo(box, starting)
             raise
 
-    def _settle(self, box: str, removed: bool) -> None:
-        self._own.discard(box)
+    def _settle(self, started: Started, removed: bool) -> None:
+        self._own.discard(started.box)
         if not removed:
-            self._left_over.add(container_name(box))
+            self._left_over.add(started.container)
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: builds the runtime's image if the engine does not have it."""
@@ -122,11 +150,11 @@ class DockerIsolation:
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""
-        kept = {container_name(box) for box in self._own}
+        kept = set(self._own)
 
         def remove_others(client: APIClient) -> int:
             found = client.containers(all=True, filters={"label": f"{INSTANCE_LABEL}={self._instance}"})
-            others = [item["Id"] for item in found if not kept.intersection(n.lstrip("/") for n in item["Names"])]
+            others = [item["Id"] for item in found if item["Labels"].get(BOX_LABEL) not in kept]
             for container in others:
                 remove_container(client, container)
             return len(others)

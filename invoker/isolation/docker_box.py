@@ -15,6 +15,7 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from invoker.isolation.cgroup import Places
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Usage
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch, open_process, process_ended
@@ -44,10 +45,11 @@ class DockerBox:
     tmp_dir = "/tmp"  # noqa: S108 - inside the box
 
     def __init__(
-        self, started: Started, engine: Engine, exits: ExitWatch, settled: Callable[[str, bool], None]
+        self, started: Started, engine: Engine, exits: ExitWatch, settled: Callable[[Started, bool], None]
     ) -> None:
-        """`settled` is called after an attempt to remove it, with the box's id and whether nothing is left of it."""
+        """`settled` is called after an attempt to remove it, with whether nothing is left of it."""
         self.id = started.box
+        self._started = started
         self._container = started.container
         self._engine = engine
         self._exits = exits
@@ -59,6 +61,21 @@ class DockerBox:
         self._killed_for_memory = False
         self._end = asyncio.create_task(self._watch())
         self._removal: asyncio.Task[None] | None = None
+
+    @property
+    def container(self) -> str:
+        """The engine's id, 64 hex digits."""
+        return self._container
+
+    @property
+    def control_groups(self) -> Places | None:
+        """Where its limits are set, if the host shows us."""
+        return self._meter.places
+
+    def become(self, box: str) -> None:
+        """Be the box of that id from now on, one that has used nothing yet. Its container keeps its label."""
+        self.id = box
+        self._meter.start_over()
 
     @property
     def metering(self) -> str:
@@ -121,10 +138,10 @@ class DockerBox:
             await self._engine.call(f"removing container {self._container[:12]}", self._remove_now, REMOVAL_TIMEOUT_S)
         except EnvironmentFailure:
             self._kill()
-            self._settled(self.id, False)
+            self._settled(self._started, False)
             raise
         await self._release()
-        self._settled(self.id, True)
+        self._settled(self._started, True)
 
     def _remove_now(self, client: APIClient) -> None:
         remove_container(client, self._container)

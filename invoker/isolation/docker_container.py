@@ -19,7 +19,11 @@ BOX_LABEL = "samovar.box"
 USER = "993:990"
 """Lambda's unprivileged user, as the runtime images know it."""
 
+STEM_DIR = "/run/samovar-stem"
+"""Where a stem cell sees the folder with the socket that it waits on."""
+
 MB = 1024 * 1024
+CPU_PERIOD_US = 100_000
 
 
 def container_name(box: str) -> str:
@@ -61,6 +65,30 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dic
             **_limits(spec.limits, cpus),
             **_process_limits(spec),
         },
+    }
+
+
+def stem_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dict[str, Any]:
+    """The body of `ContainerCreate` for a box that gets its code and its final limits later; see `stem_cells.py`."""
+    config = container_config(spec, instance, image, cpus)
+    host = config["HostConfig"]
+    # Not at its final place: what is mounted over a folder goes when somebody removes that folder on the host.
+    host["Mounts"] = [_read_only(spec.socket_dir, STEM_DIR)]
+    # The engine lets these two be changed later by `ContainerUpdate`, and not NanoCpus.
+    host["CpuPeriod"] = CPU_PERIOD_US
+    host["CpuQuota"] = host.pop("NanoCpus") * CPU_PERIOD_US // 10**9
+    return config
+
+
+def later_limits(limits: Limits, cpus: int) -> dict[str, int]:
+    """What `ContainerUpdate` is given for a container of `stem_config` that gets other limits."""
+    memory = limits.memory_mb * MB
+    return {
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "cpu_period": CPU_PERIOD_US,
+        "cpu_quota": int(min(cpu_limit(limits.memory_mb), cpus) * CPU_PERIOD_US),
+        "cpu_shares": cpu_shares(limits.memory_mb),
     }
 
 

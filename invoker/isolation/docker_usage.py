@@ -29,11 +29,13 @@ class ContainerMeter:
     """Peak memory, CPU time and kills of one container."""
 
     def __init__(self, container: str, pid: int | None) -> None:
-        places = container_places(container, pid)
+        self.places = places = container_places(container, pid)
+        """The container's cgroup folders, where the host shows them."""
         self._gauge = Gauge(places or Places(1, {}))
         self._pid = pid if places is None or not self._gauge.measures_memory else None
         self._has_cpu = places is not None
         self._last = Usage(0, 0)
+        self._uncounted_us = 0
         self._kills_told = 0
         self._closed = False
         self.source = _source(places, self._pid)
@@ -47,10 +49,17 @@ class ContainerMeter:
         if self._pid is not None:
             processes = tree_usage(self._pid)
             peak = max(self._last.peak_memory_bytes, processes.peak_memory_bytes)
-            cpu = reading.cpu_us if self._has_cpu else max(self._last.cpu_us, processes.cpu_us)
+            cpu = reading.cpu_us if self._has_cpu else max(self._last.cpu_us + self._uncounted_us, processes.cpu_us)
             reading = Usage(peak, cpu)
+        if self._uncounted_us:
+            reading = Usage(reading.peak_memory_bytes, reading.cpu_us - self._uncounted_us)
         self._last = reading
         return reading
+
+    def start_over(self) -> None:
+        """Count CPU time and memory from here on: what was used before was nobody's."""
+        self._uncounted_us += self.usage().cpu_us
+        self.reset_peak()
 
     def reset_peak(self) -> None:
         """Start a new peak where the cgroup can; a process's own peak cannot be reset by us."""

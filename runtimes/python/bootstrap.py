@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 SOCKET_DIR = "/run/samovar"
+STEM_VARIABLE = "SAMOVAR_STEM_CELL"
+"""Set where the keeper is started before there is a function for it: the folder with the socket it waits on."""
+STEM_SOCKET = "stem.sock"
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
 KILL_TIMEOUT_S = 0.9
 """The invoker destroys the environment when no EXITED follows a KILL within a second."""
@@ -131,6 +134,24 @@ def connect(socket_dir: str, name: str) -> _socket.socket:
         raise SystemExit(f"the invoker's socket {path} cannot be reached: {error.strerror}") from error
     os.set_inheritable(connection.fileno(), False)
     return connection
+
+
+def await_owner(stem_dir: str) -> None:
+    """Be a stem cell: warm up, say so, and wait until the invoker has put a function's folders into their places."""
+    import ctypes  # noqa: F401 - this and the next two are for the keeper's first steps
+    import select  # noqa: F401
+    import signal  # noqa: F401
+
+    preload()
+    invoker = connect(stem_dir, STEM_SOCKET)
+    try:
+        invoker.sendall(b"ready")
+        bound = invoker.recv(16)
+    except ConnectionError:
+        bound = b""
+    invoker.close()
+    if not bound:
+        raise SystemExit(0)
 
 
 class Order:
@@ -394,6 +415,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
         order = Order.inherited(int(sys.argv[2]))
     else:
+        if STEM_VARIABLE in os.environ:
+            await_owner(os.environ[STEM_VARIABLE])
         order = Keeper(os.environ.get("SAMOVAR_SOCKET_DIR") or SOCKET_DIR).run()
         detach(order)
         if order.needs_new_interpreter():

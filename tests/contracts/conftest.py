@@ -6,18 +6,22 @@ isolation lacks stands in the table below, in one place, and with a reason.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from invoker.isolation.contract import Isolation
+from invoker.isolation.contract import Box, BoxSpec, Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.fake import FakeIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
+from invoker.isolation.stem_cells import StemCells, StemSettings
 from samovar.function import OciRuntime
 
 BASE_IMAGE = "samovar-base:bookworm"
@@ -46,6 +50,27 @@ def _docker(instance: str) -> Isolation:
     return DockerIsolation(instance, base_image=BASE_IMAGE)
 
 
+class _OnStemCells(StemCells):
+    """Waits for a cell wherever a box can be made of one, so that no test passes on a plain start."""
+
+    async def start(self, spec: BoxSpec) -> Box:
+        before = self.bound
+        if self.fits(spec):
+            await self.prepare(spec.runtime)
+            async with asyncio.timeout(60):
+                while not self.ready[spec.runtime]:  # noqa: ASYNC110 - only tests wait for a cell
+                    await asyncio.sleep(0.01)
+        box = await super().start(spec)
+        assert self.bound - before == self.fits(spec)
+        return box
+
+
+def _stem_cells(instance: str) -> Isolation:
+    folder = Path(tempfile.gettempdir(), f"smv-{instance}")
+    settings = StemSettings(folder=folder, floor=1, most=1, pause_s=0)
+    return _OnStemCells(DockerIsolation(instance, base_image=BASE_IMAGE), settings)
+
+
 def _watched(instance: str) -> Isolation:
     return SandboxIsolation(instance, find_cgroups=lambda _: None)
 
@@ -64,6 +89,12 @@ KINDS = (
     Kind(
         "docker",
         _docker,
+        WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
+        ("docker",),
+    ),
+    Kind(
+        "docker-stem",
+        _stem_cells,
         WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
         ("docker",),
     ),

@@ -1,0 +1,275 @@
+"""Stem cells: started containers that belong to no function yet, so that a cold start need not wait for an engine.
+
+`StemCells` is an isolation like the one it wraps, and starts the same boxes. A box that fits what the cells were
+started with is made of one; any other is started as ever. Cells are replaced one at a time, after a pause, while
+nobody waits for a start. See `docs/decisions/0010-stem-cells.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from invoker.isolation import mounts
+from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
+from invoker.isolation.docker import DockerIsolation
+from invoker.isolation.docker_box import DockerBox
+from invoker.isolation.stem_cell import STEM_VARIABLES, StemCell, Unsupported
+from invoker.isolation.stem_stock import StemStock
+from invoker.variables import interpreter_variables
+from samovar.errors import EnvironmentFailure
+from samovar.function import Limits, Network
+from samovar.link import IsolationStatus
+
+log = logging.getLogger("samovar.invoker.docker")
+
+STEM_LIMITS = Limits()
+"""What cells are started with: the least memory a function can ask for, and what most functions have of the rest."""
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemSettings:
+    """How many cells there are, and when."""
+
+    folder: Path
+    """Where each cell has a folder for its socket; it is ours alone."""
+    floor: int
+    """Cells of each runtime in use."""
+    most: int
+    """Cells in all."""
+    network: Network = "none"
+    """Network of the cells; boxes with another one are started as ever."""
+    keep_s: float = 600.0
+    """How long after its last cold start a runtime counts as in use."""
+    pause_s: float = 0.5
+    """Between a cold start and the start of a cell. Doubled for each cell that fails, up to a minute."""
+    start_timeout_s: float = 20.0
+    """How long a started cell may take to warm up."""
+
+
+class StemCells:
+    """See the module."""
+
+    name = "docker"
+
+    def __init__(self, docker: DockerIsolation, settings: StemSettings) -> None:
+        """Takes over `docker`."""
+        self._docker = docker
+        self._settings = settings
+        self._stock = StemStock(settings.floor, settings.most, settings.keep_s)
+        self._cells: dict[str, deque[StemCell]] = {}
+        self._unavailable = mounts.unavailable()
+        self._failures = 0
+        """Cells that failed since one was last of use."""
+        self._bound = 0
+        self._agreeing: deque[tuple[DockerBox, Limits]] = deque()
+        """Boxes whose limits the engine does not know yet."""
+        self._starting = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+        self._changed = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> Counter[str]:
+        """Cells that wait for a function, by runtime."""
+        return Counter({runtime: len(cells) for runtime, cells in self._cells.items() if cells})
+
+    @property
+    def bound(self) -> int:
+        """Boxes made of cells so far."""
+        return self._bound
+
+    def fits(self, spec: BoxSpec) -> bool:
+        """Whether a cell can become this box. What a running container cannot change has to be what cells have."""
+        limits, own = spec.limits, STEM_LIMITS
+        return (
+            self._unavailable is None
+            and spec.oci_runtime == "runc"
+            and spec.network == self._settings.network
+            and limits.memory_mb >= own.memory_mb
+            and (limits.tmp_mb, limits.pids, limits.open_files) == (own.tmp_mb, own.pids, own.open_files)
+        )
+
+    async def prepare(self, runtime: str) -> None:
+        """See `Isolation.prepare`. Of a runtime that was prepared there are cells from then on."""
+        await self._docker.prepare(runtime)
+        self._stock.always(runtime)
+        self._look_after()
+
+    async def start(self, spec: BoxSpec) -> Box:
+        """See `Isolation.start`."""
+        with self._undisturbed():
+            if not self.fits(spec):
+                return await self._docker.start(spec)
+            self._use(spec.runtime)
+            cells = self._cells.get(spec.runtime)
+            if cells:
+                box = await self._bind(cells.popleft(), spec)
+                if box is not None:
+                    return box
+            return await self._docker.start(spec)
+
+    async def _bind(self, cell: StemCell, spec: BoxSpec) -> Box | None:
+        """The box that a cell has become; `None` if it could not."""
+        try:
+            box = await cell.bind(spec)
+        except EnvironmentFailure as failure:
+            log.warning("stem cell %s was of no use: %s", cell.box.id, failure.message)
+            self._failures += 1
+            self._discard(cell, "it could not be bound")
+            return None
+        except asyncio.CancelledError:
+            self._discard(cell, "nobody waits for it any more")
+            raise
+        self._failures = 0
+        self._bound += 1
+        assert isinstance(box, DockerBox)
+        if spec.limits.memory_mb != STEM_LIMITS.memory_mb:
+            self._agreeing.append((box, spec.limits))
+        return box
+
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Keep cells from being started meanwhile."""
+        self._starting += 1
+        self._calm.clear()
+        try:
+            yield
+        finally:
+            self._starting -= 1
+            if not self._starting:
+                self._calm.set()
+            self._look_after()
+
+    def _use(self, runtime: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._stock.use(runtime, loop.time())
+        if runtime in self._expiries:
+            self._expiries[runtime].cancel()
+        self._expiries[runtime] = loop.call_later(self._settings.keep_s, self._look_after)
+
+    def _look_after(self) -> None:
+        """Have the task below see whether there are the cells there should be."""
+        if self._unavailable is None:
+            self._changed.set()
+            if self._keeper is None:
+                self._keeper = asyncio.create_task(self._keep(), name="stem-cells")
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        # What a killed invoker has left there; none of ours is in it yet.
+        await asyncio.to_thread(shutil.rmtree, self._settings.folder, ignore_errors=True)
+        while self._unavailable is None:
+            await self._changed.wait()
+            self._changed.clear()
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, self._settings.pause_s * 2**self._failures))
+            await self._calm.wait()
+            while self._agreeing:
+                await self._agree(*self._agreeing.popleft())
+            while (runtime := self._stock.surplus(self.ready, loop.time())) is not None:
+                self._discard(self._cells[runtime].pop(), "its runtime is not used any more")
+            runtime = self._stock.missing(self.ready, loop.time())
+            if runtime is not None:
+                await self._grow(runtime)
+                self._changed.set()  # there may be more to do
+
+    async def _agree(self, box: DockerBox, limits: Limits) -> None:
+        try:
+            await self._docker.agree_on_limits(box, limits)
+        except EnvironmentFailure as failure:  # it is gone already, as a rule; its control group holds it if not
+            log.debug("the engine was not told the limits of box %s: %s", box.id, failure.message)
+
+    async def _grow(self, runtime: str) -> None:
+        """Start one cell. A failure is logged, and makes the pause before the next attempt longer."""
+        try:
+            cell = await StemCell.start(self._spec(runtime), self._docker.start_stem, self._settings.start_timeout_s)
+        except Unsupported as failure:
+            log.warning("no stem cells on this host: %s", failure.message)
+            self._unavailable = failure.message
+        except EnvironmentFailure as failure:
+            log.warning("no stem cell of %s: %s", runtime, failure.message)
+            self._failures += 1
+        else:
+            cell.on_end(partial(self._lost, cell))
+            self._cells.setdefault(runtime, deque()).append(cell)
+
+    def _spec(self, runtime: str) -> BoxSpec:
+        cell = secrets.token_hex(8)
+        folder = self._settings.folder / cell
+        return BoxSpec(
+            id=cell,
+            runtime=runtime,
+            code_dir=folder,
+            socket_dir=folder,
+            limits=STEM_LIMITS,
+            network=self._settings.network,
+            variables={**interpreter_variables(TASK_ROOT, RUNTIME_DIR), **STEM_VARIABLES},
+            labels={"samovar.stem": runtime},
+        )
+
+    def _lost(self, cell: StemCell) -> None:
+        if cell not in self._cells[cell.runtime]:  # it is being bound or removed
+            return
+        log.warning("stem cell %s of %s has ended", cell.box.id, cell.runtime)
+        self._failures += 1
+        self._cells[cell.runtime].remove(cell)
+        self._discard(cell, "it has ended")
+        self._look_after()
+
+    def _discard(self, cell: StemCell, reason: str) -> None:
+        removal = asyncio.create_task(self._remove(cell, reason))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+
+    async def _remove(self, cell: StemCell, reason: str) -> None:
+        try:
+            await cell.destroy(reason)
+        except EnvironmentFailure as failure:
+            log.warning("stem cell %s may be left behind until the engine answers: %s", cell.box.id, failure.message)
+
+    async def sweep(self) -> int:
+        """See `Isolation.sweep`. Cells are boxes to it: those of a former invoker go, and ours stay."""
+        return await self._docker.sweep()
+
+    async def status(self) -> IsolationStatus:
+        """See `Isolation.status`; tells of the cells among the limits."""
+        status = await self._docker.status()
+        if not status.available:
+            return status
+        return msgspec.structs.replace(status, limits={**status.limits, "stem_cells": self._in_words()})
+
+    def _in_words(self) -> str:
+        if self._unavailable is not None:
+            return f"none: {self._unavailable}"
+        ready = ", ".join(f"{count} of {runtime}" for runtime, count in sorted(self.ready.items()))
+        held = sum(cell.box.usage().peak_memory_bytes for cells in self._cells.values() for cell in cells)
+        return f"ready: {ready}, up to {held >> 20} MB used" if ready else "none ready"
+
+    async def close(self) -> None:
+        """See `Isolation.close`. Removes the cells."""
+        for expiry in self._expiries.values():
+            expiry.cancel()
+        self._unavailable = "the invoker stops"
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        for cells in self._cells.values():
+            while cells:
+                self._discard(cells.popleft(), "the invoker stops")
+        await asyncio.gather(*self._removals)
+        shutil.rmtree(self._settings.folder, ignore_errors=True)
+        await self._docker.close()

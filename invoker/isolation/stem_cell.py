@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from invoker.isolation import mounts
 from invoker.isolation.cgroup import Places, apply_limits
@@ -93,10 +93,9 @@ class StemSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # not a subclass of it in every event loop
         if self._is_closed:  # it was accepted before that, and hears of it now
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """From asyncio."""

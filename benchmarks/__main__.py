@@ -63,7 +63,7 @@ def measure(options: argparse.Namespace) -> Run:
                 if wanted and (module not in ONCE or isolation == options.isolation[0]):
                     watch.sample()
                     measured += _collect(module, figures, plan)
-        if options.peers:
+        if options.peers or "peers" in (options.only or ()):
             watch.sample()
             measured += _collect("peers", PEERS, Plan(isolation="peer", quick=options.quick, reference=url))
     return Run(
@@ -113,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="less of everything, sandbox only, without scale, in under 90 s: no claim"
     )
-    parser.add_argument("--only", nargs="+", choices=MODULES, metavar="NAME", help=f"only these: {', '.join(MODULES)}")
+    names = (*MODULES, "peers")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"only these: {', '.join(names)}")
     parser.add_argument(
         "--isolation",
         type=lambda text: text.split(","),

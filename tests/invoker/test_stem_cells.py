@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+import uvloop
 
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_container import container_config, later_limits, stem_config
+from invoker.isolation.stem_cell import STEM_SOCKET, StemSocket
 from invoker.isolation.stem_stock import StemStock
 from samovar.function import Limits
 
@@ -73,3 +79,30 @@ def test_a_bound_cell_has_the_limits_of_a_box() -> None:
     assert raised["memswap_limit"] == host["MemorySwap"]
     assert raised["cpu_shares"] == host["CpuShares"]
     assert raised["cpu_quota"] / raised["cpu_period"] == host["NanoCpus"] / 1e9
+
+
+async def conversation(folder: Path) -> bytes:
+    """Connect as a keeper does, say that it is ready, and wait; what it is told."""
+    socket = StemSocket(folder)
+    await socket.open()
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(folder / STEM_SOCKET))
+        writer.write(b"ready")
+        await socket.ready()
+        assert socket.is_connected
+        socket.go_on()
+    finally:
+        socket.close()
+    told = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return told
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_keeper_says_when_it_is_ready_and_is_told_to_go_on(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(conversation(tmp_path / "cell")) == b"bound"
+    assert not (tmp_path / "cell").exists()

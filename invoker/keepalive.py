@@ -1,15 +1,15 @@
 """How long an idle environment is worth keeping, and what it is worth when memory is short. Pure, like `policy.py`.
 
-The keep-alive is learned from each version's own pauses, after Shahrad et al., "Serverless in the Wild:
-Characterizing and Optimizing the Serverless Workload at a Large Cloud Provider" (USENIX ATC 2020): a histogram of
-idle times, whose high percentile is how long to wait for the next call. What an environment is worth is greedy-dual,
-after Fuerst and Sharma, "FaasCache: Keeping Serverless Computing Alive with Greedy-Dual Caching" (ASPLOS 2021).
+The keep-alive is learned from a histogram of each version's own pauses, after Shahrad et al., "Serverless in the Wild:
+Characterizing and Optimizing the Serverless Workload at a Large Cloud Provider" (USENIX ATC 2020); instead of a high
+percentile of them it outlasts those that are worth their memory. What an environment is worth is greedy-dual, after
+Fuerst and Sharma, "FaasCache: Keeping Serverless Computing Alive with Greedy-Dual Caching" (ASPLOS 2021).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -24,11 +24,8 @@ MOST: Final = 128
 FEWEST: Final = 8
 """Idle times without which nothing is concluded."""
 
-_TAIL: Final = 0.95
-"""Share of the pauses a window is to outlast."""
 _MARGIN: Final = 1.1
-_SPREAD: Final = 8.0
-"""A tail so many times the median is no habit: most of the window would be spent in vain."""
+"""A window is so many times the pause it is to outlast, because the next one is never quite the same."""
 
 
 class KeepAlive(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -36,7 +33,7 @@ class KeepAlive(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     adaptive: bool
     ttl_s: float
-    """For every version when not adaptive, and for those nothing is known of."""
+    """For every version when not adaptive, and for those too little is known of. Also what a cold start counts as."""
     min_s: float
     max_s: float
 
@@ -55,15 +52,6 @@ class IdleTimes(msgspec.Struct, frozen=True, gc=False):
     def total(self) -> int:
         """How many are remembered."""
         return sum(self.counts)
-
-    def percentile(self, share: float) -> float:
-        """Seconds that at least `share` (0 to 1) of the idle times did not exceed; infinite beyond the last bucket."""
-        rank = math.ceil(share * self.total)
-        for bucket, count in enumerate(self.counts):
-            rank -= count
-            if rank <= 0:
-                return bucket_end(bucket)
-        return math.inf
 
 
 def bucket_of(idle_s: float) -> int:
@@ -89,18 +77,38 @@ def noted(times: IdleTimes, idle_s: float) -> IdleTimes:
 
 
 def window(times: IdleTimes, keep: KeepAlive) -> float:
-    """How many seconds an environment is kept idle.
+    """How many seconds an environment is kept idle: what costs least over the pauses that are remembered.
 
-    The window outlasts nearly all pauses, if that can be had within `max_s`. If nearly all of them are longer than
-    `max_s`, waiting is in vain and the window is the least. Between the two, or where the pauses have no typical
-    length, or too few are known: the plain TTL.
+    A pause within the window costs its own length of idle time. A longer one costs the whole window, in vain, and a
+    cold start, which counts as much as `ttl_s` of idle time. Who keeps an environment for just that long never pays
+    more than twice what one would who knew the future, so that is also the answer while too little is known.
     """
     if not keep.adaptive or times.total < FEWEST:
         return keep.ttl_s
-    tail = times.percentile(_TAIL) * _MARGIN
-    if tail <= min(keep.max_s, _SPREAD * times.percentile(0.5)):
-        return max(tail, keep.min_s)
-    return keep.min_s if times.percentile(1 - _TAIL) > keep.max_s * GROWTH else keep.ttl_s
+    best_s, least = keep.min_s, math.inf
+    for kept_s in _choices(times, keep):
+        cost = _cost(times, kept_s, keep.ttl_s)
+        if cost < least:
+            best_s, least = kept_s, cost
+    return best_s
+
+
+def _choices(times: IdleTimes, keep: KeepAlive) -> Iterator[float]:
+    """The least window, and those that outlast just one more of the buckets that hold something."""
+    yield keep.min_s
+    for bucket, count in enumerate(times.counts):
+        if count and keep.min_s < (kept_s := bucket_end(bucket) * _MARGIN) <= keep.max_s:
+            yield kept_s
+
+
+def _cost(times: IdleTimes, kept_s: float, cold_s: float) -> float:
+    """What a window would have cost, in seconds of idle time."""
+    cost = 0.0
+    for bucket, count in enumerate(times.counts):
+        if count:
+            pause_s = bucket_end(bucket)
+            cost += count * (pause_s if pause_s <= kept_s else kept_s + cold_s)
+    return cost
 
 
 def priority(clock: float, uses: int, start_s: float, memory_mb: int) -> float:

@@ -44,18 +44,23 @@ def after(*idle_s: float) -> IdleTimes:
     [
         pytest.param([], 600.0, id="nothing known"),
         pytest.param([20 * MINUTE] * (FEWEST - 1), 600.0, id="too little known"),
-        pytest.param([20 * MINUTE] * 10, 1.1 * GROWTH**32, id="every twenty minutes"),
-        pytest.param([2 * MINUTE] * 10, 1.1 * GROWTH**22, id="more often than the TTL: less than the TTL"),
+        pytest.param([2 * MINUTE] * 10, 1.1 * GROWTH**22, id="every two minutes: just longer than that"),
+        pytest.param([8 * MINUTE] * 10, 1.1 * GROWTH**28, id="every eight minutes: still worth it"),
+        pytest.param([20 * MINUTE] * 10, 60.0, id="every twenty minutes: a cold start costs less than the waiting"),
         pytest.param([5.0] * 50, 60.0, id="every few seconds: the least"),
         pytest.param([20 * HOUR] * 10, 60.0, id="once a day: waiting is in vain"),
-        pytest.param([5 * MINUTE, 20 * HOUR] * 10, 600.0, id="half of it cannot be waited for"),
-        pytest.param([MINUTE] * 8 + [3 * HOUR] * 12, 1.1 * GROWTH**42, id="mostly hours, within the longest"),
-        pytest.param([MINUTE] * 12 + [3 * HOUR] * 4, 600.0, id="no typical length"),
-        pytest.param([20 * MINUTE] * 99 + [23 * HOUR], 1.1 * GROWTH**32, id="one odd pause in a hundred"),
+        pytest.param([5 * MINUTE, 20 * HOUR] * 10, 1.1 * GROWTH**26, id="half of it is worth waiting for"),
+        pytest.param([MINUTE] * 90 + [9 * MINUTE] * 10, 1.1 * GROWTH**29, id="a tail that is worth it"),
+        pytest.param([2 * MINUTE] * 99 + [3 * HOUR], 1.1 * GROWTH**22, id="one odd pause in a hundred"),
     ],
 )
 def test_the_window_follows_the_pauses(idle_s: list[float], kept_s: float) -> None:
     assert window(after(*idle_s), KEEP) == pytest.approx(kept_s)
+
+
+def test_who_sets_a_longer_ttl_has_longer_pauses_outlasted() -> None:
+    keep = KeepAlive(adaptive=True, ttl_s=HOUR, min_s=60.0, max_s=4 * HOUR)
+    assert window(after(*[20 * MINUTE] * 10), keep) == pytest.approx(1.1 * GROWTH**32)
 
 
 def test_a_plain_ttl_learns_nothing() -> None:
@@ -93,8 +98,8 @@ def test_a_bucket_holds_what_is_sorted_into_it(idle_s: float) -> None:
 
 
 def test_an_old_habit_fades() -> None:
-    times = after(*[HOUR] * MOST)
-    assert window(times, KEEP) > HOUR
+    times = after(*[8 * MINUTE] * MOST)
+    assert window(times, KEEP) > 8 * MINUTE
     for _ in range(4 * MOST):
         times = noted(times, 2 * MINUTE)
     assert window(times, KEEP) < 3 * MINUTE
@@ -103,8 +108,8 @@ def test_an_old_habit_fades() -> None:
 def test_new_code_keeps_the_habits_of_its_function() -> None:
     shelf = Shelf(version(), KEEP)
     for _ in range(FEWEST):
-        shelf.note_idle(20 * MINUTE)
-    assert shelf.keep_s > 20 * MINUTE
+        shelf.note_idle(2 * MINUTE)
+    assert 2 * MINUTE < shelf.keep_s < 3 * MINUTE
     assert Shelf(version(serial=2), KEEP, shelf).keep_s == shelf.keep_s
 
 

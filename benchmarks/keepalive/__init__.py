@@ -1,0 +1,1 @@
+"""Keep-alive policies compared on a generated trace, offline: `python -m benchmarks.keepalive`."""

@@ -66,6 +66,7 @@ class Shelf:
         self.keep_s = keepalive.window(self.idle_times, keep)
         """How long environments are kept idle."""
         self._keep = keep
+        self._sure_s = keep.sure_s
         self.last_end: ColdReason | None = None
         """Why the last environment that ended did so."""
         self.mean_duration_s: float | None = None
@@ -105,7 +106,7 @@ class Shelf:
 
     def note_idle(self, seconds: float) -> None:
         """An environment was wanted again after so long."""
-        if seconds > self._keep.sure_s:
+        if seconds > self._sure_s:
             self.idle_times = keepalive.noted(self.idle_times, seconds)
             self.keep_s = keepalive.window(self.idle_times, self._keep)
 

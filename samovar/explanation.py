@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -153,8 +154,8 @@ def _keep_longer(preparation: Preparation | None) -> str:
     if preparation is None or preparation.idle_s is None:
         return f"A longer keep-alive: {how}."
     return (
-        f"A keep-alive of more than {preparation.idle_s:.0f} s: {how}. An adaptive one outlasts pauses that recur by "
-        "itself, if they are worth it: a cold start counts as much as `idle_ttl_s` of idle time."
+        f"A keep-alive of more than {math.ceil(preparation.idle_s)} s: {how}. An adaptive one outlasts pauses that "
+        "recur by itself, if they are worth it: a cold start counts as much as `idle_ttl_s` of idle time."
     )
 
 

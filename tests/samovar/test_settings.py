@@ -52,7 +52,9 @@ def test_a_bad_value_is_refused_with_name_value_and_what_is_allowed(name: str, v
 
 
 def test_the_shortest_keep_alive_is_no_longer_than_the_longest() -> None:
-    with pytest.raises(SettingError, match=r"setting keep_alive_min_s = 120.0 is not allowed: at most keep_alive_max_s"):
+    with pytest.raises(
+        SettingError, match=r"setting keep_alive_min_s = 120.0 is not allowed: at most keep_alive_max_s"
+    ):
         load({"SAMOVAR_KEEP_ALIVE_MIN_S": "120", "SAMOVAR_KEEP_ALIVE_MAX_S": "60"})
 
 

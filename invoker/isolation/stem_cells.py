@@ -36,6 +36,7 @@ log = logging.getLogger("samovar.invoker.docker")
 STEM_LIMITS = Limits()
 """What cells are started with: the least memory a function can ask for, and what most functions have of the rest."""
 _LONGEST_PAUSE_S = 60.0
+_MOST_DOUBLINGS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,10 @@ class StemCells:
         self._stock = StemStock(settings.floor, settings.most, settings.keep_s)
         self._cells: dict[str, deque[StemCell]] = {}
         self._unavailable = mounts.unavailable()
-        self._failures = 0
-        """Cells that failed since one was last of use."""
+        self._failed_starts = 0
+        """Cells that could not be started since one could."""
+        self._failed_cells = 0
+        """Cells that were lost or could not be bound since one could."""
         self._bound = 0
         self._agreeing: deque[tuple[DockerBox, Limits]] = deque()
         """Boxes whose limits the engine does not know yet."""
@@ -129,13 +132,13 @@ class StemCells:
             box = await cell.bind(spec)
         except EnvironmentFailure as failure:
             log.warning("stem cell %s was of no use: %s", cell.box.id, failure.message)
-            self._failures += 1
+            self._failed_cells += 1
             self._discard(cell, "it could not be bound")
             return None
         except asyncio.CancelledError:
             self._discard(cell, "nobody waits for it any more")
             raise
-        self._failures = 0
+        self._failed_cells = 0
         self._bound += 1
         assert isinstance(box, DockerBox)
         if spec.limits.memory_mb != STEM_LIMITS.memory_mb:
@@ -176,7 +179,7 @@ class StemCells:
         while self._unavailable is None:
             await self._changed.wait()
             self._changed.clear()
-            await asyncio.sleep(min(_LONGEST_PAUSE_S, self._settings.pause_s * 2**self._failures))
+            await asyncio.sleep(self._pause_s())
             await self._calm.wait()
             while self._agreeing:
                 await self._agree(*self._agreeing.popleft())
@@ -186,6 +189,10 @@ class StemCells:
             if runtime is not None:
                 await self._grow(runtime)
                 self._changed.set()  # there may be more to do
+
+    def _pause_s(self) -> float:
+        failures = min(self._failed_starts + self._failed_cells, _MOST_DOUBLINGS)
+        return min(_LONGEST_PAUSE_S, self._settings.pause_s * 2.0**failures)
 
     async def _agree(self, box: DockerBox, limits: Limits) -> None:
         try:
@@ -202,8 +209,9 @@ class StemCells:
             self._unavailable = failure.message
         except EnvironmentFailure as failure:
             log.warning("no stem cell of %s: %s", runtime, failure.message)
-            self._failures += 1
+            self._failed_starts += 1
         else:
+            self._failed_starts = 0
             cell.on_end(partial(self._lost, cell))
             self._cells.setdefault(runtime, deque()).append(cell)
 
@@ -225,7 +233,7 @@ class StemCells:
         if cell not in self._cells[cell.runtime]:  # it is being bound or removed
             return
         log.warning("stem cell %s of %s has ended", cell.box.id, cell.runtime)
-        self._failures += 1
+        self._failed_cells += 1
         self._cells[cell.runtime].remove(cell)
         self._discard(cell, "it has ended")
         self._look_after()

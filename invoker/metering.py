@@ -26,7 +26,7 @@ log = logging.getLogger("samovar.metering")
 
 _BATCH = 250
 _LINGER_S = 0.1
-"""Readings are collected for so long before they are shipped, unless somebody wants them at once.
+"""Between two batches, unless somebody wants the readings at once.
 
 A batch costs the event loop about as much as a few calls, whether it holds one reading or a hundred.
 """
@@ -153,10 +153,11 @@ class Meter:
                 await self._linger()
 
     async def _linger(self) -> None:
-        """Wait for news, and then for some more of it."""
+        """Wait for news, and until the last batch is `_LINGER_S` ago: a single call's reading is shipped at once."""
+        shipped = asyncio.get_running_loop().time()
         await self._news.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
+            async with asyncio.timeout_at(shipped + _LINGER_S):
                 await self._wanted.wait()
 
     async def _cursor(self) -> Cursor:

@@ -141,8 +141,7 @@ class StemCells:
         self._failed_cells = 0
         self._bound += 1
         assert isinstance(box, DockerBox)
-        if spec.limits.memory_mb != STEM_LIMITS.memory_mb:
-            self._agreeing.append((box, spec.limits))
+        self._agreeing.append((box, spec.limits))
         return box
 
     @contextlib.contextmanager

@@ -61,7 +61,7 @@ class Crowd(NamedTuple):
         """Itself. Raises `CannotMeasure` when an answer has any other status."""
         wrong = [reply.status for reply in self.replies if reply.status not in statuses]
         if wrong:
-            raise CannotMeasure(f"{len(wrong)} of {len(self.replies)} answers had a status such as {wrong[0]}")
+            raise CannotMeasure(f"{len(wrong)} of {len(self.replies)} calls were answered with status {wrong[0]}")
         return self
 
 

@@ -17,7 +17,7 @@ import redis
 from benchmarks import calls, processes, wrk
 from benchmarks.calls import Call
 from benchmarks.lab import Function, Lab, Plan, body_file, interleaved
-from benchmarks.results import Measured
+from benchmarks.results import Measured, failed
 from benchmarks.wrk import CannotMeasure, Job
 from samovar import usage
 from samovar.invocation import Outcome, Reading
@@ -34,9 +34,11 @@ def measure(plan: Plan) -> Iterator[Measured]:
     """Each beside a platform that has one function and nothing else."""
     with Lab.running(plan.isolation) as small:
         alone = small.warm("echo")
-        yield _deployed(plan, alone)
-        yield _stored(plan, alone)
-        yield _workers(plan, alone)
+        for figure, part in (("functions", _deployed), ("readings", _stored), ("workers", _workers)):
+            try:
+                yield part(plan, alone)
+            except CannotMeasure as error:  # the others have platforms of their own
+                yield from failed([f"scale.{figure}"], plan.isolation, str(error))
         yield from _payload(plan, small, alone)
 
 

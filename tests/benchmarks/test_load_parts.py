@@ -47,7 +47,7 @@ def test_a_request_goes_out_as_http() -> None:
 def test_a_crowd_with_an_answer_nobody_expected_is_no_measurement() -> None:
     crowd = Crowd([Reply(200, 0.1, 0.1, "a", 2), Reply(429, 0.1, 0.1, "b", 2)], 0.1)
     assert crowd.expect(200, 429) is crowd
-    with pytest.raises(CannotMeasure, match="1 of 2 answers had a status such as 429"):
+    with pytest.raises(CannotMeasure, match="1 of 2 calls were answered with status 429"):
         crowd.expect(200)
 
 

@@ -58,7 +58,8 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
-    promises = _PROMISE.findall((ROOT / "docs" / "promises.md").read_text())
+    tested, _, _ = (ROOT / "docs" / "promises.md").read_text().partition("\n## Speed\n")  # that is measured instead
+    promises = _PROMISE.findall(tested)
     assert len(promises) > 30
     for promise, held_by in promises:
         named = _TEST.findall(held_by)

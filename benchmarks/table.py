@@ -24,7 +24,7 @@ def cells(measured: Measured) -> tuple[str, ...]:
     """One row, as text, under `HEADINGS`."""
     target = BY_FIGURE[measured.figure]
     if measured.value is None:
-        value = measured.failure.strip().splitlines()[0][:100]
+        value = measured.failure.strip().splitlines()[0][:160]
     else:
         value = f"{number(measured.value)} {target.unit}"
     if measured.note:

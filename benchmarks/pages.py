@@ -21,7 +21,7 @@ _SHORT = ("figure", "isolation", "value", "ratio", "target", "")
 
 def publish(path: Path) -> None:
     """Make a run the one that the pages show. Raises `ValueError` when a page has lost its markers."""
-    if path != PUBLISHED:
+    if path.resolve() != PUBLISHED:
         shutil.copy(path, PUBLISHED)
     run = results.load(PUBLISHED)
     chart.draw(run, PICTURE)

@@ -33,6 +33,8 @@ INVOKER_SOCKET = "invoker.sock"
 """Inside `SOCKET_DIR`: frames between invoker and runtime."""
 OUTPUT_SOCKET = "output.sock"
 """Inside `SOCKET_DIR`: raw bytes of stdout and stderr."""
+STEM_DIR = "/run/samovar-stem"
+"""Where a box without code sees the folder with the socket that it waits on; see `stem_cell.py`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from invoker.isolation.docker_container import (
     check_runtime,
     container_config,
     container_name,
-    later_limits,
     network_name,
     stem_config,
 )
@@ -30,7 +29,6 @@ from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import Images
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
-from samovar.function import Limits
 from samovar.link import IsolationStatus
 
 T = TypeVar("T")
@@ -70,24 +68,13 @@ class DockerIsolation:
         """See `Isolation.start`. A cancelled start leaves no container either."""
         return await self._start(spec, container_config)
 
+    def can_bind(self, spec: BoxSpec) -> bool:
+        """See `StemIsolation.can_bind`: other OCI runtimes have no mount namespace, or one out of reach."""
+        return spec.oci_runtime == "runc"
+
     async def start_stem(self, spec: BoxSpec) -> DockerBox:
-        """A box like `start`'s, but without code, and with limits that `agree_on_limits` can raise."""
+        """See `StemIsolation.start_stem`."""
         return await self._start(spec, stem_config)
-
-    async def agree_on_limits(self, box: DockerBox, limits: Limits) -> None:
-        """Tell the engine of limits that a stem cell's control group has already, and of its box's new id.
-
-        Whoever keeps books of limits (systemd, on hosts where it does) would put the old ones back some day.
-        Raises `EnvironmentFailure`.
-        """
-        facts = await self._engine.facts()
-        changed: dict[str, Any] = {**later_limits(limits, facts.cpus)}
-
-        def update_and_rename(client: APIClient) -> None:
-            client.update_container(box.container, **changed)
-            client.rename(box.container, container_name(box.id))
-
-        await self._engine.call(f"updating container {box.container[:12]}", update_and_rename)
 
     async def _start(self, spec: BoxSpec, configure: Configure) -> DockerBox:
         facts = await self._engine.facts()

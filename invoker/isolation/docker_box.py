@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from docker import APIClient
@@ -17,10 +18,12 @@ from docker.errors import APIError, NotFound
 
 from invoker.isolation.cgroup import Places
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Usage
+from invoker.isolation.docker_container import container_name, later_limits
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch, open_process, process_ended
 from invoker.isolation.docker_usage import ContainerMeter
 from samovar.errors import EnvironmentFailure
+from samovar.function import Limits
 
 log = logging.getLogger("samovar.invoker.docker")
 
@@ -63,11 +66,6 @@ class DockerBox:
         self._removal: asyncio.Task[None] | None = None
 
     @property
-    def container(self) -> str:
-        """The engine's id, 64 hex digits."""
-        return self._container
-
-    @property
     def control_groups(self) -> Places | None:
         """Where its limits are set, if the host shows us."""
         return self._meter.places
@@ -76,6 +74,23 @@ class DockerBox:
         """Be the box of that id from now on, one that has used nothing yet. Its container keeps its label."""
         self.id = box
         self._meter.start_over()
+
+    def admit(self, socket_dir: Path) -> None:
+        """See `Stem.admit`: every container may."""
+
+    async def agree_on_limits(self, limits: Limits) -> None:
+        """See `Stem.agree_on_limits`; tells the engine of the box's new id, too.
+
+        Whoever keeps books of limits (systemd, on hosts where it does) would put the old ones back some day.
+        """
+        facts = await self._engine.facts()
+        changed: dict[str, Any] = {**later_limits(limits, facts.cpus)}
+
+        def update_and_rename(client: APIClient) -> None:
+            client.update_container(self._container, **changed)
+            client.rename(self._container, container_name(self.id))
+
+        await self._engine.call(f"updating container {self._container[:12]}", update_and_rename)
 
     @property
     def metering(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invoker.isolation.cgroup import cpu_limit, cpu_shares
-from invoker.isolation.contract import SOCKET_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
@@ -18,9 +18,6 @@ INSTANCE_LABEL = "samovar.instance"
 BOX_LABEL = "samovar.box"
 USER = "993:990"
 """Lambda's unprivileged user, as the runtime images know it."""
-
-STEM_DIR = "/run/samovar-stem"
-"""Where a stem cell sees the folder with the socket that it waits on."""
 
 MB = 1024 * 1024
 CPU_PERIOD_US = 100_000

@@ -1,8 +1,8 @@
-"""Putting folders of the host into a container that runs already.
+"""Putting folders of the host into a box that runs already.
 
 A folder is cloned as a mount that is attached nowhere, made read-only, and moved to its place from inside the
-container's mount namespace. So it is never to be seen on the host, no mount of the host has to be shared, and it goes
-with the container. The calls are those of Linux 5.12 (mount_setattr(2), open_tree(2), move_mount(2)) and want
+box's mount namespace. So it is never to be seen on the host, no mount of the host has to be shared, and it goes
+with the box. The calls are those of Linux 5.12 (mount_setattr(2), open_tree(2), move_mount(2)) and want
 CAP_SYS_ADMIN; Python has none of them, and the C library only lately.
 """
 

@@ -1,8 +1,8 @@
-"""One stem cell: a container whose keeper has started, warmed up, and waits for a function.
+"""One stem cell: a box without code whose keeper has started, warmed up, and waits for a function.
 
 Its keeper holds a connection to `stem.sock` (docs/runtime-protocol.md, "Stem cells"), so that both sides know at once
 when the other has gone. Binding puts the function's code and the folder with the invoker's sockets into the
-container's mount namespace, raises the limits, and tells the keeper to go on as any other.
+box's mount namespace, raises the limits, and tells the keeper to go on as any other.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Protocol, cast
 
 from invoker.isolation import mounts
 from invoker.isolation.cgroup import Places, apply_limits
-from invoker.isolation.contract import SOCKET_DIR, TASK_ROOT, Box, BoxSpec
-from invoker.isolation.docker_container import STEM_DIR
+from invoker.isolation.contract import SOCKET_DIR, STEM_DIR, TASK_ROOT, Box, BoxSpec, Isolation
 from samovar.errors import EnvironmentFailure
+from samovar.function import Limits
 
 STEM_SOCKET = "stem.sock"
 STEM_VARIABLES: Mapping[str, str] = {"SAMOVAR_STEM_CELL": STEM_DIR}
@@ -39,8 +39,34 @@ class Stem(Box, Protocol):
         """Where its limits are set, if the host shows us."""
         ...
 
+    def admit(self, socket_dir: Path) -> None:
+        """Let its processes use the sockets of a folder. Raises `OSError`."""
+        ...
+
     def become(self, box: str) -> None:
         """Be the box of that id from now on, one that has used nothing yet."""
+        ...
+
+    async def agree_on_limits(self, limits: Limits) -> None:
+        """Tell whoever keeps books of boxes of the limits that its control group has now. May take its time.
+
+        Raises `EnvironmentFailure`.
+        """
+        ...
+
+
+class StemIsolation(Isolation, Protocol):
+    """An isolation that has stems."""
+
+    def can_bind(self, spec: BoxSpec) -> bool:
+        """Whether a stem can become this box, limits and network apart."""
+        ...
+
+    async def start_stem(self, spec: BoxSpec) -> Stem:
+        """Start a box like `start`'s, but without code, with `BoxSpec.socket_dir` at `STEM_DIR`.
+
+        Raises as `start` does, and `Unsupported`.
+        """
         ...
 
 
@@ -82,7 +108,7 @@ class StemSocket(asyncio.Protocol):
         self._transport.write(b"bound")
 
     def close(self) -> None:
-        """Stop listening, and remove the folder; the container keeps what it has of it. Idempotent."""
+        """Stop listening, and remove the folder; the box keeps what it has of it. Idempotent."""
         self.on_end = None
         self._is_closed = True
         if self._transport is not None:
@@ -145,7 +171,7 @@ class StemCell:
 
     async def _warm_up(self, timeout_s: float) -> None:
         if self.box.control_groups is None or self.box.pid is None:
-            raise Unsupported("the host does not show the invoker the processes and control groups of containers")
+            raise Unsupported("the host does not show the invoker the processes and control groups of boxes")
         await self._keeper_is_ready(timeout_s)
         try:
             self._namespace = os.open(f"/proc/{self.box.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -153,7 +179,7 @@ class StemCell:
         except FileNotFoundError as error:
             raise EnvironmentFailure("a stem cell ended as soon as it was warm") from error
         except OSError as error:
-            raise Unsupported(f"the invoker may not enter containers: {error.strerror}") from error
+            raise Unsupported(f"the invoker may not enter boxes: {error.strerror}") from error
         if not self._socket.is_connected:
             raise EnvironmentFailure("a stem cell ended as soon as it was warm")
 
@@ -184,6 +210,7 @@ class StemCell:
     def _furnish(self, spec: BoxSpec) -> None:
         assert self.box.control_groups is not None, "only a warm cell is bound"
         apply_limits(self.box.control_groups, spec.limits)
+        self.box.admit(spec.socket_dir)
         mounts.put({TASK_ROOT: spec.code_dir, SOCKET_DIR: spec.socket_dir}, self._namespace)
 
     async def destroy(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Stem cells: started containers that belong to no function yet, so that a cold start need not wait for an engine.
+"""Stem cells: started boxes that belong to no function yet, so that a cold start need not wait for one to be built.
 
 `StemCells` is an isolation like the one it wraps, and starts the same boxes. A box that fits what the cells were
 started with is made of one; any other is started as ever. Cells are replaced one at a time, after a pause, while
@@ -22,16 +22,14 @@ import msgspec
 
 from invoker.isolation import mounts
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
-from invoker.isolation.docker import DockerIsolation
-from invoker.isolation.docker_box import DockerBox
-from invoker.isolation.stem_cell import STEM_VARIABLES, StemCell, Unsupported
+from invoker.isolation.stem_cell import STEM_VARIABLES, Stem, StemCell, StemIsolation, Unsupported
 from invoker.isolation.stem_stock import StemStock
 from invoker.variables import interpreter_variables
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
 from samovar.link import IsolationStatus
 
-log = logging.getLogger("samovar.invoker.docker")
+log = logging.getLogger("samovar.invoker.isolation")
 
 STEM_LIMITS = Limits()
 """What cells are started with: the least memory a function can ask for, and what most functions have of the rest."""
@@ -62,11 +60,10 @@ class StemSettings:
 class StemCells:
     """See the module."""
 
-    name = "docker"
-
-    def __init__(self, docker: DockerIsolation, settings: StemSettings) -> None:
-        """Takes over `docker`."""
-        self._docker = docker
+    def __init__(self, isolation: StemIsolation, settings: StemSettings) -> None:
+        """Takes over `isolation`, and goes by its name."""
+        self.name = isolation.name
+        self._isolation = isolation
         self._settings = settings
         self._stock = StemStock(settings.floor, settings.most, settings.keep_s)
         self._cells: dict[str, deque[StemCell]] = {}
@@ -76,8 +73,8 @@ class StemCells:
         self._failed_cells = 0
         """Cells that were lost or could not be bound since one could."""
         self._bound = 0
-        self._agreeing: deque[tuple[DockerBox, Limits]] = deque()
-        """Boxes whose limits the engine does not know yet."""
+        self._agreeing: deque[tuple[Stem, Limits]] = deque()
+        """Boxes of whose limits not everybody knows yet."""
         self._starting = 0
         self._calm = asyncio.Event()
         self._calm.set()
@@ -97,11 +94,11 @@ class StemCells:
         return self._bound
 
     def fits(self, spec: BoxSpec) -> bool:
-        """Whether a cell can become this box. What a running container cannot change has to be what cells have."""
+        """Whether a cell can become this box. What a running box cannot change has to be what cells have."""
         limits, own = spec.limits, STEM_LIMITS
         return (
             self._unavailable is None
-            and spec.oci_runtime == "runc"
+            and self._isolation.can_bind(spec)
             and spec.network == self._settings.network
             and limits.memory_mb >= own.memory_mb
             and (limits.tmp_mb, limits.pids, limits.open_files) == (own.tmp_mb, own.pids, own.open_files)
@@ -109,7 +106,7 @@ class StemCells:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`. Of a runtime that was prepared there are cells from then on."""
-        await self._docker.prepare(runtime)
+        await self._isolation.prepare(runtime)
         self._stock.always(runtime)
         self._look_after()
 
@@ -117,16 +114,16 @@ class StemCells:
         """See `Isolation.start`."""
         with self._undisturbed():
             if not self.fits(spec):
-                return await self._docker.start(spec)
+                return await self._isolation.start(spec)
             self._use(spec.runtime)
             cells = self._cells.get(spec.runtime)
             if cells:
                 box = await self._bind(cells.popleft(), spec)
                 if box is not None:
                     return box
-            return await self._docker.start(spec)
+            return await self._isolation.start(spec)
 
-    async def _bind(self, cell: StemCell, spec: BoxSpec) -> Box | None:
+    async def _bind(self, cell: StemCell, spec: BoxSpec) -> Stem | None:
         """The box that a cell has become; `None` if it could not."""
         try:
             box = await cell.bind(spec)
@@ -140,7 +137,6 @@ class StemCells:
             raise
         self._failed_cells = 0
         self._bound += 1
-        assert isinstance(box, DockerBox)
         self._agreeing.append((box, spec.limits))
         return box
 
@@ -193,18 +189,18 @@ class StemCells:
         failures = min(self._failed_starts + self._failed_cells, _MOST_DOUBLINGS)
         return min(_LONGEST_PAUSE_S, self._settings.pause_s * 2.0**failures)
 
-    async def _agree(self, box: DockerBox, limits: Limits) -> None:
+    async def _agree(self, box: Stem, limits: Limits) -> None:
         try:
-            await self._docker.agree_on_limits(box, limits)
+            await box.agree_on_limits(limits)
         except EnvironmentFailure as failure:  # it is gone already, as a rule; its control group holds it if not
-            log.debug("the engine was not told the limits of box %s: %s", box.id, failure.message)
+            log.debug("nobody else was told the limits of box %s: %s", box.id, failure.message)
 
     async def _grow(self, runtime: str) -> None:
         """Start one cell. A failure is logged, and makes the pause before the next attempt longer."""
         try:
-            cell = await StemCell.start(self._spec(runtime), self._docker.start_stem, self._settings.start_timeout_s)
+            cell = await StemCell.start(self._spec(runtime), self._isolation.start_stem, self._settings.start_timeout_s)
         except Unsupported as failure:
-            log.warning("no stem cells on this host: %s", failure.message)
+            log.warning("no stem cells in isolation %s: %s", self.name, failure.message)
             self._unavailable = failure.message
         except EnvironmentFailure as failure:
             log.warning("no stem cell of %s: %s", runtime, failure.message)
@@ -246,15 +242,15 @@ class StemCells:
         try:
             await cell.destroy(reason)
         except EnvironmentFailure as failure:
-            log.warning("stem cell %s may be left behind until the engine answers: %s", cell.box.id, failure.message)
+            log.warning("stem cell %s may be left behind for a while: %s", cell.box.id, failure.message)
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`. Cells are boxes to it: those of a former invoker go, and ours stay."""
-        return await self._docker.sweep()
+        return await self._isolation.sweep()
 
     async def status(self) -> IsolationStatus:
         """See `Isolation.status`; tells of the cells among the limits."""
-        status = await self._docker.status()
+        status = await self._isolation.status()
         if not status.available:
             return status
         return msgspec.structs.replace(status, limits={**status.limits, "stem_cells": self._in_words()})
@@ -279,4 +275,4 @@ class StemCells:
                 self._discard(cells.popleft(), "the invoker stops")
         await asyncio.gather(*self._removals)
         shutil.rmtree(self._settings.folder, ignore_errors=True)
-        await self._docker.close()
+        await self._isolation.close()

@@ -104,6 +104,8 @@ class Gauge:
         self._cpu = _open(folders.get("cpuacct"), "cpuacct.usage" if first else "cpu.stat")
         self._kills = _open(folders.get("memory"), "memory.oom_control" if first else "memory.events")
         self._peak = self._cpu_us = self._killed = self._reported = 0
+        self._uncounted_us = 0
+        """CPU time of before `start_over`."""
 
     @property
     def measures_memory(self) -> bool:
@@ -118,7 +120,12 @@ class Gauge:
             self._cpu_us = _number(text, b"usage_usec", self._cpu_us)
         else:
             self._cpu_us = _number(text, b"", self._cpu_us * 1000) // 1000
-        return Usage(self._peak, self._cpu_us)
+        return Usage(self._peak, self._cpu_us - self._uncounted_us)
+
+    def start_over(self) -> None:
+        """Count CPU time and memory from here on: what was used before was nobody's."""
+        self._uncounted_us += self.usage().cpu_us
+        self.reset_peak()
 
     def reset_peak(self) -> None:
         """Start a new peak, where the host can (version 1; version 2 since Linux 6.12, for this open file)."""
@@ -188,6 +195,11 @@ class Cgroup:
 
     def __repr__(self) -> str:
         return f"<control group {', '.join(map(str, sorted(set(self._places.folders.values()))))}>"
+
+    @property
+    def places(self) -> Places:
+        """Its folders."""
+        return self._places
 
     @property
     def limits_memory(self) -> bool:

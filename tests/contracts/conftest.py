@@ -21,6 +21,7 @@ from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.fake import FakeIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
+from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import StemCells, StemSettings
 from samovar.function import OciRuntime
 
@@ -46,7 +47,7 @@ class Kind:
     oci_runtime: OciRuntime = "runc"
 
 
-def _docker(instance: str) -> Isolation:
+def _docker(instance: str) -> DockerIsolation:
     return DockerIsolation(instance, base_image=BASE_IMAGE)
 
 
@@ -65,10 +66,9 @@ class _OnStemCells(StemCells):
         return box
 
 
-def _stem_cells(instance: str) -> Isolation:
+def _stem_cells(instance: str, isolation: StemIsolation) -> Isolation:
     folder = Path(tempfile.gettempdir(), f"smv-{instance}")
-    settings = StemSettings(folder=folder, floor=1, most=1, pause_s=0)
-    return _OnStemCells(DockerIsolation(instance, base_image=BASE_IMAGE), settings)
+    return _OnStemCells(isolation, StemSettings(folder=folder, floor=1, most=1, pause_s=0))
 
 
 def _watched(instance: str) -> Isolation:
@@ -84,6 +84,12 @@ KINDS = (
         WALLS | {"host network", "seccomp", "fresh peak"} | _BRIDGE,
         ("bubblewrap",),
     ),
+    Kind(
+        "sandbox-stem",
+        lambda instance: _stem_cells(instance, SandboxIsolation(instance)),
+        WALLS | {"host network", "seccomp", "fresh peak"} | _BRIDGE,
+        ("bubblewrap",),
+    ),
     # The same sandbox on a host that gives no control groups.
     Kind("sandbox-watched", _watched, WALLS | {"host network", "seccomp", "fresh peak"}, ("bubblewrap",)),
     Kind(
@@ -94,7 +100,7 @@ KINDS = (
     ),
     Kind(
         "docker-stem",
-        _stem_cells,
+        lambda instance: _stem_cells(instance, _docker(instance)),
         WALLS | {"host network", "bridge network", "seccomp", "fresh peak"},
         ("docker",),
     ),

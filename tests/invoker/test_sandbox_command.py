@@ -17,7 +17,7 @@ from samovar.function import Limits, Network
 PROGRAM = Program(arguments=("/opt/py/bin/python3",), mounts=("/opt/py",), runtime_dir=Path("/srv/runtime"))
 
 
-def words(network: Network = "none", user_namespace: int | None = None) -> str:
+def words(network: Network = "none", user_namespace: int | None = None, *, stem: bool = False) -> str:
     spec = BoxSpec(
         id="0123456789abcdef",
         runtime="python3.11",
@@ -30,7 +30,7 @@ def words(network: Network = "none", user_namespace: int | None = None) -> str:
     descriptors = Descriptors(
         files={"/etc/passwd": 11}, seccomp=12, info=13, block=14, user_namespace=user_namespace
     )  # fmt: skip
-    return "\n".join(options(spec, PROGRAM, descriptors))
+    return "\n".join(options(spec, PROGRAM, descriptors, stem=stem))
 
 
 def line(*given: str) -> str:
@@ -51,6 +51,13 @@ def test_the_only_writable_mount_is_a_limited_tmp() -> None:
     assert line("--size", str(512 * 1024 * 1024), "--tmpfs", "/tmp") in words()
     assert "--bind" not in words().splitlines()
     assert words().index("--remount-ro") > words().index("/run/samovar"), "after all mount points are made"
+
+
+def test_a_box_without_code_has_empty_folders_for_a_function_and_the_socket_it_waits_on() -> None:
+    for place in ("/var/task", "/var/task/lib", "/run/samovar"):
+        assert line("--dir", place) in words(stem=True)
+    assert line("--ro-bind", "/data/run/abc", "/run/samovar-stem") in words(stem=True)
+    assert "/data/code/abc" not in words(stem=True)
 
 
 def test_the_root_is_not_the_hosts() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoker.isolation.contract import RUNTIME_DIR, SOCKET_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import RUNTIME_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.sandbox.users import GID, UID
 from samovar.errors import EnvironmentFailure
 
@@ -70,17 +70,15 @@ def find() -> Path:
         return Path(found)
 
 
-def options(spec: BoxSpec, program: Program, descriptors: Descriptors) -> list[str]:
-    """Everything between `bwrap` and the command it runs."""
+def options(spec: BoxSpec, program: Program, descriptors: Descriptors, *, stem: bool = False) -> list[str]:
+    """Everything between `bwrap` and the command it runs. A `stem` is given its code and its sockets later."""
     return [
         *_namespaces(spec, descriptors),
         *_root(descriptors.files),
         *("--perms", "1777", "--size", str(spec.limits.tmp_mb * _MEGABYTE), "--tmpfs", "/tmp"),  # noqa: S108
         *(word for path in program.mounts for word in ("--ro-bind", path, path)),
-        *("--ro-bind", str(spec.code_dir), TASK_ROOT),
         *("--ro-bind", str(program.runtime_dir), RUNTIME_DIR),
-        # Read-only keeps a box from making or removing sockets; connecting to one is not writing.
-        *("--ro-bind", str(spec.socket_dir), SOCKET_DIR),
+        *(_room_for_a_function(spec) if stem else _function(spec)),
         *("--chdir", TASK_ROOT, "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--info-fd", str(descriptors.info)),
         *("--block-fd", str(descriptors.block), "--clearenv"),
@@ -90,6 +88,19 @@ def options(spec: BoxSpec, program: Program, descriptors: Descriptors) -> list[s
             for word in ("--setenv", name, value)
         ),
     ]  # fmt: skip
+
+
+def _function(spec: BoxSpec) -> Iterator[str]:
+    yield from ("--ro-bind", str(spec.code_dir), TASK_ROOT)
+    # Read-only keeps a box from making or removing sockets; connecting to one is not writing.
+    yield from ("--ro-bind", str(spec.socket_dir), SOCKET_DIR)
+
+
+def _room_for_a_function(spec: BoxSpec) -> Iterator[str]:
+    # The loader remembers which folders of LD_LIBRARY_PATH there were when the keeper started: so there is a `lib`.
+    for place in (TASK_ROOT, f"{TASK_ROOT}/lib", SOCKET_DIR):
+        yield from ("--perms", "0755", "--dir", place)
+    yield from ("--ro-bind", str(spec.socket_dir), STEM_DIR)
 
 
 def _namespaces(spec: BoxSpec, descriptors: Descriptors) -> Iterator[str]:

@@ -17,7 +17,9 @@ from invoker.isolation.sandbox import probe
 from invoker.isolation.sandbox.bwrap import Program
 from invoker.isolation.sandbox.launch import Launched, Launcher, Order
 from invoker.isolation.sandbox.network import Bridge, resolver
+from invoker.isolation.sandbox.stem import SandboxStem
 from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
+from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
 from invoker.runtimes import Interpreter, require_interpreter, runtime
 from samovar.errors import EnvironmentFailure
@@ -60,11 +62,28 @@ class SandboxIsolation:
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`."""
+        launched, child, held = await self._start(spec, stem=False)
+        return LocalBox(spec.id, launched.first, child, _meter(launched, spec, held), _VIEW, held)
+
+    def can_bind(self, spec: BoxSpec) -> bool:
+        """See `StemIsolation.can_bind`."""
+        return True
+
+    async def start_stem(self, spec: BoxSpec) -> SandboxStem:
+        """See `StemIsolation.start_stem`."""
+        _, cgroups = self._ready()
+        if cgroups is None or "memory" not in cgroups.limits():
+            raise Unsupported("there are no control groups in which to raise a limit")
+        launched, child, held = await self._start(spec, stem=True)
+        return SandboxStem(spec.id, launched, child, _VIEW, held)
+
+    async def _start(self, spec: BoxSpec, *, stem: bool) -> tuple[Launched, Child, contextlib.AsyncExitStack]:
+        """A box that has been built, and all it holds."""
         launcher, _ = self._ready()
         program = await asyncio.to_thread(self._program, spec.runtime)
         async with contextlib.AsyncExitStack() as held:
             try:
-                order = self._order(spec, program)
+                order = self._order(spec, program, stem)
                 starting = asyncio.get_running_loop().run_in_executor(self._starter, launcher.launch, order)
                 launched, cancelled = await finished(starting)
                 child = self._hold(launched, order.connect is not None, held)
@@ -73,8 +92,7 @@ class SandboxIsolation:
                 await _built(launched, child)
             except OSError as error:
                 raise EnvironmentFailure(f"the sandbox could not be started: {error}") from error
-            meter = _meter(launched, spec, held)
-            return LocalBox(spec.id, launched.first, child, meter, _VIEW, held.pop_all())
+            return launched, child, held.pop_all()
         raise AssertionError("an exit stack that swallowed an error")
 
     async def prepare(self, runtime: str) -> None:
@@ -110,12 +128,12 @@ class SandboxIsolation:
             self._tools = Launcher(self._users, cgroups), cgroups
         return self._tools
 
-    def _order(self, spec: BoxSpec, program: Program) -> Order:
+    def _order(self, spec: BoxSpec, program: Program, stem: bool) -> Order:
         files = dict(_FILES)
         if spec.network != "none":
             files["/etc/resolv.conf"] = resolver(spec.network)
         connect = self._bridge.connect if spec.network == "bridge" else None
-        return Order(spec=spec, program=program, files=files, connect=connect)
+        return Order(spec=spec, program=program, stem=stem, files=files, connect=connect)
 
     def _program(self, name: str) -> Program:
         interpreter, known = self._find_interpreter(name), runtime(name)

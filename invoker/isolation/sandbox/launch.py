@@ -38,6 +38,8 @@ class Order:
 
     spec: BoxSpec
     program: Program
+    stem: bool = False
+    """Whether it is a box without code, which waits for its function."""
     files: Mapping[str, bytes]
     """Path inside → content."""
     connect: Callable[[int], None] | None = None
@@ -78,7 +80,7 @@ class Launcher:
             if self._users is not None:
                 user = self._users.take()
                 undo.callback(self._users.give_back, user)
-                _admit(user.uid, spec.socket_dir)
+                admit(user.uid, spec.socket_dir)
             if self._cgroups is not None:
                 group = self._cgroups.create(spec.id, spec.limits)
                 undo.callback(_discard, group)
@@ -134,7 +136,7 @@ class Launcher:
                 block=gate.fileno(),
                 user_namespace=user.namespace if user is not None else None,
             )
-            words = bwrap.options(order.spec, order.program, descriptors)
+            words = bwrap.options(order.spec, order.program, descriptors, stem=order.stem)
             listed = theirs.enter_context(_memory(b"".join(os.fsencode(word) + b"\0" for word in words)))
             command = Command(
                 arguments=(*_without_groups(), str(self._bwrap), "--args", str(listed), "--", *order.program.arguments),
@@ -151,7 +153,7 @@ def _without_groups() -> tuple[str, ...]:
     return ("setpriv", "--clear-groups") if os.geteuid() == 0 and os.getgroups() else ()
 
 
-def _admit(uid: int, socket_dir: Path) -> None:
+def admit(uid: int, socket_dir: Path) -> None:
     """Let the box's user, and no other box's, connect to the sockets made for it."""
     os.chown(socket_dir, uid, uid)
     for entry in os.scandir(socket_dir):

@@ -12,6 +12,7 @@ from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
+from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
 from invoker.runtimes import default_runtime
 from samovar.errors import EnvironmentFailure, StartRefused
@@ -22,7 +23,7 @@ log = logging.getLogger("samovar.invoker")
 
 _PREFERENCE = ("docker", "sandbox")
 _STEM_SHARE = 8
-"""Stem cells may be given an eighth of the memory that environments may have: they are there for the next one."""
+"""An isolation's stem cells may be given an eighth of the memory that environments may have: they are for the next."""
 
 
 @dataclass(frozen=True)
@@ -40,36 +41,39 @@ async def choose(settings: Settings, instance: str) -> Choice:
     """Try every isolation. Raises `StartRefused` when the wanted one does not work here.
 
     Of the isolations a setting can choose from, the default one must be able to run the default runtime: an
-    engine that answers but can neither find nor build an image is of no use to a function.
+    engine that answers but can neither find nor build an image is of no use to a function. The others are prepared
+    when a function asks for them.
     """
     candidates: list[Isolation] = [
-        _docker(settings, instance),
-        SandboxIsolation(instance),
+        _with_stem_cells(DockerIsolation(instance, base_image=settings.base_image), settings),
+        _with_stem_cells(SandboxIsolation(instance), settings),
     ]
     if settings.isolation == "none":
         candidates.append(ProcessIsolation(instance))
     offered: dict[str, Isolation] = {}
     statuses: list[IsolationStatus] = []
+    is_prepared = False
     for candidate in candidates:
         status = await candidate.status()
-        if status.available and settings.isolation in ("auto", candidate.name):
+        if status.available and settings.isolation in ("auto", candidate.name) and not is_prepared:
             status = await _try_out(candidate, status)
+            is_prepared = status.available
         statuses.append(status)
         if status.available:
             offered[candidate.name] = candidate
     return Choice(_default(settings.isolation, offered, statuses), offered, statuses)
 
 
-def _docker(settings: Settings, instance: str) -> Isolation:
-    docker = DockerIsolation(instance, base_image=settings.base_image)
+def _with_stem_cells(isolation: StemIsolation, settings: Settings) -> Isolation:
     memory_mb = settings.memory_budget_mb or psutil.virtual_memory().total // 2**20
     most = memory_mb // _STEM_SHARE // STEM_LIMITS.memory_mb
     if not settings.stem_cells or not most:
-        return docker
+        return isolation
     return StemCells(
-        docker,
+        isolation,
         StemSettings(
-            folder=settings.run_dir / "stem-cells",
+            # No longer than the path of an environment's socket, which the settings make room for.
+            folder=settings.run_dir / "stems" / isolation.name,
             floor=settings.stem_cells,
             most=most,
             network=settings.network,

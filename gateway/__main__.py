@@ -19,6 +19,7 @@ import uvloop
 from gateway.app import create_app
 from gateway.http_protocol import BoundedHttpProtocol
 from gateway.services import open_services
+from samovar import descriptors, heap
 from samovar import settings as settings_module
 from samovar.errors import StartRefused
 from samovar.settings import Settings
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
+    descriptors.raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener))
     return 0
@@ -65,6 +67,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
         )
+        heap.settle()
         await Server(config, services.stopping).serve(sockets=[listener])
 
 

@@ -9,6 +9,7 @@ import sys
 import uvloop
 
 from invoker.app import serve
+from samovar import descriptors
 from samovar import settings as samovar_settings
 from samovar.errors import StartRefused
 
@@ -21,6 +22,7 @@ def main() -> int:
     try:
         settings = samovar_settings.load(os.environ)
         logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
+        descriptors.raise_limit()
         uvloop.run(serve(settings))
     except StartRefused as refused:
         sys.stderr.write(f"{refused.message}\n")

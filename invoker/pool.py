@@ -235,7 +235,8 @@ class Pool:
             init_ms = await self._factory.start(environment)
         except (InitFailed, SamovarError) as error:
             failure = error
-        except OSError as error:
+        except Exception as error:
+            log.exception("starting an environment of %s failed unexpectedly", shelf.version.name)
             failure = EnvironmentFailure(f"no environment could be started: {error}")
         if failure is not None:
             self._start_failed(shelf, failure)

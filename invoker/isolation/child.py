@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -120,3 +121,13 @@ def in_words(code: int, errors: str) -> str:
     except ValueError:
         words = f"exited with status {code}"
     return f"{words}: {errors}" if errors else words
+
+
+def readable(file: int, within_s: float) -> bool:
+    """Whether there is something to read, or an end, within so many seconds. Blocks; for threads.
+
+    `select.select` would refuse descriptors above 1,023, and an invoker with many environments has such.
+    """
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(max(0.0, within_s) * 1000))

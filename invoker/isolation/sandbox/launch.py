@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from invoker.isolation import rlimits
 from invoker.isolation.cgroup import Cgroup, Cgroups
-from invoker.isolation.child import Command, spawn
+from invoker.isolation.child import Command, readable, spawn
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.sandbox import bwrap, seccomp
 from invoker.isolation.sandbox.bwrap import Descriptors, Program
@@ -174,7 +173,7 @@ def _memory(content: bytes) -> Iterator[int]:
 def _first_process(process: subprocess.Popen[bytes], info: int) -> int:
     """The pid bubblewrap tells for the first process inside."""
     told, deadline = b"", time.monotonic() + _DEADLINE_S
-    while select.select((info,), (), (), max(0.0, deadline - time.monotonic()))[0]:
+    while readable(info, deadline - time.monotonic()):
         data = os.read(info, 4096)
         if not data:
             break

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import heapq
 import os
-import select
 import subprocess
 import zlib
 from dataclasses import dataclass
 
+from invoker.isolation.child import readable
 from samovar.errors import EnvironmentFailure
 
 UID, GID = 993, 990
@@ -86,8 +86,7 @@ def _namespace(uid: int) -> int:
             assert process.stderr is not None
             try:
                 process.stdin.write(b"\n")
-                ready, _, _ = select.select((process.stdout,), (), (), _DEADLINE_S)
-                if not ready or not process.stdout.read(1):
+                if not readable(process.stdout.fileno(), _DEADLINE_S) or not process.stdout.read(1):
                     process.kill()
                     raise EnvironmentFailure(
                         "no user namespace can be made: "

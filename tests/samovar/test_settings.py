@@ -87,7 +87,8 @@ def test_children_get_the_same_settings_whatever_their_files_say(tmp_path: Path)
 
 def test_sockets_fit_into_an_address_however_long_the_data_directory_is(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path / ("d" * 200)))
-    assert len(os.fsencode(settings.run_dir / "environments" / ("0" * 16) / "invoker.sock")) <= 107
+    for folder, name in (("environments", "invoker.sock"), ("stems/sandbox", "stem.sock")):
+        assert len(os.fsencode(settings.run_dir / folder / ("0" * 16) / name)) <= 107
     assert settings.run_dir == Settings(data_dir=settings.data_dir).run_dir
     assert settings.run_dir != Settings(data_dir=settings.data_dir + "d").run_dir
 

@@ -15,7 +15,7 @@ from invoker.isolation.cgroup import Cgroups
 from invoker.isolation.mounts import unavailable
 from invoker.isolation.sandbox import SandboxIsolation
 from invoker.isolation.stem_cells import StemCells, StemSettings
-from samovar.function import Limits
+from samovar.function import Limits, Network
 from tests.contracts.harness import Room, Wish, open_room
 
 RUNTIME = "python3.11"
@@ -34,16 +34,18 @@ pytestmark = [
 
 @pytest.fixture
 async def cells(tmp_path: Path) -> AsyncIterator[StemCells]:
-    cells = stem_cells(tmp_path, Cgroups.find)
+    cells = stem_cells(tmp_path)
     yield cells
     await cells.close()
     assert not (tmp_path / "stems").exists()
 
 
-def stem_cells(folder: Path, find_cgroups: Callable[[str], Cgroups | None]) -> StemCells:
+def stem_cells(
+    folder: Path, find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find, network: Network = "none"
+) -> StemCells:
     """Two cells of each runtime."""
     isolation = SandboxIsolation(f"test{os.urandom(4).hex()}", find_cgroups=find_cgroups)
-    return StemCells(isolation, StemSettings(folder=folder / "stems", floor=2, most=2, pause_s=0))
+    return StemCells(isolation, StemSettings(folder=folder / "stems", floor=2, most=2, network=network, pause_s=0))
 
 
 async def stocked(cells: StemCells) -> None:
@@ -112,6 +114,17 @@ async def test_the_oci_runtime_of_a_function_is_none_of_its_business(cells: Stem
     async with open_room(cells, Wish(oci_runtime="runsc")) as room:
         assert await ask(room, "result = 1") == 1
     assert cells.bound == 1
+
+
+@pytest.mark.parametrize(("network", "devices"), [("none", {"lo"}), ("bridge", {"lo", "eth0"})])
+async def test_cells_have_the_network_that_functions_have(tmp_path: Path, network: Network, devices: set[str]) -> None:
+    cells = stem_cells(tmp_path, network=network)
+    await stocked(cells)
+    async with open_room(cells, Wish(network=network)) as room:
+        named = "result = [line.split(':')[0].strip() for line in list(open('/proc/net/dev'))[2:]]"
+        assert {"lo", "eth0"} & set(await ask(room, named)) == devices
+    assert cells.bound == 1
+    await cells.close()
 
 
 async def test_a_cell_that_is_killed_is_replaced(cells: StemCells) -> None:

@@ -102,6 +102,7 @@ async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncCl
         "/functions/{name}/usage",
         "/functions/{name}/invocations",
         "/invocations/{request_id}",
+        "/invocations/{request_id}/why",
         "/code/{sha256}",
     }
     schemas = document["components"]["schemas"]

@@ -20,7 +20,7 @@ from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
 from invoker.roster import Roster
-from invoker.shelf import Cold, Departed, Shelf, Waiter
+from invoker.shelf import Cold, Shelf, Waiter
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
@@ -224,10 +224,10 @@ class Pool:
         self._starting += 1
         shelf.starting += 1
         shelf.live += 1
-        missed = shelf.missed(self._clock.monotonic())
-        self._starts.add(self._spawn(self._start(shelf, environment, policy.cold_reason(past), missed)))
+        shelf.occasions.append((policy.cold_reason(past), shelf.missed(self._clock.monotonic())))
+        self._starts.add(self._spawn(self._start(shelf, environment)))
 
-    async def _start(self, shelf: Shelf, environment: Environment, reason: ColdReason, missed: Departed | None) -> None:
+    async def _start(self, shelf: Shelf, environment: Environment) -> None:
         began = self._clock.monotonic()
         failure: InitFailed | SamovarError | None = None
         init_ms = 0.0
@@ -243,6 +243,8 @@ class Pool:
             self._stop(environment, "it could not be started", ColdReason.CRASH)
         self._starting -= 1
         shelf.starting -= 1
+        # The first environment that is ready answers the first occasion, whichever of the starts it came from.
+        reason, missed = shelf.occasions.popleft()
         if failure is None:
             took_s = self._clock.monotonic() - began
             shelf.note_start(took_s)

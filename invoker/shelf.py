@@ -51,6 +51,8 @@ class Shelf:
         self.idle: list[Environment] = []
         """A stack: the last one used is the first one reused, so that the others can expire."""
         self.waiters: deque[Waiter] = deque()
+        self.occasions: deque[tuple[ColdReason, Departed | None]] = deque()
+        """Why environments are being started, in the order it was decided, each with the one it replaces."""
         self.starting = 0
         """Environments of this record that will take calls shortly: being started, or reset after a lost worker."""
         self.live = 0

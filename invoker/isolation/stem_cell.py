@@ -119,9 +119,11 @@ class StemSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio."""
-        self._transport = cast(asyncio.Transport, transport)  # not a subclass of it in every event loop
-        if self._is_closed:  # it was accepted before that, and hears of it now
-            self._transport.abort()
+        newcomer = cast(asyncio.Transport, transport)  # not a subclass of it in every event loop
+        if self._is_closed or self._transport is not None:  # it was accepted before that, or is not the keeper
+            newcomer.abort()
+        else:
+            self._transport = newcomer
 
     def data_received(self, data: bytes) -> None:
         """From asyncio."""

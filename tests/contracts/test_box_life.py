@@ -100,7 +100,8 @@ async def test_a_reading_grows_with_the_work(isolation: Isolation, kind: Kind) -
         await room.run(worker, "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass")
         await room.run(worker, "held = bytearray(60 * 1024 * 1024)\nfor n in range(0, len(held), 4096): held[n] = 1")
         after = room.box.usage()
-        assert after.cpu_us - before.cpu_us >= 250_000
+        # gVisor tells a process the ticks it was given, of which a busy host takes some.
+        assert after.cpu_us - before.cpu_us >= (100_000 if kind.oci_runtime == "runsc" else 250_000)
         assert 60 * 1024 * 1024 <= after.peak_memory_bytes < 256 * 1024 * 1024
 
 

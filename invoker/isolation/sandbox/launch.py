@@ -90,18 +90,27 @@ class Launcher:
                 process, born_inside = self._spawn(order, group, user, (info_theirs, gate_theirs))
                 undo.callback(_end, process)
                 first = _first_process(process, told.fileno())
-            if group is not None and not born_inside:
-                group.add(first)
-            rlimits.apply(first, spec.limits, memory="memory" not in self._held, pids="pids" not in self._held)
-            Path(f"/proc/{first}/oom_score_adj").write_text(_OUT_OF_MEMORY_SCORE)
-            if order.connect is not None:
-                order.connect(first)
-            first_pidfd = os.pidfd_open(first)
-            undo.callback(os.close, first_pidfd)
-            gate.send(b"1")
+            try:
+                if group is not None and not born_inside:
+                    group.add(first)
+                first_pidfd = self._limit(order, first)
+                undo.callback(os.close, first_pidfd)
+                gate.send(b"1")
+            except (ProcessLookupError, FileNotFoundError, BrokenPipeError):
+                # It has ended already, over something it could not mount.
+                raise EnvironmentFailure(f"bubblewrap could not build the box: {_last_words(process)}") from None
             gate.setblocking(False)
             undo.pop_all()
         return Launched(process=process, first=first, first_pidfd=first_pidfd, gate=gate, group=group, user=user)
+
+    def _limit(self, order: Order, first: int) -> int:
+        """Put the first process inside its limits and on its network; answers with its pidfd. Raises `OSError`."""
+        memory, pids = "memory" not in self._held, "pids" not in self._held
+        rlimits.apply(first, order.spec.limits, memory=memory, pids=pids)
+        Path(f"/proc/{first}/oom_score_adj").write_text(_OUT_OF_MEMORY_SCORE)
+        if order.connect is not None:
+            order.connect(first)
+        return os.pidfd_open(first)
 
     def discard(self, launched: Launched) -> None:
         """End a launch that has become nobody's box, and undo it. Blocks until it is gone."""
@@ -181,10 +190,14 @@ def _first_process(process: subprocess.Popen[bytes], info: int) -> int:
     try:
         return int(json.loads(told)["child-pid"])
     except (ValueError, LookupError):
-        process.kill()
-        assert process.stderr is not None
-        words = process.stderr.read(4096).decode(errors="replace").strip()
-        raise EnvironmentFailure(f"bubblewrap could not start: {words or 'it gave no reason'}") from None
+        raise EnvironmentFailure(f"bubblewrap could not start: {_last_words(process)}") from None
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """What bubblewrap complained of before it ended, or is made to end."""
+    process.kill()
+    assert process.stderr is not None
+    return process.stderr.read(4096).decode(errors="replace").strip() or "it gave no reason"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -66,8 +66,3 @@ def response_too_large(limit: int = MAX_RESPONSE_BYTES) -> bytes:
         "Function.ResponseSizeTooLarge",
         f"Response payload size exceeded maximum allowed payload size ({limit} bytes).",
     )
-
-
-def broken_protocol(request_id: str) -> bytes:
-    """The process answered with something that is no answer: its runtime has been tampered with."""
-    return _payload("Runtime.Unknown", f"RequestId: {request_id} Error: the runtime broke its protocol")

@@ -79,11 +79,6 @@ class Worker:
         self._exchange: _Exchange | None = None
         self._events = 0
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it can be given an event."""
-        return self.channel is not None and not self.ended.done()
-
     async def ask(self, head: EventHead, event: bytes, timeout_s: float) -> Answer:
         """Give it one event and wait for the answer.
 

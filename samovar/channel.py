@@ -38,11 +38,6 @@ class FrameChannel(asyncio.Protocol):
         self._writable.set()
         self._fault: Exception | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether frames can still be sent."""
-        return self._transport is not None and not self._transport.is_closing()
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without inheriting from it

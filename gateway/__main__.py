@@ -17,7 +17,7 @@ import uvicorn
 import uvloop
 
 from gateway.app import create_app
-from gateway.http_protocol import BoundedHttpProtocol
+from gateway.http_protocol import GatewayProtocol
 from gateway.services import open_services
 from samovar import descriptors, heap
 from samovar import settings as settings_module
@@ -56,7 +56,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_services(settings) as services:
         config = uvicorn.Config(
             create_app(services),
-            http=BoundedHttpProtocol,
+            http=GatewayProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -82,6 +82,9 @@ class Server(uvicorn.Server):
         """uvicorn: stop accepting, drain, and cut off at the deadline."""
         self._stopping.set()
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, GatewayProtocol):
+                connection.cut_off()
 
 
 def _exit(number: int, frame: object) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.rendering import Response
+from gateway.rendering import Headers, Response
 from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
 
@@ -97,7 +97,17 @@ class Request:
 
 
 async def send_response(send: Send, request: Request, response: Response) -> None:
-    """Send an answer whole. HEAD gets the headers GET would get, and no body (RFC 9110, section 9.3.2)."""
+    """Send an answer whole."""
+    headers, body = framed(request, response)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def framed(request: Request, response: Response) -> tuple[Headers, bytes]:
+    """Headers and body of an answer, as they are to be sent.
+
+    HEAD gets the headers GET would get, and no body (RFC 9110, section 9.3.2).
+    """
     headers = list(response.headers)
     body = response.body
     if response.status in _BODILESS:
@@ -106,10 +116,7 @@ async def send_response(send: Send, request: Request, response: Response) -> Non
         headers.append((b"content-length", b"%d" % len(body)))
     if request.close:
         headers.append((b"connection", b"close"))
-    if request.scope["method"] == "HEAD":
-        body = b""
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return headers, b"" if request.scope["method"] == "HEAD" else body
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from gateway.invoker_link import Answer, Call
+from gateway.asgi import Request
+from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
+from gateway.rendering import Response
+from samovar.errors import SamovarError
 from samovar.function import FunctionVersion
 
 
@@ -35,3 +39,37 @@ class Invoker(Protocol):
     async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
         """Run one to its end. Raises platform errors."""
         ...
+
+    def begin(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> bool:
+        """Run one and be told of its end; false when that cannot begin at once. Raises platform errors."""
+        ...
+
+
+class Wanted(NamedTuple):
+    """What a request wants of the invoker."""
+
+    errand: Errand
+    settle: Callable[[Answer | SamovarError], Response]
+    """The answer to the request, from what came of the errand."""
+
+
+class Trigger(Protocol):
+    """One way to call a function over HTTP. `where` is the part of the request that named the function."""
+
+    def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
+        """What the request wants, when that is known without I/O. Raises what `answer` would."""
+        ...
+
+    async def answer(self, request: Request, where: str) -> Response:
+        """Serve the request, whose body may still be arriving. Raises platform errors and `ClientGone`."""
+        ...
+
+
+async def carry_out(invoker: Invoker, wanted: Wanted) -> Response:
+    """Run an errand and settle it."""
+    outcome: Answer | SamovarError
+    try:
+        outcome = await invoker.invoke(*wanted.errand)
+    except SamovarError as error:
+        outcome = error
+    return wanted.settle(outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from samovar.errors import EnvironmentFailure
@@ -18,34 +18,32 @@ class Reply(NamedTuple):
     body: bytes
 
 
+Deliver = Callable[[Reply | EnvironmentFailure], None]
+"""Takes what came of an exchange, once. It must not raise: others' answers came in the same read."""
+
+
 class Exchange:
     """One request, and as much of its answer as has arrived."""
 
-    __slots__ = ("deadline", "future", "head", "parts", "stream")
+    __slots__ = ("deadline", "deliver", "head", "parts", "stream")
 
-    def __init__(self, stream: int, future: asyncio.Future[Reply], deadline: float) -> None:
+    def __init__(self, stream: int, deliver: Deliver, deadline: float) -> None:
         self.stream = stream
-        self.future = future
+        self.deliver = deliver
         self.deadline = deadline
         self.head = b""
         self.parts: list[bytes] = []
 
-    def take(self, frame: Frame) -> None:
-        """The next frame of the answer. Raises `ProtocolError` when it cannot be part of one."""
+    def whole(self, frame: Frame) -> Reply | None:
+        """The answer, once `frame` completes it. Raises `ProtocolError` when the frame cannot be part of one."""
         if frame.kind == RESPONSE:
             self.head = frame.head
         elif frame.kind != CHUNK:
             raise ProtocolError(f"a frame of kind {frame.kind} is no answer")
         if not frame.ends_message:
             self.parts.append(frame.body)
-        elif not self.future.done():
-            body = b"".join((*self.parts, frame.body)) if self.parts else frame.body
-            self.future.set_result(Reply(self.head, body))
-
-    def fail(self, message: str) -> None:
-        """Tell the caller that the outcome is not known, unless the answer has arrived."""
-        if not self.future.done():
-            self.future.set_exception(EnvironmentFailure(message))
+            return None
+        return Reply(self.head, b"".join((*self.parts, frame.body)) if self.parts else frame.body)
 
 
 class Exchanges:
@@ -58,32 +56,39 @@ class Exchanges:
     def __len__(self) -> int:
         return len(self._by_stream)
 
-    def open(self, loop: asyncio.AbstractEventLoop, within: float) -> Exchange:
-        """Begin an exchange that is to be answered within so many seconds."""
+    def open(self, deliver: Deliver, deadline: float) -> Exchange:
+        """Begin an exchange that is to be answered before a moment of the event loop's clock."""
         stream = self._next_stream()
-        exchange = self._by_stream[stream] = Exchange(stream, loop.create_future(), loop.time() + within)
+        exchange = self._by_stream[stream] = Exchange(stream, deliver, deadline)
         return exchange
 
     def close(self, exchange: Exchange) -> None:
-        """End an exchange; what still arrives for it is ignored."""
+        """Forget an exchange; what still arrives for it is ignored."""
         self._by_stream.pop(exchange.stream, None)
 
     def take(self, frame: Frame) -> None:
-        """Hand a frame to its exchange. Raises `ProtocolError` as `Exchange.take` does."""
+        """Hand a frame to its exchange, which ends with its answer. Raises `ProtocolError` as `Exchange.whole` does."""
         exchange = self._by_stream.get(frame.stream)
-        if exchange is not None:
-            exchange.take(frame)
+        if exchange is None:
+            return
+        reply = exchange.whole(frame)
+        if reply is not None:
+            del self._by_stream[frame.stream]
+            exchange.deliver(reply)
+
+    def fail(self, exchange: Exchange, message: str) -> None:
+        """End an exchange without an answer: its outcome is not known."""
+        if self._by_stream.pop(exchange.stream, None) is not None:
+            exchange.deliver(EnvironmentFailure(message))
 
     def fail_all(self, message: str) -> None:
-        """Fail every exchange that has no answer yet."""
-        for exchange in self._by_stream.values():
-            exchange.fail(message)
+        """End every exchange so."""
+        for exchange in list(self._by_stream.values()):
+            self.fail(exchange, message)
 
     def overdue(self, now: float) -> list[Exchange]:
-        """The exchanges without an answer whose deadline has passed."""
-        return [
-            exchange for exchange in self._by_stream.values() if exchange.deadline <= now and not exchange.future.done()
-        ]
+        """The exchanges whose deadline has passed."""
+        return [exchange for exchange in self._by_stream.values() if exchange.deadline <= now]
 
     def _next_stream(self) -> int:
         """A number no exchange is using; they are reused after four thousand million calls."""

@@ -1,17 +1,24 @@
-"""The warm path's front door: a raw ASGI app that takes calls to functions and passes everything else on."""
+"""The warm path's front door: takes calls to functions and passes everything else on.
+
+A request comes here in one of two ways. The server (`http_protocol.py`) asks `begin` once a request has arrived
+whole, which costs neither a task nor a trip through ASGI. Where `begin` declines, because something is to be waited
+for or looked up, the same request comes as an ordinary ASGI call.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.asgi import ClientGone, Request, send_response
-from gateway.contract import Functions, Invoker
-from gateway.http_trigger import ROUTE, HttpTrigger, raw_path_of, url_id_of
+from gateway.contract import Functions, Invoker, Trigger, Wanted
+from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
+from gateway.invoker_link import Answer
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
@@ -28,9 +35,27 @@ class HotPath:
         self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock, control: ASGIApp
     ) -> None:
         self._region = settings.region
-        self._http = HttpTrigger(settings, functions, invoker, clock)
+        self._route = NamedRoute(settings, functions, invoker, clock)
+        self._urls = FunctionUrls(settings, functions, invoker, clock)
         self._invoke = InvokeApi(settings, functions, invoker)
+        self._invoker = invoker
         self._control = control
+
+    def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
+        """Serve a request that has arrived whole; false, with nothing done, when it has to come through ASGI.
+
+        `reply` is called once, now or later.
+        """
+        found = None if request.has_ambiguous_length else self._trigger_of(request)
+        if found is None:
+            return False
+        trigger, where = found
+        try:
+            wanted = trigger.wanted(request, where, body)
+            return wanted is not None and self._invoker.begin(wanted.errand, partial(_settle, request, wanted, reply))
+        except SamovarError as error:
+            reply(render_error(error, request.id))
+            return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
@@ -38,46 +63,65 @@ class HotPath:
             await self._control(scope, receive, send)
             return
         request = Request(scope, receive)
-        answer = self._route(request)
-        if answer is None:
+        if request.has_ambiguous_length:
+            request.close = True
+            refusal = InvalidRequestContent("Content-Length and Transfer-Encoding must not be given together.")
+            await send_response(send, request, render_error(refusal, request.id))
+            return
+        found = self._trigger_of(request)
+        if found is None:
             await self._control(scope, receive, send)
             return
-        response = await _settle(request, answer)
+        response = await _answered(request, *found)
         if response is not None:
             await send_response(send, request, response)
 
-    def _route(self, request: Request) -> Coroutine[Any, Any, Response] | None:
-        if request.has_ambiguous_length:
-            return _refuse_ambiguous_length(request)
+    def _trigger_of(self, request: Request) -> tuple[Trigger, str] | None:
+        """What serves a request, and the part of it that names the function; `None` for what is not a call."""
         url_id = url_id_of(request.headers.get(b"host", b""), self._region)
         if url_id is not None:
-            return self._http.by_url(request, url_id)
+            return self._urls, url_id
         raw_path = raw_path_of(request)
         if raw_path.startswith(ROUTE) and len(raw_path) > len(ROUTE):
-            return self._http.by_name(request, raw_path)
+            return self._route, raw_path.decode("latin-1")
         if request.scope["method"] == "POST":
             function_name = function_name_in(request.scope["path"])
             if function_name is not None:
-                return self._invoke.answer(request, function_name)
+                return self._invoke, function_name
         return None
 
 
-async def _settle(request: Request, answer: Coroutine[Any, Any, Response]) -> Response | None:
+def _settle(
+    request: Request, wanted: Wanted, reply: Callable[[Response], None], outcome: Answer | SamovarError
+) -> None:
+    try:
+        response = wanted.settle(outcome)
+    except Exception as error:  # noqa: BLE001 - becomes an answer and a traceback; the answers to other calls wait
+        response = fault(request, error)
+    reply(response)
+
+
+async def _answered(request: Request, trigger: Trigger, where: str) -> Response | None:
     """The answer, or the error that took its place; `None` when nobody waits for it any more."""
     try:
-        return await answer
+        return await trigger.answer(request, where)
     except SamovarError as error:
         return render_error(error, request.id)
     except ClientGone:
         return None
     except asyncio.CancelledError:  # the server cancels a request only when draining has run out of time
-        request.close = True
-        return render_error(ServiceUnavailable("Samovar is shutting down.", retry_after=1.0), request.id)
-    except Exception:  # noqa: BLE001 - the last line of defence: a fault of ours becomes an answer and a traceback
-        _log.exception("request %s failed", request.id)
-        return render_error(ServiceFailure(f"An internal fault was logged under request id {request.id}."), request.id)
+        return cut_off(request)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: becomes an answer and a traceback
+        return fault(request, error)
 
 
-async def _refuse_ambiguous_length(request: Request) -> Response:
+def cut_off(request: Request) -> Response:
+    """The answer to a request that was still being served when the time to drain was over."""
     request.close = True
-    raise InvalidRequestContent("Content-Length and Transfer-Encoding must not be given together.")
+    return render_error(ServiceUnavailable("Samovar is shutting down.", retry_after=1.0), request.id)
+
+
+def fault(request: Request, error: Any) -> Response:
+    """The answer to a request that met a fault of ours; the traceback is logged."""
+    _log.error("request %s failed", request.id, exc_info=error)
+    return render_error(ServiceFailure(f"An internal fault was logged under request id {request.id}."), request.id)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
 from gateway import cors, http_answer
 from gateway.asgi import Request
-from gateway.contract import Functions, Invoker
+from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.http_event import HttpCall, encode_event, endpoint
-from gateway.invoker_link import Call
-from gateway.record import FunctionRecord, FunctionUrl
+from gateway.invoker_link import Answer, Call, Errand
+from gateway.record import Cors, FunctionRecord
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
 from samovar.errors import ResourceNotFound, SamovarError
 from samovar.invocation import Outcome
-from samovar.names import FUNCTION_NAME, function_arn
+from samovar.names import FUNCTION_NAME, function_arn, random_hex
 from samovar.settings import Settings
 
 ROUTE = b"/fn/"
 _URL_LABEL = ".lambda-url."
 
 
-class HttpTrigger:
-    """Answers requests under `/fn/{name}/` and on the host names of function URLs."""
+class NamedRoute:
+    """Answers requests under `/fn/{name}/`; the function sees the path after its name."""
 
     def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock) -> None:
         self._settings = settings
@@ -32,55 +31,101 @@ class HttpTrigger:
         self._invoker = invoker
         self._clock = clock
 
-    async def by_name(self, request: Request, raw_path: bytes) -> Response:
-        """`/fn/{name}` and everything below; the function sees the path after its name.
+    def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
+        """See `Trigger`."""
+        name, path = _name_and_path(where)
+        record = self._functions.cached(name)
+        if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
+            return None
+        return _wanted(request, record, path, body, self._clock.epoch())
 
-        Raises `ResourceNotFound` for a function that does not exist or has no HTTP route.
-        """
-        label, slash, rest = raw_path.removeprefix(ROUTE).partition(b"/")
-        name = (unquote_to_bytes(label) if b"%" in label else label).decode("latin-1")
+    async def answer(self, request: Request, where: str) -> Response:
+        """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
+        name, path = _name_and_path(where)
         record = self._functions.cached(name)
         if record is None and FUNCTION_NAME.fullmatch(name) is not None:
             record = await self._functions.get(name)
         if record is None or not record.http_route:
             settings = self._settings
             raise ResourceNotFound(f"Function not found: {function_arn(settings.account, settings.region, name)}")
-        return await self._run(request, record, slash + rest or b"/")
+        body = await request.body(self._settings.max_payload_bytes)
+        return await carry_out(self._invoker, _wanted(request, record, path, body, self._clock.epoch()))
 
-    async def by_url(self, request: Request, url_id: str) -> Response:
-        """A request to a function URL's own host name."""
-        record = self._functions.cached_by_url(url_id) or await self._functions.by_url(url_id)
+
+class FunctionUrls:
+    """Answers requests to the host names of function URLs."""
+
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock) -> None:
+        self._settings = settings
+        self._functions = functions
+        self._invoker = invoker
+        self._clock = clock
+
+    def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
+        """See `Trigger`."""
+        record = self._functions.cached_by_url(where)
+        if record is None or record.url is None or record.url.auth_type != "NONE":
+            return None
+        rules = record.url.cors
+        if len(body) > self._settings.max_payload_bytes or (rules is not None and _is_preflight(request)):
+            return None
+        return self._wanted(request, record, rules, body)
+
+    async def answer(self, request: Request, where: str) -> Response:
+        """See `Trigger`."""
+        record = self._functions.cached_by_url(where) or await self._functions.by_url(where)
         if record is None or record.url is None:
             return _denied(request, b'{"Message":null}')
         rules = record.url.cors
         origin = request.headers.get(b"origin")
-        if rules is not None and origin is not None and cors.is_preflight(request.scope["method"], request.headers):
+        if rules is not None and origin is not None and _is_preflight(request):
             return cors.preflight(rules, origin, request.id)
+        if record.url.auth_type != "NONE":  # signatures are not verified yet, so nobody can have a valid one
+            refused = _denied(request, b'{"Message":"Forbidden"}')
+            return refused if rules is None else cors.apply(rules, origin, refused)
         try:
-            response = await self._run_url(request, record, record.url)
+            body = await request.body(self._settings.max_payload_bytes)
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
-            response = render_error(error, request.id)
-        return response if rules is None else cors.apply(rules, origin, response)
+            refused = render_error(error, request.id)
+            return refused if rules is None else cors.apply(rules, origin, refused)
+        return await carry_out(self._invoker, self._wanted(request, record, rules, body))
 
-    async def _run_url(self, request: Request, record: FunctionRecord, url: FunctionUrl) -> Response:
-        if url.auth_type != "NONE":  # signatures are not verified yet, so nobody can have a valid one
-            return _denied(request, b'{"Message":"Forbidden"}')
-        return await self._run(request, record, raw_path_of(request))
+    def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
+        wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
+        if rules is None:
+            return wanted
+        origin, settle = request.headers.get(b"origin"), wanted.settle
+        return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
-    async def _run(self, request: Request, record: FunctionRecord, path: bytes) -> Response:
-        body = await request.body(self._settings.max_payload_bytes)
-        api_id = record.name if record.url is None else record.url.url_id
-        epoch = self._clock.epoch()
-        trace_id = _trace_id(request, epoch)
-        host = request.headers.get(b"host", b"localhost")
-        event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
-        answer = await self._invoker.invoke(record.version, Call(request.id, "http", trace_id=trace_id), event)
-        if answer.head.outcome is Outcome.OK:
-            response = http_answer.to_response(answer.payload)
-        else:
-            response = http_answer.BAD_GATEWAY
-        ours = [(b"x-amzn-requestid", request.id.encode()), (b"x-amzn-trace-id", trace_id.encode())]
-        return response._replace(headers=ours + response.headers)
+
+def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:
+    api_id = record.name if record.url is None else record.url.url_id
+    trace_id = _trace_id(request, epoch)
+    host = request.headers.get(b"host", b"localhost")
+    event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
+    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event)
+    return Wanted(errand, partial(_settled, request.id, trace_id))
+
+
+def _settled(request_id: str, trace_id: str, outcome: Answer | SamovarError) -> Response:
+    if isinstance(outcome, SamovarError):
+        return render_error(outcome, request_id)
+    response = http_answer.BAD_GATEWAY
+    if outcome.head.outcome is Outcome.OK:
+        response = http_answer.to_response(outcome.payload)
+    ours = [(b"x-amzn-requestid", request_id.encode()), (b"x-amzn-trace-id", trace_id.encode("latin-1"))]
+    return Response(response.status, ours + response.headers, response.body)
+
+
+def _name_and_path(raw_path: str) -> tuple[str, bytes]:
+    """The function's name in a path under `ROUTE`, and the path that it sees."""
+    label, slash, rest = raw_path[len(ROUTE) :].partition("/")
+    name = unquote_to_bytes(label).decode("latin-1") if "%" in label else label
+    return name, (slash + rest).encode("latin-1") or b"/"
+
+
+def _is_preflight(request: Request) -> bool:
+    return cors.is_preflight(request.scope["method"], request.headers)
 
 
 @lru_cache(maxsize=1024)
@@ -106,7 +151,7 @@ def _trace_id(request: Request, epoch: float) -> str:
     given = request.headers.get(b"x-amzn-trace-id")
     if given is not None:
         return given.decode("latin-1")
-    return f"Root=1-{int(epoch):08x}-{secrets.token_hex(12)}"
+    return f"Root=1-{int(epoch):08x}-{random_hex(12)}"
 
 
 def _denied(request: Request, body: bytes) -> Response:

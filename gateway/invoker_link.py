@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -19,11 +21,18 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from gateway.exchanges import Exchanges, Reply
 from samovar.channel import FrameChannel
-from samovar.errors import ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests, by_class_name
+from samovar.errors import (
+    EnvironmentFailure,
+    ResourceNotFound,
+    SamovarError,
+    ServiceUnavailable,
+    TooManyRequests,
+    by_class_name,
+)
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, REQUEST, Frame, ProtocolError
+from samovar.wire import CANCEL, CHUNK_SIZE, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
 _PAUSE_S: Final = 0.02
@@ -52,6 +61,14 @@ class Answer(NamedTuple):
     payload: bytes
 
 
+class Errand(NamedTuple):
+    """An invocation to be carried out."""
+
+    version: FunctionVersion
+    call: Call
+    payload: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkLimits:
     """Bounds and deadlines of a link. Times are seconds."""
@@ -70,6 +87,7 @@ class InvokerLink:
     """An async context manager: inside it the link keeps itself connected."""
 
     def __init__(self, socket: Path, limits: LinkLimits | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._limits = limits or LinkLimits()
         self._channel: FrameChannel | None = None
@@ -78,6 +96,8 @@ class InvokerLink:
         self._exchanges = Exchanges()
         self._under_way = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._repeated: set[asyncio.Task[None]] = set()
+        """Calls begun without a task that need one after all: the invoker did not know their version."""
 
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "not connected"
@@ -97,7 +117,7 @@ class InvokerLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect; calls under way fail."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._repeated):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -105,6 +125,49 @@ class InvokerLink:
             self._lost.clear()
             self._channel.abort()
             await self._lost.wait()
+
+    def begin(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> bool:
+        """Run an invocation and be told of its end, which costs no task; it cannot be cancelled.
+
+        False, with nothing done, when it cannot be sent at once: `invoke` knows how to wait. `deliver` is called once,
+        with what `invoke` would return or raise, and must not raise. Raises `TooManyRequests` over the link's bound.
+        """
+        channel = self._channel
+        if channel is None or len(errand.payload) > CHUNK_SIZE:
+            return False
+        self._enter()
+        within = errand.version.limits.timeout_s + self._limits.grace
+        exchange = self._exchanges.open(partial(self._arrived, errand, deliver), self._loop.time() + within)
+        channel.send(REQUEST, exchange.stream, _invoke_head(errand.version, errand.call), errand.payload)
+        return True
+
+    def _arrived(
+        self, errand: Errand, deliver: Callable[[Answer | SamovarError], None], reply: Reply | EnvironmentFailure
+    ) -> None:
+        self._under_way -= 1
+        if not isinstance(reply, Reply):
+            deliver(reply)
+            return
+        head = _answer_head(reply.head)
+        if head.failure is None:
+            deliver(Answer(head, reply.body))
+        elif head.failure == UnknownVersion.__name__:
+            task = self._loop.create_task(self._repeat(errand, deliver))
+            self._repeated.add(task)
+            task.add_done_callback(self._repeated.discard)
+        else:
+            deliver(_failure(head.failure, head.message, head.retry_after, head.reason))
+
+    async def _repeat(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> None:
+        outcome: Answer | SamovarError
+        try:
+            outcome = await self.invoke(*errand)
+        except SamovarError as error:
+            outcome = error
+        except asyncio.CancelledError:
+            deliver(EnvironmentFailure("The gateway is shutting down; whether the function ran is not known."))
+            raise
+        deliver(outcome)
 
     async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
         """Run an invocation and wait for its end. Cancelling withdraws it, unless it has begun to run.
@@ -137,38 +200,32 @@ class InvokerLink:
         return reply.body
 
     async def _invoke_once(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
-        head = InvokeHead(
-            "invoke",
-            version.arn,
-            version.version,
-            version.serial,
-            call.request_id,
-            call.trigger,
-            call.tail,
-            call.client_context,
-            call.trace_id,
-        )
-        reply = await self._ask(_encode(head), payload, version.limits.timeout_s + self._limits.grace)
+        reply = await self._ask(_invoke_head(version, call), payload, version.limits.timeout_s + self._limits.grace)
         return Answer(_answer_head(reply.head), reply.body)
 
     async def _ask(self, head: bytes, body: bytes, within: float) -> Reply:
-        if self._under_way >= self._limits.calls:
-            raise TooManyRequests(
-                "Rate Exceeded.", retry_after=RETRY_AFTER_S, reason="ConcurrentInvocationLimitExceeded"
-            )
-        self._under_way += 1
+        self._enter()
         try:
             channel = self._channel or await self._connection()
             return await self._exchange(channel, head, body, within)
         finally:
             self._under_way -= 1
 
+    def _enter(self) -> None:
+        """Count one more call under way. Raises `TooManyRequests`."""
+        if self._under_way >= self._limits.calls:
+            raise TooManyRequests(
+                "Rate Exceeded.", retry_after=RETRY_AFTER_S, reason="ConcurrentInvocationLimitExceeded"
+            )
+        self._under_way += 1
+
     async def _exchange(self, channel: FrameChannel, head: bytes, body: bytes, within: float) -> Reply:
-        exchange = self._exchanges.open(asyncio.get_running_loop(), within)
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        exchange = self._exchanges.open(partial(_resolve, future), self._loop.time() + within)
         try:
             with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
                 await channel.send_message(REQUEST, exchange.stream, head, body)
-            return await exchange.future
+            return await future
         except asyncio.CancelledError:
             channel.send(CANCEL, exchange.stream)
             raise
@@ -191,14 +248,13 @@ class InvokerLink:
         return self._channel
 
     async def _keep_connected(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             self._lost.clear()
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(OSError), wait=wait_exponential(multiplier=_PAUSE_S, max=0.5)
             ):
                 with attempt:
-                    _, channel = await loop.create_unix_connection(lambda: FrameChannel(self), str(self._socket))
+                    _, channel = await self._loop.create_unix_connection(lambda: FrameChannel(self), str(self._socket))
             if not self._lost.is_set():
                 self._channel = channel
                 self._connected.set()
@@ -229,13 +285,39 @@ class InvokerLink:
 
     async def _keep_deadlines(self) -> None:
         """One timer for all calls: a timer for each would cost more than the frame it guards."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._limits.tick)
-            for exchange in self._exchanges.overdue(loop.time()):
-                exchange.fail("The invoker did not answer this call in the time it may take; it may be stuck.")
+            for exchange in self._exchanges.overdue(self._loop.time()):
+                self._exchanges.fail(
+                    exchange, "The invoker did not answer this call in the time it may take; it may be stuck."
+                )
                 if self._channel is not None:
                     self._channel.send(CANCEL, exchange.stream)
+
+
+def _invoke_head(version: FunctionVersion, call: Call) -> bytes:
+    return _encode(
+        InvokeHead(
+            "invoke",
+            version.arn,
+            version.version,
+            version.serial,
+            call.request_id,
+            call.trigger,
+            call.tail,
+            call.client_context,
+            call.trace_id,
+        )
+    )
+
+
+def _resolve(future: asyncio.Future[Reply], reply: Reply | EnvironmentFailure) -> None:
+    if future.done():
+        return
+    if isinstance(reply, Reply):
+        future.set_result(reply)
+    else:
+        future.set_exception(reply)
 
 
 def _failure(name: str, message: str, retry_after: float | None = None, reason: str | None = None) -> SamovarError:

@@ -52,16 +52,27 @@ def function_arn(account: str, region: str, name: str, qualifier: str | None = N
     return f"{arn}:{qualifier}" if qualifier else arn
 
 
+_POOL_BYTES = 4096
+_pool = memoryview(b"")
+"""Random bytes of the kernel that have not been used; asking for a few at a time costs more than all they are for."""
+
+
+def random_hex(size: int) -> str:
+    """So many unpredictable bytes as hex digits. Not for processes that fork: a child would repeat them."""
+    global _pool
+    if len(_pool) < size:
+        _pool = memoryview(os.urandom(_POOL_BYTES))
+    taken, _pool = _pool[:size], _pool[size:]
+    return taken.hex()
+
+
 def new_request_id() -> str:
     """A random UUID (version 4) in text form.
 
     Written out because `uuid.uuid4()` builds an object per call and this runs once per invocation.
     """
-    raw = bytearray(os.urandom(16))
-    raw[6] = (raw[6] & 0x0F) | 0x40
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = random_hex(16)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def new_url_id() -> str:

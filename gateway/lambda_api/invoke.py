@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
 from gateway.asgi import Request
-from gateway.contract import Functions, Invoker
-from gateway.invoker_link import Answer, Call
+from gateway.contract import Functions, Invoker, Wanted, carry_out
+from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
-from gateway.rendering import Response
-from samovar.errors import InvalidParameterValue, InvalidRequestContent, ResourceNotFound, ValidationFailed
+from gateway.rendering import Response, render_error
+from samovar.errors import (
+    InvalidParameterValue,
+    InvalidRequestContent,
+    ResourceNotFound,
+    SamovarError,
+    ValidationFailed,
+)
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
@@ -66,31 +72,56 @@ class InvokeApi:
         self._functions = functions
         self._invoker = invoker
 
-    async def answer(self, request: Request, function_name: str) -> Response:
-        """Raises the errors the Lambda API names, and platform errors."""
+    def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
+        """See `Trigger`."""
+        if request.headers.get(b"x-amz-invocation-type", b"RequestResponse") != b"RequestResponse":
+            return None
+        if len(body) > self._settings.max_payload_bytes:
+            return None
+        target = target_of(where, request.scope["query_string"])
+        record = self._functions.cached(target.reference.name) if self._is_ours(target) else None
+        return None if record is None else _wanted(request, record, body)
+
+    async def answer(self, request: Request, where: str) -> Response:
+        """See `Trigger`. Raises the errors the Lambda API names."""
         payload = await request.body(self._settings.max_payload_bytes)
-        headers = request.headers
-        target = target_of(function_name, request.scope["query_string"])
-        invocation_type = _choice(headers, b"x-amz-invocation-type", "invocationType", _INVOCATION_TYPES)
-        log_type = _choice(headers, b"x-amz-log-type", "logType", _LOG_TYPES)
-        record = await self._record(target)
+        target = target_of(where, request.scope["query_string"])
+        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "invocationType", _INVOCATION_TYPES)
+        wanted = _wanted(request, await self._record(target), payload)
         if invocation_type == "Event":
             raise InvalidParameterValue(
                 "Asynchronous invocation (X-Amz-Invocation-Type: Event) is not offered yet. Use RequestResponse."
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
-        call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers))
-        return _success(request, await self._invoker.invoke(record.version, call, checked_event(payload)))
+        return await carry_out(self._invoker, wanted)
 
     async def _record(self, target: Target) -> FunctionRecord:
         reference, qualifier = target
+        if self._is_ours(target):
+            return self._functions.cached(reference.name) or await self._functions.get(reference.name, qualifier)
         account, region = reference.account or self._settings.account, reference.region or self._settings.region
-        is_ours = account == self._settings.account and region == self._settings.region
-        if is_ours and qualifier == LATEST:
-            name = reference.name
-            return self._functions.cached(name) or await self._functions.get(name, qualifier)
         raise ResourceNotFound(f"Function not found: {function_arn(account, region, reference.name, qualifier)}")
+
+    def _is_ours(self, target: Target) -> bool:
+        """Whether a function of this account and region is meant, as it is now."""
+        reference, settings = target.reference, self._settings
+        return (
+            target.qualifier == LATEST
+            and reference.account in (None, settings.account)
+            and reference.region in (None, settings.region)
+        )
+
+
+def _wanted(request: Request, record: FunctionRecord, payload: bytes) -> Wanted:
+    headers = request.headers
+    log_type = _choice(headers, b"x-amz-log-type", "logType", _LOG_TYPES)
+    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers))
+    return Wanted(Errand(record.version, call, checked_event(payload)), partial(_settled, request.id))
+
+
+def _settled(request_id: str, outcome: Answer | SamovarError) -> Response:
+    return render_error(outcome, request_id) if isinstance(outcome, SamovarError) else _success(request_id, outcome)
 
 
 def checked_event(payload: bytes) -> bytes:
@@ -106,11 +137,11 @@ def checked_event(payload: bytes) -> bytes:
     return payload
 
 
-def _success(request: Request, answer: Answer) -> Response:
+def _success(request_id: str, answer: Answer) -> Response:
     head = answer.head
     headers = [
         (b"content-type", b"application/json"),
-        (b"x-amzn-requestid", request.id.encode()),
+        (b"x-amzn-requestid", request_id.encode()),
         (b"x-amz-executed-version", head.version.encode()),
     ]
     if head.outcome is not Outcome.OK:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHttpProtocol
+from gateway.http_protocol import MAX_HEAD_BYTES, GatewayProtocol
 from samovar.invocation import AnswerHead, InvokeHead
 from tests.gateway.fake_invoker import Run, echo
 from tests.gateway.functions import Gateway, gateway
@@ -53,7 +53,7 @@ async def server(folder: Path, run: Run = echo) -> AsyncIterator[tuple[Gateway, 
     async with gateway(folder, run=run) as served:
         config = uvicorn.Config(
             served.app,
-            http=BoundedHttpProtocol,
+            http=GatewayProtocol,
             lifespan="off",
             ws="none",
             log_config=None,
@@ -63,7 +63,7 @@ async def server(folder: Path, run: Run = echo) -> AsyncIterator[tuple[Gateway, 
         state = uvicorn.server.ServerState()
         loop = asyncio.get_running_loop()
         listener = await loop.create_unix_server(
-            lambda: BoundedHttpProtocol(config=config, server_state=state, app_state={}), str(folder / "http.sock")
+            lambda: GatewayProtocol(config=config, server_state=state, app_state={}), str(folder / "http.sock")
         )
         async with listener:
             yield served, str(folder / "http.sock")

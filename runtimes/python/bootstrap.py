@@ -39,7 +39,7 @@ HEADER = struct.Struct("!IIHBB")
 CHUNK_SIZE = 256 * 1024
 MAX_FRAME = 1024 * 1024
 END = 0x01
-CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT = 3, 10, 11, 12, 13, 14, 15, 16
+CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT, FORK, BIND = 3, 10, 11, 12, 13, 14, 15, 16, 17, 18
 
 
 def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> Iterator[bytes]:

@@ -35,7 +35,8 @@ def demand(**changes: Any) -> Demand:
 
 def host(**changes: Any) -> Host:
     usual = {
-        "cores": 2, "starting": 0, "max_starts": 4, "live": 0, "max_live": 500, "memory_reserved_mb": 0, "memory_budget_mb": 8192,
+        "cores": 2, "starting": 0, "max_starts": 4, "live": 0, "max_live": 500, "memory_reserved_mb": 0,
+        "memory_budget_mb": 8192,
     }  # fmt: skip
     return Host(**usual | changes)
 

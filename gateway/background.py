@@ -1,12 +1,8 @@
-"""The Celery app: work nobody waits for. Today these are the periodic sweeps. Run it with
-
-    celery --app gateway.background worker --beat-thread
+"""The Celery app: work nobody waits for. Today these are the periodic sweeps. `gateway/worker.py` runs it.
 
 The pool is `threads`: tasks wait for Redis, disks and the invoker rather than compute, and a second Python process
 would double the worker's memory. Threads cannot be interrupted, so Celery's own time limits do not hold in them;
-every task has a deadline of its own, and leaves the rest to its next turn. For the same reason the beat is a thread
-of the worker (`--beat-thread`) instead of the process that `-B` forks, which would also outlive a worker that is
-killed. Of several workers, exactly one runs the beat.
+every task has a deadline of its own, and leaves the rest to its next turn.
 
 A task may be cut off and run again (`acks_late`), or run twice, with the same result.
 """
@@ -20,13 +16,11 @@ import ssl
 import time
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from celery import Celery, bootsteps
-from celery.beat import EmbeddedService
+from celery import Celery
 from celery.exceptions import SecurityWarning
-from click import Option
 
 from gateway import sweeps
 from gateway.artifacts import Artifacts
@@ -80,25 +74,7 @@ def create_app(settings: Settings) -> Celery:
     )
     if created.conf.broker_url.startswith("rediss:"):
         created.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    created.user_options["worker"].add(Option(["--beat-thread"], is_flag=True, help="Run the beat in this worker."))
-    created.steps["worker"].add(BeatThread)
     return created
-
-
-class BeatThread(bootsteps.StartStopStep):
-    """The beat as a thread of the worker."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def __init__(self, worker: Any, beat_thread: bool = False, **options: Any) -> None:
-        super().__init__(worker, **options)
-        self.enabled = beat_thread
-
-    def create(self, worker: Any) -> Any:
-        """Called by Celery when the step is enabled."""
-        return EmbeddedService(
-            worker.app, thread=True, schedule_filename=worker.schedule_filename, scheduler_cls=worker.scheduler
-        )
 
 
 app: Final = create_app(settings)

@@ -145,11 +145,13 @@ def _factory_settings(settings: Settings, choice: Choice) -> FactorySettings:
 
 
 def _pool_settings(settings: Settings) -> PoolSettings:
+    cores = len(os.sched_getaffinity(0))
     return PoolSettings(
+        cores=cores,
         memory_budget_mb=settings.memory_budget_mb or psutil.virtual_memory().total // 2**20,
         max_environments=settings.max_environments,
         max_environments_per_function=settings.max_environments_per_function,
-        max_starts=settings.max_starts or len(os.sched_getaffinity(0)),
+        max_starts=settings.max_starts or cores,
         keep_alive=KeepAlive(
             adaptive=settings.keep_alive == "adaptive",
             ttl_s=settings.idle_ttl_s,

@@ -20,7 +20,7 @@ from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.runtime_link import RuntimeLink
-from invoker.variables import worker_variables
+from invoker.variables import Folders, InitializationType, worker_variables
 from invoker.worker import AnswerTooLarge, EventHead, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
@@ -71,6 +71,8 @@ class Environment:
         self.arn = version.arn
         self.log = log
         self.isolation = ""
+        self.initialization_type: InitializationType = "on-demand"
+        """What its workers are told of how it came to be; set before it loads."""
         self.link = RuntimeLink(folder, log.line)
         self.created = self.idle_since = clock.monotonic()
         self.invocations = 0
@@ -156,7 +158,8 @@ class Environment:
 
     def _spawn_order(self) -> bytes:
         box = self._started_box
-        variables = worker_variables(self.version, self.log.stream, box.task_root, box.runtime_dir, box.tmp_dir)
+        folders = Folders(box.task_root, box.runtime_dir, box.tmp_dir)
+        variables = worker_variables(self.version, self.log.stream, folders, self.initialization_type)
         search_path = [box.task_root, "/opt/python"]
         return msgspec.json.encode(_SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Collection
 
@@ -18,7 +19,7 @@ from invoker.server import Operation
 from invoker.versions import Versions
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
-from samovar.link import EnvironmentView, Forget, InvokerStatus, RuntimeStatus
+from samovar.link import EnvironmentView, Forget, InvokerIdentity, InvokerStatus, RuntimeStatus
 from samovar.names import FunctionReference
 
 _FLUSH_DEADLINE_S = 2.0
@@ -44,6 +45,7 @@ class Operations:
             "declare": self.declare,
             "forget": self.forget,
             "environments": self.environments,
+            "identity": self.identity,
             "status": self.status,
             "flush": self.flush,
         }
@@ -87,6 +89,10 @@ class Operations:
             pid=environment.pid,
         )
 
+    async def identity(self, body: bytes) -> bytes:
+        """Who this is."""
+        return msgspec.json.encode(InvokerIdentity(pid=os.getpid(), isolation=self._choice.default))
+
     async def status(self, body: bytes) -> bytes:
         """How this invoker is doing."""
         return msgspec.json.encode(
@@ -96,7 +102,7 @@ class Operations:
                 isolation=self._choice.default,
                 isolations=[await one.status() for one in self._choice.offered.values()]
                 + [status for status in self._choice.statuses if status.name not in self._choice.offered],
-                runtimes=[_runtime_status(one, self._choice.offered) for one in catalog().values()],
+                runtimes=await asyncio.to_thread(_runtime_statuses, self._choice.offered),
                 default_runtime=default_runtime(),
                 environments=len(self._pool.environments),
                 idle=self._pool.count(State.IDLE),
@@ -112,6 +118,11 @@ class Operations:
         """Bring every reading taken so far to Redis."""
         await self._meter.flush(_FLUSH_DEADLINE_S)
         return b""
+
+
+def _runtime_statuses(offered: Collection[str]) -> list[RuntimeStatus]:
+    """Of every runtime; the first time, this starts interpreters."""
+    return [_runtime_status(one, offered) for one in catalog().values()]
 
 
 def _runtime_status(runtime: Runtime, offered: Collection[str]) -> RuntimeStatus:

@@ -16,6 +16,7 @@ from invoker.shelf import Shelf
 class PoolSettings:
     """What a pool takes from the platform's settings."""
 
+    cores: int
     memory_budget_mb: int
     max_environments: int
     max_environments_per_function: int
@@ -47,6 +48,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float) -> 
 def host(roster: Roster, settings: PoolSettings, starting: int) -> Host:
     """What the box has left."""
     return Host(
+        cores=settings.cores,
         starting=starting,
         max_starts=settings.max_starts,
         live=len(roster),

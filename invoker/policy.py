@@ -15,6 +15,10 @@ from samovar.invocation import ColdReason
 
 FIRST_GUESS_START_S = 0.05
 """How long a start is taken to last before one has been seen."""
+SHORT_CALL_S = 0.02
+"""Calls that take less on average are taken to need a core more than anything else."""
+PATIENCE_S = 0.25
+"""What such calls may wait before more environments than the cores can serve are tried."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +58,7 @@ class IdleEnvironment(msgspec.Struct, frozen=True, gc=False):
 class Host(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the box has left."""
 
+    cores: int
     starting: int
     max_starts: int
     live: int
@@ -101,10 +106,9 @@ def scale(demand: Demand, host: Host, idle_elsewhere: Sequence[IdleEnvironment])
     A call that would be served by a running environment sooner than by a new one waits for it. That
     keeps a burst of short calls from starting a process each, and gives every long call one of its own.
     """
-    missing = _wanted(demand) - demand.starting
+    missing = min(_wanted(demand), _useful(demand, host.cores)) - demand.starting
     if missing <= 0:
-        patience = (demand.mean_start_s or FIRST_GUESS_START_S) - demand.oldest_wait_s
-        return Wait(again_s=max(patience, 0.001)) if demand.waiting > demand.starting else Wait()
+        return Wait(_again_s(demand))
     count = min(
         missing,
         demand.function_limit - demand.function_live,
@@ -134,6 +138,28 @@ def _wanted(demand: Demand) -> int:
     if demand.oldest_wait_s >= start_s:
         return demand.waiting
     return min(demand.waiting, int(demand.waiting * demand.mean_duration_s / start_s))
+
+
+def _again_s(demand: Demand) -> float | None:
+    """When the calls that have no start under way will have waited for so long that the answer may be another."""
+    if demand.waiting <= demand.starting:
+        return None
+    moments = (demand.mean_start_s or FIRST_GUESS_START_S, PATIENCE_S)
+    return min((at_s - demand.oldest_wait_s for at_s in moments if at_s > demand.oldest_wait_s), default=None)
+
+
+def _useful(demand: Demand, cores: int) -> int:
+    """Environments to start in all, were there no limits but the cores.
+
+    Calls that mostly compute are not served sooner by more environments than cores: they take longer there, which would
+    look like demand for still more. Two a core fill the pauses of each other. More are tried one at a time, when
+    calls have waited for long though those should have been enough: some may be held up by a call of another kind.
+    """
+    if demand.mean_duration_s is None or demand.mean_duration_s >= SHORT_CALL_S:
+        return demand.waiting
+    if demand.oldest_wait_s >= PATIENCE_S:
+        return max(1, demand.starting)
+    return max(0, 2 * cores - demand.usable)
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:

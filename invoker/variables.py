@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from samovar.function import FunctionVersion
 
+InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start"]
+"""How an environment came to be: for a call, in advance, or from an initialised process of the same version."""
+
 _FIXED: Final = {
-    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
     "LANG": "en_US.UTF-8",
     "LC_CTYPE": "C.UTF-8",
     "TZ": ":UTC",
@@ -38,8 +40,16 @@ def interpreter_variables(task_root: str, runtime_dir: str) -> dict[str, str]:
     }
 
 
+class Folders(NamedTuple):
+    """Where a worker finds things, as seen inside its box."""
+
+    task_root: str
+    runtime_dir: str
+    tmp_dir: str
+
+
 def worker_variables(
-    version: FunctionVersion, log_stream: str, task_root: str, runtime_dir: str, tmp_dir: str
+    version: FunctionVersion, log_stream: str, folders: Folders, initialization_type: InitializationType = "on-demand"
 ) -> dict[str, str]:
     """A worker's whole environment: the reserved variables, the common ones, then the function's own.
 
@@ -54,20 +64,21 @@ def worker_variables(
         "AWS_LAMBDA_FUNCTION_NAME": version.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.limits.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{version.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_ACCESS_KEY_ID": "ASIA" + secrets.token_hex(8).upper(),
         "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
         "AWS_SESSION_TOKEN": secrets.token_urlsafe(48),
-        "LAMBDA_TASK_ROOT": task_root,
-        "LAMBDA_RUNTIME_DIR": runtime_dir,
+        "LAMBDA_TASK_ROOT": folders.task_root,
+        "LAMBDA_RUNTIME_DIR": folders.runtime_dir,
     }
     common = {
         **_FIXED,
-        **interpreter_variables(task_root, runtime_dir),
+        **interpreter_variables(folders.task_root, folders.runtime_dir),
         "PATH": _PATH,
-        "PWD": task_root,
-        "HOME": tmp_dir,
-        "TMPDIR": tmp_dir,
+        "PWD": folders.task_root,
+        "HOME": folders.tmp_dir,
+        "TMPDIR": folders.tmp_dir,
     }
     return {**common, **version.environment, **reserved}

@@ -14,6 +14,7 @@ import msgspec
 
 from samovar.errors import InvalidParameterValue
 from samovar.names import FUNCTION_NAME, LATEST, function_arn
+from samovar.provisioning import Provision, check_provisions
 
 Isolation = Literal["docker", "sandbox", "fake", "none"]
 Network = Literal["none", "bridge", "host"]
@@ -110,6 +111,8 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement = Placement()
     max_environments: int | None = None
     """Reserved concurrency; `None` shares what the host has, 0 switches the function off."""
+    provisioned: tuple[Provision, ...] = ()
+    """Environments kept ready whether it is called or not."""
 
     def __post_init__(self) -> None:
         if FUNCTION_NAME.fullmatch(self.name) is None:
@@ -120,6 +123,7 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
                 f"at most {MAX_HANDLER_LENGTH} characters"
             )
         check_environment(self.environment)
+        check_provisions(self.provisioned)
 
     @property
     def arn(self) -> str:
@@ -135,6 +139,17 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str]:
         """What is being versioned: (function ARN, version). Records with the same key supersede each other."""
         return self.arn, self.version
+
+    def is_built_like(self, other: FunctionVersion) -> bool:
+        """Whether an environment of one serves the calls of the other: they differ at most in how many there may be."""
+        same = msgspec.structs.replace(
+            other,
+            serial=self.serial,
+            revision_id=self.revision_id,
+            max_environments=self.max_environments,
+            provisioned=self.provisioned,
+        )
+        return same == self
 
 
 def check_environment(variables: dict[str, str]) -> None:

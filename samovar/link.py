@@ -8,6 +8,7 @@ its own heads (`samovar.invocation`); all others share the two below, with a JSO
 | `declare`      | `FunctionVersion` | empty; the version is known, older serials drain     |
 | `forget`       | `Forget`          | empty; its environments drain, later calls are unknown |
 | `environments` | empty             | list of `EnvironmentView`                            |
+| `identity`     | empty             | `InvokerIdentity`; it costs nothing, so it may be asked often |
 | `status`       | empty             | `InvokerStatus`                                      |
 | `flush`        | empty             | empty; every reading taken so far is in Redis        |
 
@@ -82,6 +83,14 @@ class RuntimeStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     available: bool
     detail: str
+
+
+class InvokerIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers: enough for a health check, and for whoever waits until an invoker is there."""
+
+    pid: int
+    isolation: str
+    """The isolation of functions that name none."""
 
 
 class InvokerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ EXITED: Final = 13
 READY: Final = 14
 EVENT: Final = 15
 RESULT: Final = 16
+FORK: Final = 17
+BIND: Final = 18
 
 
 class ProtocolError(Exception):

@@ -185,7 +185,7 @@ class Simulation:
             queue_limit=1, queue_timeout_s=1.0,
         )  # fmt: skip
         box = policy.Host(
-            starting=0, max_starts=1, live=self._live, max_live=_NO_LIMIT,
+            cores=1, starting=0, max_starts=1, live=self._live, max_live=_NO_LIMIT,
             memory_reserved_mb=self._reserved_mb, memory_budget_mb=self._rule.memory_mb,
         )  # fmt: skip
         idle = []

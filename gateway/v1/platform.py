@@ -14,7 +14,7 @@ from gateway.services import Services
 from gateway.v1.schema import described
 from samovar.answers import PackageLimits, PartStatus, Status
 from samovar.errors import SamovarError
-from samovar.link import EnvironmentView, InvokerStatus
+from samovar.link import EnvironmentView, InvokerIdentity, InvokerStatus
 
 router = APIRouter()
 VERSION = installed_version("samovar")
@@ -31,8 +31,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 @router.get("/health", responses=described.answers(Health))
 async def health(services: UsesServices) -> Response:
     """Whether calls can be served now: 200, or 503 with what is missing."""
-    store, invoker = await _store(services), await _invoker(services)
-    reached = PartStatus(available=isinstance(invoker, InvokerStatus), detail=_detail(invoker))
+    store, reached = await _store(services), await _reached(services)
     well = store.available and reached.available
     return answer(Health(status="ok" if well else "degraded", store=store, invoker=reached), 200 if well else 503)
 
@@ -69,6 +68,14 @@ async def _store(services: Services) -> PartStatus:
         return PartStatus(available=True, detail=f"version {await services.store.ping()}")
     except SamovarError as error:
         return PartStatus(available=False, detail=error.message)
+
+
+async def _reached(services: Services) -> PartStatus:
+    try:
+        invoker = msgspec.json.decode(await ask(services.link, "identity"), type=InvokerIdentity)
+    except SamovarError as error:
+        return PartStatus(available=False, detail=error.message)
+    return PartStatus(available=True, detail=f"pid {invoker.pid}, {invoker.isolation}")
 
 
 async def _invoker(services: Services) -> InvokerStatus | SamovarError:

@@ -1,1 +1,1 @@
-"""The runtime of Python functions: two files that are mounted into environments as they stand."""
+"""The runtime of Python functions: files that are mounted into environments as they stand."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtimes.python.bootstrap import Connection, Order
+    from runtimes.python.samovar_snapshot import Snapshot
 
     Handler = Callable[[Any, "LambdaContext"], Any]
 
@@ -361,18 +362,18 @@ def json_formatter() -> logging.Formatter:
 class Worker:
     """The process that has the handler loaded and answers events, one at a time."""
 
-    def __init__(self, order: Order, connection: Connection) -> None:
+    def __init__(self, order: Order, connection: Connection, snapshot: Snapshot | None = None) -> None:
         self._order = order
         self._connection = connection
+        self._snapshot = snapshot
         self._pid = os.getpid()
         self._function = FunctionFacts()
         self._traced = False
 
     def run(self) -> None:
         """Load the handler, then answer events until the invoker is gone."""
-        number = self._order.number
         hello = b'{"role": "worker", "pid": %d, "protocol": %d}' % (self._pid, PROTOCOL)
-        self._connection.send(HELLO, number, hello)
+        self._connection.send(HELLO, self._order.number, hello)
         log = Log()
         handler: Handler | None = None
         head: dict[str, Any] = {}
@@ -380,16 +381,29 @@ class Worker:
         try:
             os.chdir(os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd())
             handler = load_handler(self._order.handler)
+            head = self._share()
         except SystemExit:
             raise  # the process ends, and the keeper tells how
         except BaseException as error:  # noqa: BLE001 - whatever the module raises is the answer
+            handler = None
             head, body = self._failure(log, error, INIT_ERROR_TEXT_LIMIT)
         head["init_ms"] = round((time.monotonic() - self._order.started) * 1000, 3)
-        self._send(READY, number, head, body)
+        self._send(READY, self._order.number, head, body)
         if handler is None:
             raise SystemExit(1)
         for stream, given, event in self._connection.messages(EVENT):
             self._send(RESULT, stream, *self._answer(log, handler, given, event))
+
+    def _share(self) -> dict[str, Any]:
+        """Let further workers be forked from this one: they go on here, too. What READY has to say about it."""
+        if self._snapshot is None:
+            return {}
+        flush_output()
+        why_not, self._connection = self._snapshot.take()
+        self._pid = os.getpid()
+        self._function = FunctionFacts()
+        self._snapshot.run_restore_hooks()
+        return {} if why_not is None else {"snapshot": why_not}
 
     def _answer(self, log: Log, handler: Handler, given: bytes, event: bytes) -> tuple[dict[str, Any], bytes]:
         """Head and body of the result of one event."""

@@ -75,8 +75,8 @@ class Platform:
         """See `run` above."""
 
         async def ready() -> None:
-            status = await readiness.invoker_status(self._settings.invoker_socket)
-            self._state = replace(self._state, ready=True, isolation=status.isolation if status else "")
+            invoker = await readiness.invoker_identity(self._settings.invoker_socket)
+            self._state = replace(self._state, ready=True, isolation=invoker.isolation if invoker else "")
             self._write_state()
             on_ready(self._state)
 

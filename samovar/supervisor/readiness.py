@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from samovar.errors import StartRefused
-from samovar.link import InvokerStatus, OperationAnswer, OperationHead
+from samovar.link import InvokerIdentity, OperationAnswer, OperationHead
 from samovar.wire import REQUEST, Decoder, ProtocolError, encode
 
 PAUSE_S = 0.02
@@ -74,21 +74,21 @@ async def _healthy(host: str, port: int) -> bool:
 
 
 async def invoker_answers(path: Path) -> None:
-    """Return once the invoker answers the operation `status`."""
-    await _until_true(partial(invoker_status, path))
+    """Return once the invoker says who it is."""
+    await _until_true(partial(invoker_identity, path))
 
 
-async def invoker_status(path: Path) -> InvokerStatus | None:
-    """What the invoker says of itself; `None` when it cannot be asked now."""
+async def invoker_identity(path: Path) -> InvokerIdentity | None:
+    """Who the invoker is; `None` when it cannot be asked now."""
     try:
         async with _connected(path) as (reader, writer):
-            writer.write(encode(REQUEST, 1, msgspec.json.encode(OperationHead("status"))))
-            return await _read_status(reader)
+            writer.write(encode(REQUEST, 1, msgspec.json.encode(OperationHead("identity"))))
+            return await _read_identity(reader)
     except (OSError, ProtocolError, msgspec.DecodeError):
         return None
 
 
-async def _read_status(reader: asyncio.StreamReader) -> InvokerStatus | None:
+async def _read_identity(reader: asyncio.StreamReader) -> InvokerIdentity | None:
     decoder = Decoder()
     answer: OperationAnswer | None = None
     body = b""
@@ -97,7 +97,7 @@ async def _read_status(reader: asyncio.StreamReader) -> InvokerStatus | None:
             answer = answer or msgspec.json.decode(frame.head, type=OperationAnswer)
             body += frame.body
             if frame.ends_message:
-                return None if answer.failure else msgspec.json.decode(body, type=InvokerStatus)
+                return None if answer.failure else msgspec.json.decode(body, type=InvokerIdentity)
     return None
 
 

@@ -42,7 +42,12 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         )
         for name in gateway_names(settings.gateway_workers)
     ]
-    worker = ChildSpec(name="worker", command=_module(settings, *worker_arguments(settings)), ready=None, stops=_FIRST)
+    worker = ChildSpec(
+        name="worker",
+        command=_module(settings, "gateway.worker", "--schedule", str(beat_dir(settings) / "schedule")),
+        ready=None,
+        stops=_FIRST,
+    )
     return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
 
 
@@ -71,15 +76,3 @@ def _store(settings: Settings) -> ChildSpec:
 def gateway_names(workers: int) -> list[str]:
     """`gateway` alone, or `gateway-1`, `gateway-2` and so on."""
     return ["gateway"] if workers == 1 else [f"gateway-{number}" for number in range(1, workers + 1)]
-
-
-def worker_arguments(settings: Settings) -> tuple[str, ...]:
-    """Celery's worker, as a module and its arguments.
-
-    The beat is a thread in it. What is left out is talk between workers that nobody listens to.
-    """
-    # At "info" Celery tells of every task that comes and goes, which for sweeps nobody wants to read.
-    level = "warning" if settings.log_level == "info" else settings.log_level
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", level)
-    beat = ("--beat-thread", "--schedule-filename", str(beat_dir(settings) / "schedule"))
-    return ("celery", "--quiet", "--app", "gateway.background", "worker", *quiet, *beat)

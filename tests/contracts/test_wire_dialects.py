@@ -45,7 +45,7 @@ def test_both_refuse_a_frame_that_is_too_long(length: int, stream: int) -> None:
 
 
 def test_kinds_and_bounds_have_the_same_numbers() -> None:
-    names = ["CHUNK", "HELLO", "SPAWN", "KILL", "EXITED", "CHUNK_SIZE", "MAX_FRAME", "END"]
+    names = ["CHUNK", "HELLO", "SPAWN", "KILL", "EXITED", "FORK", "BIND", "CHUNK_SIZE", "MAX_FRAME", "END"]
     assert [getattr(bootstrap, name) for name in names] == [getattr(wire, name) for name in names]
     names = ["HELLO", "READY", "EVENT", "RESULT"]
     assert [getattr(samovar_worker, name) for name in names] == [getattr(wire, name) for name in names]

@@ -17,7 +17,7 @@ from gateway.services import Services
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
-from samovar.link import InvokerStatus, RuntimeStatus
+from samovar.link import InvokerIdentity, InvokerStatus, RuntimeStatus
 from samovar.settings import Settings
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
@@ -85,7 +85,7 @@ def invoker_status() -> InvokerStatus:
 
 
 class RecordingLink:
-    """A link to an invoker that notes what it is told, answers `status`, and can be away."""
+    """A link to an invoker that notes what it is told, answers what it is asked, and can be away."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
@@ -101,7 +101,10 @@ class RecordingLink:
         if self.away:
             raise ServiceUnavailable("the invoker cannot be reached", retry_after=1.0)
         self.told.append((op, msgspec.json.decode(body) if body else None))
-        return {"status": msgspec.json.encode(invoker_status()), "environments": b"[]"}.get(op, b"")
+        status = invoker_status()
+        identity = InvokerIdentity(pid=status.pid, isolation=status.isolation)
+        answers = {"status": status, "identity": identity, "environments": []}
+        return msgspec.json.encode(answers[op]) if op in answers else b""
 
     def of(self, op: str) -> list[Any]:
         """The bodies of all operations of one kind."""

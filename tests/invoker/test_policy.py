@@ -35,7 +35,8 @@ def demand(**changes: Any) -> Demand:
 
 def host(**changes: Any) -> Host:
     usual = {
-        "starting": 0, "max_starts": 4, "live": 0, "max_live": 500, "memory_reserved_mb": 0, "memory_budget_mb": 8192,
+        "cores": 2, "starting": 0, "max_starts": 4, "live": 0, "max_live": 500, "memory_reserved_mb": 0,
+        "memory_budget_mb": 8192,
     }  # fmt: skip
     return Host(**usual | changes)
 
@@ -73,6 +74,34 @@ def test_long_calls_get_an_environment_each() -> None:
 def test_a_call_that_has_waited_as_long_as_a_start_takes_is_given_one() -> None:
     stuck = demand(waiting=1, usable=1, mean_duration_s=0.001, mean_start_s=0.05, oldest_wait_s=0.05)
     assert scale(stuck, host(), []) == Start(1)
+
+
+def busy(**changes: Any) -> Demand:
+    """A queue of short calls under load: they take longer than alone, and starts are quick."""
+    usual = {"waiting": 30, "usable": 1, "mean_duration_s": 0.01, "mean_start_s": 0.012}
+    return demand(**usual | changes)
+
+
+def test_short_calls_get_no_more_environments_than_two_a_core() -> None:
+    assert scale(busy(usable=1), host(cores=2), []) == Start(3)
+    assert scale(busy(usable=3, starting=1), host(cores=2), []) == Wait(again_s=0.012)
+    assert scale(busy(usable=4), host(cores=2), []) == Wait(again_s=0.012)
+    assert scale(busy(usable=4, oldest_wait_s=0.2), host(cores=2), []) == Wait(again_s=pytest.approx(0.05))
+    assert scale(busy(usable=4), host(cores=8), []) == Start(4)
+
+
+def test_a_host_that_lost_its_environments_starts_no_more_for_short_calls_either() -> None:
+    assert scale(busy(usable=0), host(cores=1), []) == Start(2)
+
+
+def test_short_calls_that_wait_for_long_get_one_more_at_a_time() -> None:
+    assert scale(busy(usable=4, oldest_wait_s=0.25), host(cores=2), []) == Start(1)
+    assert scale(busy(usable=4, starting=1, oldest_wait_s=0.25), host(cores=2), []) == Wait()
+    assert scale(busy(usable=15, oldest_wait_s=0.25), host(cores=2), []) == Start(1)
+
+
+def test_calls_that_are_not_short_are_not_bound_to_the_cores() -> None:
+    assert scale(busy(usable=4, mean_duration_s=0.1), host(cores=2, max_starts=50), []) == Start(30)
 
 
 def test_the_functions_limit_is_kept() -> None:

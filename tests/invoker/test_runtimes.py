@@ -69,14 +69,29 @@ def test_the_interpreter_found_is_the_real_one() -> None:
     assert said.startswith(("/usr", *found.mounts))
 
 
-def test_a_shim_is_asked_for_what_is_behind_it(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = runtimes.require_interpreter(HERE)
-    shim = tmp_path / HERE
-    shim.write_text(f'#!/bin/sh\nexec "{real.executable}" "$@"\n')
-    shim.chmod(0o755)
-    runtimes.find_interpreter.cache_clear()
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert runtimes.require_interpreter(HERE).executable == real.executable
+def test_the_default_runtime_runs_on_the_interpreter_that_samovar_runs_on(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimes, "_candidates", lambda names: iter(()))
+    own = runtimes.require_interpreter(runtimes.default_runtime())
+    assert own == runtimes._ask(sys.executable)
+
+
+@pytest.fixture
+def pyenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pyenv whose shims are the first on PATH."""
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'shims'}:{os.environ['PATH']}")
+    for place in ("shims", "versions/3.9.2/bin", "versions/3.9.3/bin"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "python3.9").symlink_to("/bin/true")
+    return tmp_path
+
+
+def test_in_place_of_a_shim_the_versions_behind_it_are_looked_at(pyenv: Path) -> None:
+    found = list(runtimes._candidates(("python3.9",)))
+    assert found[:2] == [f"{pyenv}/versions/{version}/bin/python3.9" for version in ("3.9.3", "3.9.2")]
+    assert f"{pyenv}/shims/python3.9" not in found
 
 
 def test_a_candidate_of_the_wrong_version_or_that_fails_is_passed_over(

@@ -9,6 +9,7 @@ import pytest
 from samovar.errors import InvalidParameterValue, ValidationFailed
 from samovar.function import FunctionVersion, Limits, check_environment
 from samovar.names import FunctionReference, function_arn, new_request_id, new_url_id
+from samovar.provisioning import Provision
 
 
 def version(**changes: Any) -> FunctionVersion:
@@ -24,6 +25,13 @@ def version(**changes: Any) -> FunctionVersion:
 def test_limits_out_of_range_are_refused(field: str, value: int) -> None:
     with pytest.raises(InvalidParameterValue, match=f"Value '{value}' at '.*' failed to satisfy constraint"):
         Limits(**{field: value})
+
+
+def test_what_only_says_how_many_environments_there_may_be_needs_no_new_ones() -> None:
+    changed = version(serial=2, revision_id="s", max_environments=3, provisioned=(Provision(count=1),))
+    assert version().is_built_like(changed)
+    assert not version().is_built_like(version(serial=2, code_sha256="cd"))
+    assert not version().is_built_like(version(serial=2, environment={"LEVEL": "debug"}))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 65, "ünder"])

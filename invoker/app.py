@@ -86,7 +86,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     finally:
         server.stop_accepting()
         await pool.close(settings.drain_timeout_s)
-        server.close()
+        await server.close(_REDIS_TIMEOUT_S)
         files.close()
         await meter.close(_REDIS_TIMEOUT_S)
         await redis.aclose()

@@ -21,7 +21,7 @@ from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.runtime_link import RuntimeLink
 from invoker.variables import Folders, InitializationType, worker_variables
-from invoker.worker import AnswerTooLarge, EventHead, Worker, WorkerEnded
+from invoker.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
@@ -168,24 +168,25 @@ class Environment:
         assert self._box is not None, "only a booted environment is used"
         return self._box
 
-    async def run(self, head: EventHead, event: bytes, timeout_s: float) -> RunResult:
-        """Give one event to the worker; what comes of it within `timeout_s`, whatever it is."""
+    def run(self, head: EventHead, event: bytes, timeout_s: float, done: Callable[[RunResult], None]) -> None:
+        """Give one event to the worker; `done` is told, later, what came of it within `timeout_s`, whatever it is."""
         worker = self.link.worker
         assert worker is not None, "only a ready environment is leased"
         self.invocations += 1
-        try:
-            answer = await worker.ask(head, event, timeout_s)
-        except TimeoutError:
-            return RunResult(Outcome.TIMEOUT, faults.timed_out(head.request_id, timeout_s), worker_lost=True)
-        except AnswerTooLarge:
+        worker.ask(head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)))
+
+    def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
+        self.link.output.drain()
+        if isinstance(outcome, Answer):
+            if outcome.error is None:
+                return RunResult(Outcome.OK, outcome.payload)
+            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload)
+        if isinstance(outcome, TimeoutError):
+            return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
+        if isinstance(outcome, AnswerTooLarge):
             return RunResult(Outcome.TOO_LARGE, faults.response_too_large(), worker_lost=True)
-        except WorkerEnded as ended:
-            return self._obituary(head.request_id, ended)
-        finally:
-            self.link.output.drain()
-        if answer.error is None:
-            return RunResult(Outcome.OK, answer.payload)
-        return RunResult(_ERROR_OUTCOMES.get(answer.error, Outcome.ERROR), answer.payload)
+        assert isinstance(outcome, WorkerEnded)
+        return self._obituary(request_id, outcome)
 
     def _obituary(self, request_id: str, ended: WorkerEnded) -> RunResult:
         """What a caller is told about a process that ended under its call."""

@@ -3,66 +3,123 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Callable
 
 from invoker import report
-from invoker.environment import InitFailed
-from invoker.lease import Lease
+from invoker.environment import InitFailed, RunResult
+from invoker.lease import Lease, Refusal
 from invoker.metering import Meter
 from invoker.output import InvocationLog
 from invoker.pool import Pool
 from invoker.versions import Versions
 from invoker.worker import EventHead
 from samovar.clock import Clock
-from samovar.errors import SamovarError
+from samovar.errors import SamovarError, ServiceFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import LOG_TAIL_BYTES, AnswerHead, InvokeHead, Outcome, Reading, billed_ms
 
+log = logging.getLogger("samovar.invoker")
+
+Reply = Callable[[AnswerHead, bytes], None]
+"""Takes the answer to a call, once. It does not raise."""
+
 
 class Invocations:
-    """Runs invocations. Holds no state of its own: versions, environments and readings have their owners."""
+    """Makes invocations. Holds no state of its own: versions, environments and readings have their owners."""
 
     def __init__(self, versions: Versions, pool: Pool, meter: Meter, clock: Clock) -> None:
-        self._versions = versions
-        self._pool = pool
-        self._meter = meter
-        self._clock = clock
+        self.versions = versions
+        self.pool = pool
+        self.meter = meter
+        self.clock = clock
 
-    async def invoke(
-        self, call: InvokeHead, event: bytes, began: Callable[[], None] = lambda: None
-    ) -> tuple[AnswerHead, bytes]:
-        """Run one event. Function errors are answers; what keeps a call from running becomes a failure.
+    def prepare(self, call: InvokeHead, event: bytes, reply: Reply) -> Invocation:
+        """An invocation that has not begun."""
+        return Invocation(self, call, event, reply)
 
-        `began` is called when the call has an environment: from then on it is not to be cancelled.
-        """
+
+class Invocation:
+    """One invocation. Each step is called by what it waited for: a task would cost more than a small handler."""
+
+    __slots__ = ("_at", "_began", "_call", "_event", "_lease", "_log", "_reply", "_started")
+
+    def __init__(self, at: Invocations, call: InvokeHead, event: bytes, reply: Reply) -> None:
+        self._at = at
+        self._call = call
+        self._event = event
+        self._reply = reply
+        self._lease: Lease | None = None
+        self._log: InvocationLog
+        self._started = 0.0
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Ask for an environment. Function errors are answers; what keeps a call from running becomes a failure."""
+        call = self._call
         try:
-            version = self._versions.resolve(call.arn, call.version, call.serial)
-            async with self._pool.lease(version) as lease:
-                began()
-                return await self._run(call, event, lease)
-        except InitFailed as failed:
-            return await self._answer_failed_init(call, failed)
+            version = self._at.versions.resolve(call.arn, call.version, call.serial)
+            self._lease = Lease(version, self._run, self._refused)
+            self._at.pool.request(self._lease)
         except SamovarError as error:
-            return refusal(error), b""
+            self._refused(error)
 
-    async def _run(self, call: InvokeHead, event: bytes, lease: Lease) -> tuple[AnswerHead, bytes]:
+    def withdraw(self) -> bool:
+        """The caller went away: if true nothing of it runs and nobody is answered, else it has begun already."""
+        return self._lease is not None and self._at.pool.withdraw(self._lease)
+
+    def _run(self, lease: Lease) -> None:
+        """It has an environment now and runs to its end, as Lambda's do when a caller goes away."""
+        try:
+            self._give_event(lease)
+        except Exception:  # noqa: BLE001 - logged and answered; the pool, which called, goes on
+            self._failed(lease)
+
+    def _give_event(self, lease: Lease) -> None:
         environment = lease.environment
         version = environment.version  # newer than the call's own when the function was changed while it waited
-        log = environment.log.begin(call.request_id)
-        log.lines(report.start_line(call.request_id, version.version))
-        started, began = self._clock.epoch(), self._clock.monotonic()
-        result = await environment.run(self._event_head(call, version, started), event, version.limits.timeout_s)
-        lease.duration_s = self._clock.monotonic() - began
-        lease.worker_lost = result.worker_lost
+        self._log = environment.log.begin(self._call.request_id, keep_tail=self._call.tail)
+        self._log.lines(report.start_line(self._call.request_id, version.version))
+        self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
+        head = _event_head(self._call, version, self._started)
+        environment.run(head, self._event, version.limits.timeout_s, self._ended)
+
+    def _ended(self, result: RunResult) -> None:
+        lease = self._lease
+        assert lease is not None, "only a leased environment runs anything"
+        try:
+            reading, init_output = self._account(lease, result)
+        except Exception:  # noqa: BLE001 - logged and answered; who read the result goes on
+            self._failed(lease)
+        else:
+            self._at.pool.release(lease, worker_lost=result.worker_lost)
+            self._settle(reading, init_output, result.payload)
+
+    def _failed(self, lease: Lease) -> None:
+        """A fault of ours. The worker is in an unknown state."""
+        log.exception("call %s failed unexpectedly", self._call.request_id)
+        self._at.pool.release(lease, worker_lost=True)
+        self._reply(FAULT, b"")
+
+    def _account(self, lease: Lease, result: RunResult) -> tuple[Reading, bytes]:
+        """The reading, also written to the log; and what initialisation printed, if the caller wants it."""
+        lease.duration_s = self._at.clock.monotonic() - self._began
+        reading = self._reading(lease, result)
+        init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
+        self._log.lines(*report.end_lines(reading))
+        return reading, init_output
+
+    def _reading(self, lease: Lease, result: RunResult) -> Reading:
+        environment, cold = lease.environment, lease.cold
         cpu_us = environment.use_cpu()
-        cold = lease.cold
         init_ms = cold.init_ms if cold is not None else 0.0
-        reading = Reading(
-            request_id=call.request_id,
+        version = environment.version
+        return Reading(
+            request_id=self._call.request_id,
             arn=environment.arn,
             version=version.version,
-            trigger=call.trigger,
-            started_ms=int(started * 1000),
+            trigger=self._call.trigger,
+            started_ms=int(self._started * 1000),
             outcome=result.outcome,
             cold=cold.reason if cold is not None else None,
             queue_ms=lease.queue_ms,
@@ -76,45 +133,39 @@ class Invocations:
             isolation=environment.isolation,
             preparation=cold.preparation if cold is not None else None,
         )
-        before_handler = environment.init_log.tail() if cold is not None else b""
-        return await self._settle(call, reading, log, before_handler), result.payload
 
-    @staticmethod
-    def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:
-        context = base64.b64decode(call.client_context).decode() if call.client_context else None
-        return EventHead(
-            request_id=call.request_id,
-            deadline_ms=int((started + version.limits.timeout_s) * 1000),
-            arn=call.arn if call.version == version.version else f"{call.arn}:{call.version}",
-            client_context=context,
-            trace_id=call.trace_id,
-        )
-
-    async def _settle(self, call: InvokeHead, reading: Reading, log: InvocationLog, init_output: bytes) -> AnswerHead:
-        """Write the last log lines, make the reading safe, and only then let the answer go."""
-        log.lines(*report.end_lines(reading))
-        try:
-            self._meter.record(reading)
-        except OSError:
-            await self._meter.record_without_disk(reading)
+    def _settle(self, reading: Reading, init_output: bytes, payload: bytes) -> None:
+        """Make the reading safe, and only then let the answer go."""
         tail = None
-        if call.tail:
-            tail = base64.b64encode((init_output + log.tail())[-LOG_TAIL_BYTES:]).decode()
-        return AnswerHead(outcome=reading.outcome, version=reading.version, log_tail=tail)
+        if self._call.tail:
+            tail = base64.b64encode((init_output + self._log.tail())[-LOG_TAIL_BYTES:]).decode()
+        answer = AnswerHead(outcome=reading.outcome, version=reading.version, log_tail=tail)
 
-    async def _answer_failed_init(self, call: InvokeHead, failed: InitFailed) -> tuple[AnswerHead, bytes]:
+        def safe(failure: SamovarError | None) -> None:
+            if failure is None:
+                self._reply(answer, payload)
+            else:
+                self._reply(refusal(failure), b"")
+
+        self._at.meter.record(reading, safe)
+
+    def _refused(self, why: Refusal) -> None:
+        if isinstance(why, InitFailed):
+            self._answer_failed_init(why)
+        else:
+            self._reply(refusal(why), b"")
+
+    def _answer_failed_init(self, failed: InitFailed) -> None:
         """The handler never ran; the caller gets the error its code failed with, metered as the initialisation."""
         environment = failed.environment
         assert environment is not None, "the factory says where an initialisation failed"
         version = environment.version
-        log = environment.log.begin(call.request_id)
-        log.lines(report.start_line(call.request_id, version.version))
         reading = Reading(
-            request_id=call.request_id,
+            request_id=self._call.request_id,
             arn=version.arn,
             version=version.version,
-            trigger=call.trigger,
-            started_ms=int(self._clock.epoch() * 1000),
+            trigger=self._call.trigger,
+            started_ms=int(self._at.clock.epoch() * 1000),
             outcome=failed.outcome,
             init_ms=failed.init_ms,
             duration_ms=0.0,
@@ -124,10 +175,20 @@ class Invocations:
             environment=environment.id,
             isolation=environment.isolation,
         )
-        try:
-            return await self._settle(call, reading, log, environment.init_log.tail()), failed.payload
-        except SamovarError as error:
-            return refusal(error), b""
+        self._log = environment.log.begin(self._call.request_id, keep_tail=self._call.tail)
+        self._log.lines(report.start_line(self._call.request_id, version.version), *report.end_lines(reading))
+        self._settle(reading, environment.init_log.tail(), failed.payload)
+
+
+def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:
+    context = base64.b64decode(call.client_context).decode() if call.client_context else None
+    return EventHead(
+        request_id=call.request_id,
+        deadline_ms=int((started + version.limits.timeout_s) * 1000),
+        arn=call.arn if call.version == version.version else f"{call.arn}:{call.version}",
+        client_context=context,
+        trace_id=call.trace_id,
+    )
 
 
 def refusal(error: SamovarError) -> AnswerHead:
@@ -139,6 +200,10 @@ def refusal(error: SamovarError) -> AnswerHead:
         retry_after=error.retry_after,
         reason=error.reason,
     )
+
+
+FAULT = refusal(ServiceFailure("unexpected fault in the invoker; see its log"))
+"""The answer where we are at fault."""
 
 
 def _megabytes(size: int) -> int:

@@ -9,6 +9,7 @@ A journal is a folder of numbered segments with one JSON reading a line. A place
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,13 +77,13 @@ class Journal:
         """The place of the oldest reading that is still here."""
         return Cursor(self._numbers()[0], 0)
 
-    def append(self, reading: Reading) -> None:
-        """Make a reading safe. Raises `OSError` when the disk does not take it; then nothing was kept."""
-        line = self._encoder.encode(reading) + b"\n"
-        written = os.write(self._fd, line)
-        if written != len(line):
+    def append(self, readings: list[Reading]) -> None:
+        """Make readings safe. Raises `OSError` when the disk does not take them; then none was kept."""
+        lines = self._encoder.encode_lines(readings)
+        written = os.write(self._fd, lines)
+        if written != len(lines):
             os.ftruncate(self._fd, self._size)
-            raise OSError(28, "the journal's disk is full")
+            raise OSError(errno.ENOSPC, "the journal's disk is full")
         self._size += written
         if self._size >= _SEGMENT_BYTES:
             os.close(self._fd)

@@ -1,48 +1,61 @@
-"""The holding of an environment by one invocation, as a context manager."""
+"""An environment for one invocation: asked for, perhaps waited for, held, and given back."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol
+from collections.abc import Callable
 
-from invoker.environment import Environment
+from invoker.environment import Environment, InitFailed
 from invoker.shelf import Cold
+from samovar.errors import SamovarError
 from samovar.function import FunctionVersion
 
-
-class Lender(Protocol):
-    """Who environments are leased from: the pool."""
-
-    async def acquire(self, lease: Lease) -> None:
-        """Fill a lease."""
-        ...
-
-    def release(self, lease: Lease, *, worker_lost: bool) -> None:
-        """Take the environment back."""
-        ...
+Refusal = InitFailed | SamovarError
 
 
 class Lease:
-    """An environment, for one invocation: `async with pool.lease(version) as lease`."""
+    """What one invocation has to do with the pool.
 
-    def __init__(self, pool: Lender, version: FunctionVersion) -> None:
-        self._pool = pool
+    It ends in one of three ways: `granted` is called, and the holder releases it; `refused` is called; or the holder
+    withdraws it first. Both are called from within the pool, so they do not raise.
+    """
+
+    __slots__ = (
+        "_granted",
+        "_refused",
+        "cold",
+        "duration_s",
+        "environment",
+        "is_settled",
+        "queue_ms",
+        "since",
+        "version",
+    )
+
+    def __init__(
+        self, version: FunctionVersion, granted: Callable[[Lease], None], refused: Callable[[Refusal], None]
+    ) -> None:
         self.version = version
         self.environment: Environment
         self.cold: Cold | None = None
         """Why and how it was started, when the call had to wait for just that."""
+        self.since = 0.0
+        """Monotonic seconds at which it joined its version's queue; 0 when it never did."""
         self.queue_ms = 0.0
-        self.worker_lost = False
-        """Set by the holder when the environment needs a new worker before it can be used again."""
         self.duration_s = 0.0
         """Set by the holder: how long the invocation took."""
+        self.is_settled = False
+        """Granted, refused or withdrawn."""
+        self._granted = granted
+        self._refused = refused
 
-    async def __aenter__(self) -> Lease:
-        await self._pool.acquire(self)
-        return self
+    def grant(self, environment: Environment, cold: Cold | None = None) -> None:
+        """Hand an environment over."""
+        self.environment = environment
+        self.cold = cold
+        self.is_settled = True
+        self._granted(self)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # A holder that was interrupted leaves a worker in an unknown state.
-        self._pool.release(self, worker_lost=self.worker_lost or error is not None)
+    def refuse(self, why: Refusal) -> None:
+        """Say that there will be none."""
+        self.is_settled = True
+        self._refused(why)

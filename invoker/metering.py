@@ -1,8 +1,9 @@
 """Meter readings on their way to Redis: safe before the answer leaves, there exactly once.
 
-`record` appends to the journal. A shipper task moves batches from the journal to Redis: the readings, the
-roll-ups they change, and the journal's cursor go in one transaction, so that a batch counts once even when
-the connection breaks after Redis executed it and before we were told.
+`record` appends to the journal, once for all calls that end in one turn of the event loop. A shipper task moves
+batches from the journal to Redis: the readings, the roll-ups they change, and the journal's cursor go in one
+transaction, so that a batch counts once even when the connection breaks after Redis executed it and before we
+were told.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 
 import msgspec
 from redis.asyncio import Redis
@@ -19,7 +21,7 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, w
 
 from invoker.journal import Cursor, Journal
 from samovar import usage
-from samovar.errors import ServiceUnavailable
+from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.invocation import Reading
 
 log = logging.getLogger("samovar.metering")
@@ -63,6 +65,10 @@ class Meter:
         self._wanted = asyncio.Event()
         """Somebody waits for the readings: ship them without lingering."""
         self._progress = asyncio.Condition()
+        self._recorded: list[tuple[Reading, Callable[[SamovarError | None], None]]] = []
+        """Of this turn of the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -72,7 +78,7 @@ class Meter:
 
     def start(self) -> None:
         """Begin shipping, with whatever a former process left in the journal."""
-        self._task = asyncio.get_running_loop().create_task(self._ship_forever(), name="meter-shipper")
+        self._task = self._loop.create_task(self._ship_forever(), name="meter-shipper")
         self._news.set()
 
     async def close(self, deadline_s: float) -> None:
@@ -87,27 +93,45 @@ class Meter:
                 await self._task
         self._journal.close()
 
-    def record(self, reading: Reading) -> None:
-        """Make a reading safe on this host. Raises `OSError` when the disk is full."""
-        self._journal.append(reading)
-        self._pending += 1
-        self._news.set()
+    def record(self, reading: Reading, safe: Callable[[SamovarError | None], None]) -> None:
+        """Make a reading safe on this host, together with all others of this turn of the event loop.
 
-    async def record_without_disk(self, reading: Reading) -> None:
-        """The way out when the disk is full: bring one reading to Redis directly.
-
-        Raises `ServiceUnavailable` when Redis cannot be reached either.
+        `safe` is called then, or with `ServiceUnavailable` when neither disk nor Redis takes it. It must not raise.
         """
+        if not self._recorded:
+            self._loop.call_soon(self._commit)
+        self._recorded.append((reading, safe))
+
+    def _commit(self) -> None:
+        recorded, self._recorded = self._recorded, []
+        if not recorded:
+            return  # somebody could not wait for the end of the turn
+        try:
+            self._journal.append([reading for reading, _ in recorded])
+        except OSError as error:
+            log.error("the journal does not take readings, they go to Redis directly: %s", error)
+            self._tasks.update(self._loop.create_task(self._without_disk(*one)) for one in recorded)
+            return
+        self._pending += len(recorded)
+        self._news.set()
+        for _, safe in recorded:
+            safe(None)
+
+    async def _without_disk(self, reading: Reading, safe: Callable[[SamovarError | None], None]) -> None:
+        """The way out when the disk is full: bring one reading to Redis directly."""
+        failure: SamovarError | None = None
         try:
             async with asyncio.timeout(5):
                 await self._write([reading], cursor=None)
         except (RedisError, OSError, TimeoutError) as error:
-            raise ServiceUnavailable(
-                f"the call ran, but neither disk nor Redis takes its meter reading: {error}"
-            ) from None
+            failure = ServiceUnavailable(f"the call ran, but neither disk nor Redis takes its meter reading: {error}")
+        safe(failure)
+        self._tasks = {task for task in self._tasks if not task.done() and task is not asyncio.current_task()}
 
     async def flush(self, deadline_s: float) -> None:
         """Return when every reading recorded before now is in Redis. Raises `ServiceUnavailable` if it is late."""
+        if self._recorded:
+            self._commit()
         target = self._journal.end
         self._news.set()
         self._wanted.set()
@@ -154,7 +178,7 @@ class Meter:
 
     async def _linger(self) -> None:
         """Wait for news, and until the last batch is `_LINGER_S` ago: a single call's reading is shipped at once."""
-        shipped = asyncio.get_running_loop().time()
+        shipped = self._loop.time()
         await self._news.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(shipped + _LINGER_S):

@@ -27,6 +27,7 @@ class LogFiles:
     """Owner of all log files. Lines of one event-loop turn reach a file in one write."""
 
     def __init__(self, folder: Path, max_bytes: int, max_files: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._folder = folder
         self._max_bytes = max_bytes
         self._max_files = max_files
@@ -34,11 +35,15 @@ class LogFiles:
         self._waiting: dict[tuple[str, str], list[bytes]] = {}
         self._lost_lines = 0
 
-    def append(self, region: str, name: str, lines: list[bytes]) -> None:
-        """Add formatted lines (`samovar.logs.stamp_line`) to a function's log."""
+    def append(self, function: tuple[str, str], lines: list[bytes]) -> None:
+        """Add formatted lines (`samovar.logs.stamp_line`) to the log of a function, named by its region and name."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.setdefault((region, name), []).extend(lines)
+            self._loop.call_soon(self.flush)
+        waiting = self._waiting.get(function)
+        if waiting is None:
+            self._waiting[function] = lines
+        else:
+            waiting += lines
 
     def finish(self, region: str, name: str) -> None:
         """Write what is waiting and close a function's file: it has been deleted, and its log may be too."""
@@ -116,17 +121,20 @@ class _Segment:
 
 
 class InvocationLog:
-    """The lines of one invocation (or of an initialisation), and their last 4 KB."""
+    """The lines of one invocation (or of an initialisation), and their last 4 KB if somebody will want them."""
 
-    def __init__(self, write: Callable[[bytes, list[bytes]], None], prefix: bytes) -> None:
+    def __init__(self, write: Callable[[bytes, tuple[bytes, ...]], None], prefix: bytes, *, keep_tail: bool) -> None:
         self._write = write
         self._prefix = prefix
+        self._keep_tail = keep_tail
         self._tail: list[bytes] = []
         self._tail_size = 0
 
     def lines(self, *texts: bytes) -> None:
         """Keep some lines, without their newlines."""
-        self._write(self._prefix, list(texts))
+        self._write(self._prefix, texts)
+        if not self._keep_tail:
+            return
         for text in texts:
             self._tail.append(text)
             self._tail_size += len(text) + 1
@@ -214,15 +222,15 @@ class EnvironmentLog:
     def __init__(self, files: LogFiles, clock: Clock, region: str, name: str, stream: str) -> None:
         self._files = files
         self._clock = clock
-        self._region = region
-        self._name = name
+        self._file = (region, name)
         self.stream = stream
         self._no_request = logs.line_prefix(logs.NO_REQUEST, stream)
         self._current: InvocationLog | None = None
 
-    def begin(self, request_id: str) -> InvocationLog:
+    def begin(self, request_id: str, *, keep_tail: bool = True) -> InvocationLog:
         """Lines from now on belong to this invocation, until `end`."""
-        self._current = InvocationLog(self._write, logs.line_prefix(request_id, self.stream))
+        prefix = logs.line_prefix(request_id, self.stream)
+        self._current = InvocationLog(self._write, prefix, keep_tail=keep_tail)
         return self._current
 
     def end(self) -> None:
@@ -234,9 +242,8 @@ class EnvironmentLog:
         if self._current is not None:
             self._current.lines(text)
         else:
-            self._write(self._no_request, [text])
+            self._write(self._no_request, (text,))
 
-    def _write(self, prefix: bytes, texts: list[bytes]) -> None:
-        stamp = int(self._clock.epoch() * 1000)
-        lines = [logs.stamp_line(stamp, prefix, text) for text in texts]
-        self._files.append(self._region, self._name, lines)
+    def _write(self, prefix: bytes, texts: tuple[bytes, ...]) -> None:
+        stamp = b"%d" % (self._clock.epoch() * 1000)
+        self._files.append(self._file, [logs.stamp_line(stamp, prefix, text) for text in texts])

@@ -20,7 +20,7 @@ from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
 from invoker.roster import Roster
-from invoker.shelf import Cold, Shelf, Waiter
+from invoker.shelf import Cold, Shelf
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
@@ -89,43 +89,51 @@ class Pool:
 
     # Leasing ----------------------------------------------------------------------------------------
 
-    def lease(self, version: FunctionVersion) -> Lease:
-        """An environment of this version for one invocation."""
-        return Lease(self, version)
-
-    async def acquire(self, lease: Lease) -> None:
-        """Fill a lease. Raises `TooManyRequests`, `InitFailed`, `EnvironmentFailure`, `ServiceUnavailable`."""
+    def request(self, lease: Lease) -> None:
+        """Grant a lease, now or later. Raises `TooManyRequests` and `ServiceUnavailable`."""
         if self._closing:
             raise ServiceUnavailable("the invoker is shutting down", retry_after=1)
         shelf = self._shelf(lease.version)
+        now = self._clock.monotonic()
         if shelf.idle and not shelf.waiters:
-            lease.environment = environment = shelf.idle.pop()
-            shelf.note_idle(self._clock.monotonic() - environment.idle_since)
+            environment = shelf.idle.pop()
+            shelf.note_idle(now - environment.idle_since)
             environment.fire(Event.LEASED)
+            lease.grant(environment)
             return
-        began = self._clock.monotonic()
         refusal = policy.admit(self._demand(shelf))
         if refusal is not None:
             raise _throttled(refusal)
-        waiter = Waiter(self._loop.create_future(), began)
-        shelf.waiters.append(waiter)
+        lease.since = now
+        shelf.waiters.append(lease)
+        self._be_patient(shelf)
         if shelf.timer is None or len(shelf.waiters) >= shelf.look_again_at:
             self._scale(shelf)
-        # A bare timer: under load this is the usual way to an environment, and `asyncio.timeout` is not cheap.
-        timer = self._loop.call_later(self._settings.queue_timeout_s, self._give_up, waiter, lease.version)
-        try:
-            lease.environment, lease.cold = await waiter.future
-        except asyncio.CancelledError:
-            self._withdraw(waiter)
-            raise
-        finally:
-            timer.cancel()
-        lease.queue_ms = (self._clock.monotonic() - began) * 1000
 
-    def _give_up(self, waiter: Waiter, version: FunctionVersion) -> None:
-        if not waiter.future.done():
-            waiter.future.set_exception(_throttled(self._late(version)))
-            self._withdraw(waiter)
+    def withdraw(self, lease: Lease) -> bool:
+        """Take a request back; whether it was still waiting."""
+        if lease.is_settled:
+            return False
+        lease.is_settled = True
+        shelf = self._shelves.get(lease.version.key)
+        if shelf is not None and lease in shelf.waiters:
+            shelf.waiters.remove(lease)
+        return True
+
+    def _be_patient(self, shelf: Shelf) -> None:
+        """Have one timer for all calls that wait; it rings when the first of them may have waited too long."""
+        if shelf.patience is None and shelf.waiters:
+            ends = shelf.waiters[0].since + self._settings.queue_timeout_s
+            shelf.patience = self._loop.call_later(max(0.0, ends - self._clock.monotonic()), self._give_up, shelf)
+
+    def _give_up(self, shelf: Shelf) -> None:
+        shelf.patience = None
+        latest = self._clock.monotonic() - self._settings.queue_timeout_s
+        while shelf.waiters and shelf.waiters[0].since <= latest:
+            lease = shelf.waiters.popleft()
+            if not lease.is_settled:
+                lease.refuse(_throttled(self._late(lease.version)))
+        self._be_patient(shelf)
 
     def _late(self, version: FunctionVersion) -> policy.Reject:
         shelf = self._shelf(version)
@@ -135,17 +143,6 @@ class Pool:
             message=f"Rate Exceeded. No environment of {version.name} was free within "
             f"{self._settings.queue_timeout_s:g} s: {self!r}",
         )
-
-    def _withdraw(self, waiter: Waiter) -> None:
-        """A call gave up. What it was handed in the same moment goes to the next one."""
-        for shelf in self._shelves.values():
-            if waiter in shelf.waiters:
-                shelf.waiters.remove(waiter)
-                return
-        if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
-            environment, _ = waiter.future.result()
-            environment.fire(Event.RELEASED)
-            self._place(environment)
 
     def release(self, lease: Lease, *, worker_lost: bool) -> None:
         """Take an environment back from a lease."""
@@ -174,8 +171,7 @@ class Pool:
             return
         waiter = shelf.next_waiter()
         if waiter is not None:
-            environment.fire(Event.LEASED)
-            waiter.future.set_result((environment, None))
+            self._grant(waiter, environment, None)
         else:
             shelf.idle.append(environment)
             if self._worth:
@@ -262,8 +258,12 @@ class Pool:
         if waiter is None:
             self._place(environment)
         else:
-            environment.fire(Event.LEASED)
-            waiter.future.set_result((environment, cold))
+            self._grant(waiter, environment, cold)
+
+    def _grant(self, waiter: Lease, environment: Environment, cold: Cold | None) -> None:
+        environment.fire(Event.LEASED)
+        waiter.queue_ms = (self._clock.monotonic() - waiter.since) * 1000
+        waiter.grant(environment, cold)
 
     def _start_failed(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
         """The calls that wait for a start share its failure: each of their own would meet the same.
@@ -280,7 +280,7 @@ class Pool:
 
     def _fail_waiting(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
         while (waiter := shelf.next_waiter()) is not None:
-            waiter.future.set_exception(failure)
+            waiter.refuse(failure)
 
     async def _reload(self, shelf: Shelf, environment: Environment) -> None:
         """Replace a lost worker; the environment and its /tmp stay."""
@@ -305,6 +305,7 @@ class Pool:
             return
         shelf = self._shelves[version.key] = Shelf(version, self._settings.keep_alive, old)
         shelf.waiters, old.waiters = old.waiters, shelf.waiters
+        self._be_patient(shelf)
         self._retire(old)
         self._scale(shelf)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from invoker.invoke import Invocations, refusal
+from invoker.invoke import FAULT, Invocation, Invocations, refusal
 from samovar.channel import FrameChannel
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure
-from samovar.invocation import InvokeHead
+from samovar.invocation import AnswerHead, InvokeHead
 from samovar.link import OperationAnswer, OperationHead
-from samovar.wire import CANCEL, CHUNK, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, REQUEST, RESPONSE, Frame
 
 log = logging.getLogger("samovar.invoker")
 
@@ -29,13 +31,14 @@ _INVOKE = b'["invoke"'
 
 
 class Server:
-    """Accepts gateways. One task per request in flight; answers leave in the order they become ready."""
+    """Accepts gateways. Answers leave in the order they become ready."""
 
     def __init__(self, invocations: Invocations, operations: dict[str, Operation], max_request_bytes: int) -> None:
-        self._invocations = invocations
+        self.invocations = invocations
         self._operations = operations
         self.max_request_bytes = max_request_bytes
         self._connections: dict[FrameChannel, _Connection] = {}
+        self._idle = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def listen(self, path: Path) -> None:
@@ -53,10 +56,19 @@ class Server:
         if self._server is not None:
             self._server.close()
 
-    def close(self) -> None:
-        """Hang up, after what is waiting has been sent."""
+    async def close(self, deadline_s: float) -> None:
+        """Hang up, after the calls that have ended have been answered."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while any(connection.calls for connection in self._connections.values()):
+                    self._idle.clear()
+                    await self._idle.wait()
         for channel in list(self._connections):
             channel.close()
+
+    def one_is_idle(self) -> None:
+        """A gateway has all its answers."""
+        self._idle.set()
 
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
@@ -70,22 +82,14 @@ class Server:
         """From `FrameReceiver`: what it asked for runs to its end; the answers are dropped."""
         self._connections.pop(channel, None)
 
-    async def answer(self, connection: _Connection, stream: int, head: bytes, body: bytes) -> None:
-        """Serve one request."""
+    async def operate(self, connection: _Connection, stream: int, head: bytes, body: bytes) -> None:
+        """Serve a request that is not a call."""
         try:
-            if head.startswith(_INVOKE):
-                began = partial(connection.began, stream)
-                answer, payload = await self._invocations.invoke(_decode_invoke(head), body, began)
-                answer_head = _encode(answer)
-            else:
-                answer_head, payload = await self._operate(_decode_operation(head).op, body)
+            answer_head, payload = await self._operate(_decode_operation(head).op, body)
         except Exception:
             log.exception("request %d failed unexpectedly", stream)
-            answer_head, payload = _encode(refusal(ServiceFailure("unexpected fault in the invoker; see its log"))), b""
-        try:
-            await connection.channel.send_message(RESPONSE, stream, answer_head, payload)
-        except ConnectionResetError:
-            log.debug("the gateway went away before request %d was answered", stream)
+            answer_head, payload = _encode(FAULT), b""
+        await connection.send(stream, answer_head, payload)
 
     async def _operate(self, op: str, body: bytes) -> tuple[bytes, bytes]:
         operation = self._operations.get(op)
@@ -101,13 +105,13 @@ class _Connection:
     """The requests of one gateway that are being received or served."""
 
     def __init__(self, server: Server, channel: FrameChannel) -> None:
-        self.channel = channel
+        self._channel = channel
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._partial: dict[int, tuple[bytes, bytearray]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._not_begun: dict[int, asyncio.Task[None]] = {}
-        """Calls that can still be cancelled: nothing of theirs has run yet."""
+        self.calls: dict[int, Invocation] = {}
+        """Calls that are not answered yet."""
 
     def take(self, frame: Frame) -> None:
         """A frame of this gateway arrived."""
@@ -120,13 +124,9 @@ class _Connection:
             self._take_chunk(frame)
         elif frame.kind == CANCEL:
             self._partial.pop(frame.stream, None)
-            task = self._not_begun.pop(frame.stream, None)
-            if task is not None:
-                task.cancel()
-
-    def began(self, stream: int) -> None:
-        """A call has an environment now and runs to its end, as Lambda's do when a caller goes away."""
-        self._not_begun.pop(stream, None)
+            call = self.calls.get(frame.stream)
+            if call is not None and call.withdraw():
+                self._forget(frame.stream)
 
     def _take_chunk(self, frame: Frame) -> None:
         partial_request = self._partial.get(frame.stream)
@@ -137,17 +137,43 @@ class _Connection:
         if len(body) > self._server.max_request_bytes:
             del self._partial[frame.stream]
             error = refusal(RequestTooLarge(f"Request must be smaller than {self._server.max_request_bytes} bytes"))
-            self.channel.send(RESPONSE, frame.stream, _encode(error))
+            self._channel.send(RESPONSE, frame.stream, _encode(error))
         elif frame.ends_message:
             del self._partial[frame.stream]
             self._serve(frame.stream, head, bytes(body))
 
     def _serve(self, stream: int, head: bytes, body: bytes) -> None:
-        task = self._loop.create_task(self._server.answer(self, stream, head, body))
-        self._not_begun[stream] = task
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, stream))
+        if not head.startswith(_INVOKE):
+            self._spawn(self._server.operate(self, stream, head, body))
+            return
+        try:
+            call = self._server.invocations.prepare(_decode_invoke(head), body, partial(self._answer, stream))
+            self.calls[stream] = call
+            call.begin()
+        except Exception:
+            log.exception("request %d failed unexpectedly", stream)
+            self._answer(stream, FAULT, b"")
 
-    def _ended(self, stream: int, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._not_begun.pop(stream, None)
+    def _answer(self, stream: int, head: AnswerHead, payload: bytes) -> None:
+        if len(payload) <= CHUNK_SIZE:
+            self._channel.send(RESPONSE, stream, _encode(head), payload)
+        else:
+            self._spawn(self.send(stream, _encode(head), payload))
+        self._forget(stream)
+
+    async def send(self, stream: int, head: bytes, payload: bytes) -> None:
+        """Send an answer of any size."""
+        try:
+            await self._channel.send_message(RESPONSE, stream, head, payload)
+        except ConnectionResetError:
+            log.debug("the gateway went away before request %d was answered", stream)
+
+    def _forget(self, stream: int) -> None:
+        self.calls.pop(stream, None)
+        if not self.calls:
+            self._server.one_is_idle()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from invoker import keepalive
 from invoker.environment import Environment
 from invoker.keepalive import IdleTimes, KeepAlive
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason, Preparation
+
+if TYPE_CHECKING:
+    from invoker.lease import Lease
 
 _REMEMBERED = 32
 """Departed environments of a version of which is known when they were last used."""
@@ -33,14 +36,6 @@ class Departed(NamedTuple):
     stopped: float
 
 
-class Waiter(NamedTuple):
-    """One call in a queue."""
-
-    future: asyncio.Future[tuple[Environment, Cold | None]]
-    since: float
-    """Monotonic seconds."""
-
-
 class Shelf:
     """See the module. Only the pool changes it."""
 
@@ -50,7 +45,7 @@ class Shelf:
         """Whether there was an environment of an older record."""
         self.idle: list[Environment] = []
         """A stack: the last one used is the first one reused, so that the others can expire."""
-        self.waiters: deque[Waiter] = deque()
+        self.waiters: deque[Lease] = deque()
         self.occasions: deque[tuple[ColdReason, Departed | None]] = deque()
         """Why environments are being started, in the order it was decided, each with the one it replaces."""
         self.starting = 0
@@ -77,6 +72,8 @@ class Shelf:
         """Monotonic seconds before which no environment is started: the host has just refused one."""
         self.timer: asyncio.TimerHandle | None = None
         """When to ask the policy again although nothing happened."""
+        self.patience: asyncio.TimerHandle | None = None
+        """When the call that has waited longest may have waited too long."""
         self.look_again_at = 0
         """Length of the queue at which to ask it earlier than that: under load, not for each call that joins."""
 
@@ -85,11 +82,11 @@ class Shelf:
         """Whether there ever was an environment of this function."""
         return self.older_version_ran or self.live > 0 or self.last_end is not None
 
-    def next_waiter(self) -> Waiter | None:
+    def next_waiter(self) -> Lease | None:
         """Take the oldest call that still waits out of the queue."""
         while self.waiters:
             waiter = self.waiters.popleft()
-            if not waiter.future.done():
+            if not waiter.is_settled:
                 return waiter
         return None
 

@@ -7,6 +7,9 @@ a socket themselves but to send.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,11 +39,15 @@ class Ready(msgspec.Struct, frozen=True):
     """The error's type; its JSON is the frame's body."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(NamedTuple):
     """What the handler made of an event."""
 
     error: str | None
     payload: bytes
+
+
+Done = Callable[[Answer | Exception], None]
+"""Told what came of an event: the answer, `WorkerEnded`, `AnswerTooLarge` or `TimeoutError`. It does not raise."""
 
 
 class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,46 +85,58 @@ class Worker:
         self._loop = loop
         self._exchange: _Exchange | None = None
         self._events = 0
+        self._timer: asyncio.TimerHandle | None = None
+        """Rings when the event that was under way when it was set may have run out of time."""
+        self._sending: asyncio.Task[None] | None = None
 
-    async def ask(self, head: EventHead, event: bytes, timeout_s: float) -> Answer:
-        """Give it one event and wait for the answer.
-
-        Raises `WorkerEnded`, `AnswerTooLarge`, or `TimeoutError` when it has not answered within `timeout_s`.
-        """
+    def ask(self, head: EventHead, event: bytes, timeout_s: float, done: Done) -> None:
+        """Give it one event. `done` is called once, later, with what came of it."""
         if self.channel is None or self.ended.done():
-            raise WorkerEnded(self.ended.result() if self.ended.done() else ProcessEnd())
+            end = self.ended.result() if self.ended.done() else ProcessEnd()
+            self._loop.call_soon(done, WorkerEnded(end))
+            return
         self._events += 1
-        exchange = self._exchange = _Exchange(self._events, self._loop.create_future())
-        try:
-            if len(event) <= CHUNK_SIZE:
-                self.channel.send(EVENT, self._events, _encode(head), event)
-                return await self._answer_within(exchange, timeout_s)
-            async with asyncio.timeout(timeout_s):
-                return await self._ask_in_chunks(self.channel, exchange, head, event)
-        finally:
-            self._exchange = None
-            exchange.done.cancel()
+        deadline = self._loop.time() + timeout_s
+        self._exchange = _Exchange(self._events, done, deadline)
+        if len(event) <= CHUNK_SIZE:
+            self.channel.send(EVENT, self._events, _encode(head), event)
+        else:
+            sending = self._send_in_chunks(self.channel, self._events, head, event)
+            self._sending = self._loop.create_task(sending)
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look_at_the_time)
 
-    async def _answer_within(self, exchange: _Exchange, timeout_s: float) -> Answer:
-        # A bare timer, because `asyncio.timeout` costs more than all else that happens to a small event here.
-        timer = self._loop.call_later(timeout_s, exchange.fail, TimeoutError())
-        try:
-            return await exchange.done
-        finally:
-            timer.cancel()
+    async def _send_in_chunks(self, channel: FrameChannel, number: int, head: EventHead, event: bytes) -> None:
+        with contextlib.suppress(ConnectionResetError):  # its end is told by whoever notices that
+            await channel.send_message(EVENT, number, _encode(head), event)
 
-    async def _ask_in_chunks(self, channel: FrameChannel, exchange: _Exchange, head: EventHead, event: bytes) -> Answer:
-        try:
-            await channel.send_message(EVENT, exchange.number, _encode(head), event)
-        except ConnectionResetError:
-            raise WorkerEnded(await self.ended) from None
-        return await exchange.done
+    def _look_at_the_time(self) -> None:
+        """One timer serves event after event: setting and cancelling one for each costs as much as the rest of one."""
+        self._timer = None
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.deadline <= self._loop.time():
+            self._finish(TimeoutError())
+        else:
+            self._timer = self._loop.call_at(exchange.deadline, self._look_at_the_time)
+
+    def _finish(self, outcome: Answer | Exception) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            if self._sending is not None:
+                self._sending.cancel()
+                self._sending = None
+            exchange.done(outcome)
 
     def take(self, frame: Frame) -> None:
         """A frame of this worker arrived. Raises `ValueError` on one that has no place here."""
         if frame.kind in (RESULT, CHUNK):
-            if self._exchange is not None and frame.stream == self._exchange.number:
-                self._exchange.add(frame)
+            exchange = self._exchange
+            if exchange is not None and frame.stream == exchange.number:
+                outcome = exchange.completed_by(frame)
+                if outcome is not None:
+                    self._finish(outcome)
         elif frame.kind == READY and not self.ready.done():
             self.ready.set_result((_decode_ready(frame.head or b"{}"), frame.body))
         else:
@@ -131,11 +150,13 @@ class Worker:
         if not self.ready.done():
             self.ready.set_exception(WorkerEnded(end))
             self.ready.exception()  # nobody may be waiting any more
-        if self._exchange is not None:
-            self._exchange.fail(WorkerEnded(end))
+        self._finish(WorkerEnded(end))
 
     def disconnect(self) -> None:
         """Hang up on it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self.channel is not None:
             channel, self.channel = self.channel, None
             channel.abort()
@@ -144,29 +165,26 @@ class Worker:
 class _Exchange:
     """One event and the answer being put together."""
 
-    __slots__ = ("_head", "_parts", "_size", "done", "number")
+    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "number")
 
-    def __init__(self, number: int, done: asyncio.Future[Answer]) -> None:
+    def __init__(self, number: int, done: Done, deadline: float) -> None:
         self.number = number
         self.done = done
+        self.deadline = deadline
+        """On the event loop's clock."""
         self._head = b""
         self._parts: list[bytes] = []
         self._size = 0
 
-    def add(self, frame: Frame) -> None:
-        if self.done.done():
-            return
+    def completed_by(self, frame: Frame) -> Answer | AnswerTooLarge | None:
+        """The answer, once this frame of it makes it whole or too large."""
         if frame.kind == RESULT:
             self._head = frame.head
         self._size += len(frame.body)
         if self._size > MAX_RESPONSE_BYTES:
-            self.fail(AnswerTooLarge())
-            return
-        self._parts.append(frame.body)
-        if frame.ends_message:
-            error = _decode_result(self._head).error if self._head else None
-            self.done.set_result(Answer(error, b"".join(self._parts)))
-
-    def fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+            return AnswerTooLarge()
+        if not frame.ends_message:
+            self._parts.append(frame.body)
+            return None
+        error = _decode_result(self._head).error if self._head else None
+        return Answer(error, b"".join((*self._parts, frame.body)) if self._parts else frame.body)

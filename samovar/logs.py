@@ -56,14 +56,14 @@ def line_prefix(request_id: str, stream: str) -> bytes:
     return f"\t{request_id}\t{stream}\t".encode()
 
 
-def stamp_line(epoch_ms: int, prefix: bytes, text: bytes) -> bytes:
+def stamp_line(epoch_ms: bytes, prefix: bytes, text: bytes) -> bytes:
     """One line as it stands in the file, from its `line_prefix`. `text` has no newline."""
-    return b"%d%b%b\n" % (epoch_ms, prefix, text)
+    return b"%b%b%b\n" % (epoch_ms, prefix, text)
 
 
 def format_line(epoch_ms: int, request_id: str, stream: str, text: bytes) -> bytes:
     """One line as it stands in the file. `text` has no newline."""
-    return stamp_line(epoch_ms, line_prefix(request_id, stream), text)
+    return stamp_line(b"%d" % epoch_ms, line_prefix(request_id, stream), text)
 
 
 def parse_line(raw: bytes) -> LogLine:

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from invoker.environment import Environment, RunResult
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
 from invoker.keepalive import KeepAlive
+from invoker.lease import Lease
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 
@@ -83,6 +86,40 @@ async def pool_over(
         await pool.close(0.0)
         files.close()
         assert not list(environments.iterdir()), "an environment left its folder behind"
+
+
+class Held:
+    """A lease, and whether its worker is lost."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.environment = lease.environment
+        self.worker_lost = False
+
+
+@contextlib.asynccontextmanager
+async def leased(pool: Pool, of: FunctionVersion) -> AsyncIterator[Held]:
+    """An environment for the length of a block. Raises what refuses it."""
+    future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+    lease = Lease(of, future.set_result, future.set_exception)
+    pool.request(lease)
+    try:
+        await asyncio.shield(future)
+    except asyncio.CancelledError:
+        assert pool.withdraw(lease)
+        raise
+    held = Held(lease)
+    try:
+        yield held
+    finally:
+        pool.release(lease, worker_lost=held.worker_lost)
+
+
+async def run(environment: Environment, head: EventHead, event: bytes, timeout_s: float) -> RunResult:
+    """One event, to its end."""
+    future: asyncio.Future[RunResult] = asyncio.get_running_loop().create_future()
+    environment.run(head, event, timeout_s, future.set_result)
+    return await future
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -21,6 +21,7 @@ from invoker.server import Server
 from invoker.versions import Versions
 from samovar.channel import FrameChannel
 from samovar.clock import SystemClock
+from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, ColdReason, InvokeHead, Outcome, Reading
 from samovar.link import Forget
@@ -29,21 +30,16 @@ from tests.invoker.building import Gate, pool_over, until, version
 
 
 class Ledger:
-    """Stands for the meter: keeps readings, and can be told that the disk is full."""
+    """Stands for the meter: keeps readings, and can be told to refuse them."""
 
     def __init__(self) -> None:
         self.readings: list[Reading] = []
-        self.disk_full = False
+        self.refusal: SamovarError | None = None
 
-    def record(self, reading: Reading) -> None:
+    def record(self, reading: Reading, safe: Callable[[SamovarError | None], None]) -> None:
         """As `Meter.record`."""
-        if self.disk_full:
-            raise OSError(28, "No space left on device")
         self.readings.append(reading)
-
-    async def record_without_disk(self, reading: Reading) -> None:
-        """As `Meter.record_without_disk`."""
-        self.readings.append(reading)
+        asyncio.get_running_loop().call_soon(safe, self.refusal)
 
 
 class Gateway:
@@ -107,7 +103,7 @@ async def bench(
         _, gateway.channel = await loop.create_unix_connection(lambda: FrameChannel(gateway), str(folder / "s"))
         yield Bench(gateway, versions, pool, ledger)
         server.stop_accepting()
-        server.close()
+        await server.close(1.0)
         gateway.channel.close()
 
 
@@ -245,13 +241,12 @@ async def test_a_throttled_call_says_when_to_come_back(folder: Path) -> None:
     assert not at.ledger.readings
 
 
-async def test_a_full_disk_does_not_lose_the_reading(folder: Path) -> None:
+async def test_a_call_whose_reading_nobody_takes_is_answered_with_that(folder: Path) -> None:
     async with bench(folder, echo) as at:
         at.versions.declare(version())
-        at.ledger.disk_full = True
-        answer, _ = await at.gateway.ask(1, version(), None)
-        assert answer.failure is None
-        assert len(at.ledger.readings) == 1
+        at.ledger.refusal = ServiceUnavailable("neither disk nor Redis takes it")
+        answer, payload = await at.gateway.ask(1, version(), None)
+        assert (answer.failure, payload) == ("ServiceUnavailable", b"")
 
 
 async def test_a_cancelled_call_that_waits_never_runs_and_one_that_runs_ends(folder: Path) -> None:

@@ -21,7 +21,7 @@ def reading(number: int) -> Reading:
 def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "j")
     for number in range(5):
-        journal.append(reading(number))
+        journal.append([reading(number)])
     readings, behind = journal.read(journal.start, limit=3)
     rest, end = journal.read(behind, limit=10)
     assert [one.started_ms for one in readings + rest] == [0, 1, 2, 3, 4]
@@ -29,19 +29,19 @@ def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
 
 
 def test_a_successor_finds_what_its_predecessor_left(tmp_path: Path) -> None:
-    Journal(tmp_path, "j").append(reading(1))
+    Journal(tmp_path, "j").append([reading(1)])
     successor = Journal(tmp_path, "j")
-    successor.append(reading(2))
+    successor.append([reading(2)])
     readings, _ = successor.read(successor.start, limit=10)
     assert [one.started_ms for one in readings] == [1, 2]
 
 
 def test_a_line_cut_short_is_counted_and_passed_over(tmp_path: Path) -> None:
-    Journal(tmp_path, "j").append(reading(1))
+    Journal(tmp_path, "j").append([reading(1)])
     segment = next(tmp_path.glob("*.readings"))
     segment.write_bytes(segment.read_bytes() + b'{"request_id":"tor')
     successor = Journal(tmp_path, "j")
-    successor.append(reading(2))
+    successor.append([reading(2)])
     readings, _ = successor.read(successor.start, limit=10)
     assert [one.started_ms for one in readings] == [1, 2]
     assert successor.unreadable_lines == 1
@@ -51,7 +51,7 @@ def test_segments_are_deleted_once_released(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(journal_module, "_SEGMENT_BYTES", 400)
     journal = Journal(tmp_path, "j")
     for number in range(10):
-        journal.append(reading(number))
+        journal.append([reading(number)])
     assert len(list(tmp_path.glob("*.readings"))) > 2
     readings, behind = journal.read(journal.start, limit=100)
     journal.release(journal.end)

@@ -15,7 +15,7 @@ from samovar.logs import Position
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> LogFiles:
+async def files(tmp_path: Path) -> LogFiles:
     return LogFiles(tmp_path, max_bytes=2000, max_files=3)
 
 
@@ -38,7 +38,7 @@ async def test_lines_belong_to_the_invocation_that_is_running(files: LogFiles, t
 
 
 def test_the_tail_is_the_last_four_kilobytes() -> None:
-    log = InvocationLog(lambda prefix, texts: None, b"r")
+    log = InvocationLog(lambda prefix, texts: None, b"r", keep_tail=True)
     for number in range(2000):
         log.lines(b"line %d" % number)
     everything = b"".join(b"line %d\n" % number for number in range(2000))
@@ -46,14 +46,14 @@ def test_the_tail_is_the_last_four_kilobytes() -> None:
 
 
 def test_one_long_line_alone_makes_a_tail() -> None:
-    log = InvocationLog(lambda prefix, texts: None, b"r")
+    log = InvocationLog(lambda prefix, texts: None, b"r", keep_tail=True)
     log.lines(b"x" * 10_000)
     assert log.tail() == b"x" * 4095 + b"\n"
 
 
 async def test_full_files_are_rotated_and_the_oldest_deleted(files: LogFiles, tmp_path: Path) -> None:
     for number in range(100):
-        files.append("eu", "f", [logs.format_line(number, "r", "s", b"x" * 90)])
+        files.append(("eu", "f"), [logs.format_line(number, "r", "s", b"x" * 90)])
         files.flush()
     files.close()
     kept = [line.epoch_ms for _, line in logs.read_from(logs.folder_of(tmp_path, "eu", "f"), Position())]
@@ -64,7 +64,7 @@ async def test_full_files_are_rotated_and_the_oldest_deleted(files: LogFiles, tm
 async def test_a_successor_goes_on_in_the_same_file(files: LogFiles, tmp_path: Path) -> None:
     for text in (b"one", b"two"):
         writer = LogFiles(tmp_path, max_bytes=2000, max_files=3)
-        writer.append("eu", "f", [logs.format_line(1, "r", "s", text)])
+        writer.append(("eu", "f"), [logs.format_line(1, "r", "s", text)])
         writer.close()
     assert lines(tmp_path) == [("r", "one"), ("r", "two")]
     assert logs.segments(logs.folder_of(tmp_path, "eu", "f")) == [1]

@@ -19,7 +19,7 @@ from samovar.clock import ManualClock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
-from tests.invoker.building import Gate, pool_over, until, version
+from tests.invoker.building import Gate, leased, pool_over, run, until, version
 
 
 def echo(event: Any, head: Any) -> Any:
@@ -29,12 +29,12 @@ def echo(event: Any, head: Any) -> Any:
 
 async def call(pool: Pool, of: FunctionVersion, seen: list[Lease] | None = None) -> bytes:
     """One invocation, as `invoke.py` makes them."""
-    async with pool.lease(of) as lease:
+    async with leased(pool, of) as held:
         if seen is not None:
-            seen.append(lease)
+            seen.append(held.lease)
         head = EventHead("request", 0, of.arn)
-        result = await lease.environment.run(head, b'"event"', of.limits.timeout_s)
-        lease.worker_lost = result.worker_lost
+        result = await run(held.environment, head, b'"event"', of.limits.timeout_s)
+        held.worker_lost = result.worker_lost
         return result.payload
 
 
@@ -49,9 +49,9 @@ async def test_the_first_call_is_cold_and_the_next_reuses_its_environment(tmp_pa
 
 async def test_the_last_used_environment_is_reused_first(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, _):
-        async with pool.lease(version()) as one, pool.lease(version()) as two:
+        async with leased(pool, version()) as one, leased(pool, version()) as two:
             older, newer = one.environment, two.environment
-        async with pool.lease(version()) as again:
+        async with leased(pool, version()) as again:
             assert again.environment is older
         assert older is not newer
 

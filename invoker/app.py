@@ -27,6 +27,7 @@ from invoker.operations import Operations
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.rollout import Rollouts
 from invoker.server import Server
 from invoker.versions import Versions
 from samovar import heap
@@ -73,7 +74,8 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     versions = Versions()
     factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, files, clock)
     pool = Pool(factory, _pool_settings(settings), clock)
-    operations = Operations(versions, pool, meter, files, choice, clock)
+    rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
+    operations = Operations(rollouts, pool, meter, files, choice, clock)
     invocations = Invocations(versions, pool, meter, clock)
     server = Server(invocations, operations.table(), _max_event_bytes(settings))
 
@@ -85,6 +87,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
         yield pool
     finally:
         server.stop_accepting()
+        await rollouts.close()
         await pool.close(settings.drain_timeout_s)
         server.close()
         files.close()

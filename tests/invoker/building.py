@@ -10,10 +10,12 @@ from typing import Any
 
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
+from invoker.isolation.seats import Seats
 from invoker.keepalive import KeepAlive
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.snapshots import Snapshots
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 
@@ -73,9 +75,9 @@ async def pool_over(
         "queue_limit": 100,
     }  # fmt: skip
     clock = settings.pop("clock", SystemClock())
-    pool = Pool(
-        EnvironmentFactory(factory_settings, {"fake": isolation}, files, clock), PoolSettings(**usual | settings), clock
-    )
+    snapshots = Snapshots(Seats("test", lambda _: None))
+    factory = EnvironmentFactory(factory_settings, {"fake": isolation}, snapshots, files, clock)
+    pool = Pool(factory, PoolSettings(**usual | settings), clock)
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield pool, isolation

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from invoker.choice import Choice, choose
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.invoke import Invocations
+from invoker.isolation.seats import Seats
 from invoker.journal import Journal
 from invoker.keepalive import KeepAlive
 from invoker.metering import Meter
@@ -27,7 +28,9 @@ from invoker.operations import Operations
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.rollout import Rollouts
 from invoker.server import Server
+from invoker.snapshots import Snapshots
 from invoker.versions import Versions
 from samovar import heap
 from samovar.clock import SystemClock
@@ -59,8 +62,9 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     """An invoker that listens, for the length of a block; leaving it drains."""
     clock = SystemClock()
     instance = instance_id(settings.data)
-    choice = await choose(settings, instance)
-    await _clean_up_after_predecessor(settings, choice)
+    seats = Seats(instance)
+    choice = await choose(settings, instance, seats)
+    await _clean_up_after_predecessor(settings, choice, seats)
 
     redis: Redis = Redis.from_url(
         settings.store_url,
@@ -71,9 +75,11 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     files = LogFiles(settings.logs_dir, settings.log_file_bytes, settings.log_files)
     meter = Meter(Journal(settings.journal_dir, instance), redis, settings.reading_retention_h * 3600)
     versions = Versions()
-    factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, files, clock)
+    snapshots = Snapshots(seats)
+    factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, snapshots, files, clock)
     pool = Pool(factory, _pool_settings(settings), clock)
-    operations = Operations(versions, pool, meter, files, choice, clock)
+    rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
+    operations = Operations(rollouts, pool, meter, files, choice, clock)
     invocations = Invocations(versions, pool, meter, clock)
     server = Server(invocations, operations.table(), _max_event_bytes(settings))
 
@@ -85,11 +91,13 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
         yield pool
     finally:
         server.stop_accepting()
+        await rollouts.close()
         await pool.close(settings.drain_timeout_s)
         await server.close(_REDIS_TIMEOUT_S)
         files.close()
         await meter.close(_REDIS_TIMEOUT_S)
         await redis.aclose()
+        await snapshots.close()
         for isolation in choice.offered.values():
             await isolation.close()
         settings.invoker_socket.unlink(missing_ok=True)
@@ -109,8 +117,9 @@ def instance_id(data: Path) -> str:
     return path.read_text().strip()
 
 
-async def _clean_up_after_predecessor(settings: Settings, choice: Choice) -> None:
+async def _clean_up_after_predecessor(settings: Settings, choice: Choice, seats: Seats) -> None:
     """Remove what a killed invoker left behind, before any work is accepted."""
+    await seats.sweep()
     for name, isolation in choice.offered.items():
         removed = await isolation.sweep()
         if removed:

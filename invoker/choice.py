@@ -12,6 +12,7 @@ from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
 from invoker.isolation.sandbox import SandboxIsolation
+from invoker.isolation.seats import Seats
 from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
 from invoker.runtimes import default_runtime
@@ -37,7 +38,7 @@ class Choice:
     """Of all there are, also those that do not work, with the reason."""
 
 
-async def choose(settings: Settings, instance: str) -> Choice:
+async def choose(settings: Settings, instance: str, seats: Seats | None = None) -> Choice:
     """Try every isolation. Raises `StartRefused` when the wanted one does not work here.
 
     Of the isolations a setting can choose from, the default one must be able to run the default runtime: an
@@ -45,8 +46,8 @@ async def choose(settings: Settings, instance: str) -> Choice:
     when a function asks for them.
     """
     candidates: list[Isolation] = [
-        _with_stem_cells(DockerIsolation(instance, base_image=settings.base_image), settings),
-        _with_stem_cells(SandboxIsolation(instance), settings),
+        _with_stem_cells(DockerIsolation(instance, base_image=settings.base_image, seats=seats), settings),
+        _with_stem_cells(SandboxIsolation(instance, seats=seats), settings),
     ]
     if settings.isolation == "none":
         candidates.append(ProcessIsolation(instance))

@@ -7,15 +7,14 @@ out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
+import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from invoker import faults
+from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
@@ -26,6 +25,8 @@ from samovar.clock import Clock
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
 from samovar.logs import NO_REQUEST
+
+log = logging.getLogger("samovar.environment")
 
 
 class InitFailed(Exception):
@@ -54,6 +55,7 @@ class _SpawnOrder(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     max_response_bytes: int
     search_path: list[str]
+    snapshot: bool
 
 
 _ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
@@ -62,9 +64,10 @@ _ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
 class Environment:
     """See the module. `EnvironmentFactory` makes and starts it; the pool owns it from then on."""
 
-    def __init__(
-        self, environment_id: str, version: FunctionVersion, folder: Path, log: EnvironmentLog, clock: Clock
-    ) -> None:
+    link: RuntimeLink
+    """To the processes inside; there is one from `move_in` on."""
+
+    def __init__(self, environment_id: str, version: FunctionVersion, log: EnvironmentLog, clock: Clock) -> None:
         self.id = environment_id
         self.version = version
         self.key = version.key
@@ -73,7 +76,6 @@ class Environment:
         self.isolation = ""
         self.initialization_type: InitializationType = "on-demand"
         """What its workers are told of how it came to be; set before it loads."""
-        self.link = RuntimeLink(folder, log.line)
         self.created = self.idle_since = clock.monotonic()
         self.invocations = 0
         self.peak_bytes = 0
@@ -85,13 +87,11 @@ class Environment:
         """Told when it dies while idle, so that its owner never hands it out."""
         self.is_exhausted = False
         """It ran out of memory. Files in /tmp are part of that memory and outlive a worker: it cannot be relied on."""
-        self._folder = folder
         self._clock = clock
         self._lifecycle = Lifecycle()
+        self._home: Home | None = None
         self._box: Box | None = None
-        self._watch: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
-        self.link.on_worker_end = self._worker_ended
 
     def __repr__(self) -> str:
         return (
@@ -114,26 +114,47 @@ class Environment:
         if self._lifecycle.fire(event, self._clock.monotonic()) is State.IDLE:
             self.idle_since = self._clock.monotonic()
 
-    async def boot(self, box: Box, timeout_s: float) -> None:
-        """Take over a started box and wait for its keeper. Raises `EnvironmentFailure`."""
-        self._box = box
-        self._watch = asyncio.get_running_loop().create_task(self._watch_box(box), name=f"watch-{self.id}")
-        await self.link.keeper_connected(timeout_s)
+    @property
+    def home(self) -> Home:
+        """Where it lives."""
+        assert self._home is not None, "it has moved in"
+        return self._home
+
+    def move_in(self, home: Home) -> None:
+        """Live there from now on; nothing runs in it yet."""
+        self._home = home
+        self.link = home.link
+        self.link.on_worker_end = self._worker_ended
+
+    async def move_out(self, reason: str) -> None:
+        """Leave a home in which nothing could be started."""
+        home, self._home = self._home, None
+        if home is not None:
+            await home.leave(reason)
+
+    async def boot(self, timeout_s: float) -> None:
+        """Wait for the first sign of life from the box of its home. Raises `EnvironmentFailure`."""
+        self._box = self.home.box
+        await self.link.connected(timeout_s)
         self.fire(Event.BOOTED)
 
-    async def _watch_box(self, box: Box) -> None:
-        self.link.box_ended(await box.wait())
-
-    async def load(self, timeout_s: float) -> float:
+    async def load(self, timeout_s: float, *, snapshot: bool = False) -> float:
         """Have a worker load the handler; answers with the milliseconds it took.
 
-        Raises `InitFailed`: a failed initialisation is the function's answer to the call that needed it.
+        With `snapshot`, it is also to make a process that further workers can be forked from. Raises `InitFailed`: a
+        failed initialisation is the function's answer to the call that needed it.
         """
-        self.init_log = self.log.begin(NO_REQUEST)
         # The peak is the worker's: what one used that was killed says nothing about its successor.
         self._started_box.reset_peak()
         self.peak_bytes = 0
-        worker = self.link.spawn(self._spawn_order())
+        return await self._initialised(self.link.spawn(self._spawn_order(snapshot)), timeout_s)
+
+    async def take_over(self, timeout_s: float) -> float:
+        """Have the worker that was forked for it get ready; answers, and raises, as `load` does."""
+        return await self._initialised(self.link.bind(), timeout_s)
+
+    async def _initialised(self, worker: Worker, timeout_s: float) -> float:
+        self.init_log = self.log.begin(NO_REQUEST)
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
@@ -150,18 +171,25 @@ class Environment:
             self.log.end()
         if ready.error is not None:
             raise InitFailed(Outcome.INIT_ERROR, body, ready.init_ms)
+        if ready.snapshot is not None:
+            log.info("%s:%s is not forked because %s", self.version.name, self.version.version, ready.snapshot)
         self.fire(Event.READY)
         return ready.init_ms
 
     def _since(self, began: float) -> float:
         return (self._clock.monotonic() - began) * 1000
 
-    def _spawn_order(self) -> bytes:
+    def variables(self, folders: Folders) -> dict[str, str]:
+        """The environment variables of its workers."""
+        return worker_variables(self.version, self.log.stream, folders, self.initialization_type)
+
+    def _spawn_order(self, snapshot: bool) -> bytes:
         box = self._started_box
-        folders = Folders(box.task_root, box.runtime_dir, box.tmp_dir)
-        variables = worker_variables(self.version, self.log.stream, folders, self.initialization_type)
+        variables = self.variables(Folders(box.task_root, box.runtime_dir, box.tmp_dir))
         search_path = [box.task_root, "/opt/python"]
-        return msgspec.json.encode(_SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path))
+        return msgspec.json.encode(
+            _SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot)
+        )
 
     @property
     def _started_box(self) -> Box:
@@ -219,14 +247,8 @@ class Environment:
             return
         self.fire(Event.STOP)
         try:
-            if self._box is not None:
-                await self._box.destroy(reason)
+            if self._home is not None:
+                await self._home.leave(reason)
         finally:
-            if self._watch is not None:
-                self._watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._watch
-            self.link.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
             self.fire(Event.DIED)
             self._stopped.set()

@@ -1,19 +1,24 @@
-"""Makes environments: picks the isolation, starts the box, boots the runtime, loads the handler."""
+"""Makes environments: forks them from an initialised one, or starts a box, boots the runtime, loads the handler."""
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from invoker.environment import Environment, InitFailed
+from invoker.home import Home
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.output import EnvironmentLog, LogFiles
+from invoker.snapshots import Snapshot, Snapshots
 from invoker.variables import interpreter_variables, log_stream_name
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion, Network, OciRuntime
+
+log = logging.getLogger("samovar.environment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +38,25 @@ class EnvironmentFactory:
     """See the module. Holds no environment: whoever asks for one owns it."""
 
     def __init__(
-        self, settings: FactorySettings, isolations: Mapping[str, Isolation], files: LogFiles, clock: Clock
+        self,
+        settings: FactorySettings,
+        isolations: Mapping[str, Isolation],
+        snapshots: Snapshots,
+        files: LogFiles,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._isolations = isolations
+        self._snapshots = snapshots
         self._files = files
         self._clock = clock
 
     def create(self, version: FunctionVersion) -> Environment:
         """An environment in its first state; nothing has been started yet."""
         environment_id = secrets.token_hex(8)
-        folder = self._settings.environments_dir / environment_id
-        folder.mkdir(mode=0o755)
         stream = log_stream_name(version.version, environment_id, self._clock.epoch())
-        log = EnvironmentLog(self._files, self._clock, version.region, version.name, stream)
-        environment = Environment(environment_id, version, folder, log, self._clock)
+        output = EnvironmentLog(self._files, self._clock, version.region, version.name, stream)
+        environment = Environment(environment_id, version, output, self._clock)
         environment.isolation = version.placement.isolation or self._settings.default_isolation
         return environment
 
@@ -57,22 +66,60 @@ class EnvironmentFactory:
         Raises `InitFailed` (the function's fault) or `EnvironmentFailure` (ours). Either way the caller
         has to stop the environment.
         """
-        version, settings = environment.version, self._settings
+        try:
+            snapshot = self._snapshots.of(environment.version)
+            if snapshot is None or not await self._fork(environment, snapshot):
+                await self._start_box(environment)
+                return await self.load(environment)
+            return await self._initialised(environment, environment.take_over(self._settings.init_timeout_s))
+        except OSError as error:
+            raise EnvironmentFailure(f"no environment could be started: {error}") from error
+
+    async def _fork(self, environment: Environment, snapshot: Snapshot) -> bool:
+        """Whether there is a worker now that was forked for it. If not, it can be started whole."""
+        usual = environment.initialization_type
+        environment.initialization_type = "snap-start"
+        try:
+            number, home = snapshot.make_home(environment.log.line)
+            environment.move_in(home)
+            await home.link.open()
+            await snapshot.fork(environment.id, number, home, environment.variables(snapshot.folders))
+        except EnvironmentFailure as failure:
+            log.warning("environment %s is started whole, a fork failed: %s", environment.id, failure.message)
+            environment.initialization_type = usual
+            await environment.move_out("a fork failed")
+            return False
+        await environment.boot(self._settings.start_timeout_s)
+        return True
+
+    async def _start_box(self, environment: Environment) -> None:
+        isolation = self._isolation(environment)
+        home = Home(self._settings.environments_dir / environment.id, environment.log.line)
+        environment.move_in(home)
+        await home.link.open()
+        home.take(await isolation.start(self._spec(environment)))
+        await environment.boot(self._settings.start_timeout_s)
+
+    def _isolation(self, environment: Environment) -> Isolation:
         isolation = self._isolations.get(environment.isolation)
         if isolation is None:
             raise EnvironmentFailure(
-                f"function {version.name} asks for isolation {environment.isolation!r}, which this host does not "
-                f"offer; it offers {', '.join(self._isolations)} (see `samovar status`)"
+                f"function {environment.version.name} asks for isolation {environment.isolation!r}, which this host "
+                f"does not offer; it offers {', '.join(self._isolations)} (see `samovar status`)"
             )
-        await environment.link.open()
-        box = await isolation.start(self._spec(environment))
-        await environment.boot(box, settings.start_timeout_s)
-        return await self.load(environment)
+        return isolation
 
     async def load(self, environment: Environment) -> float:
         """Have a new worker load the handler. Raises as `start` does."""
+        timeout_s = self._settings.init_timeout_s
+        if not self._isolation(environment).can_seat(self._spec(environment)):
+            return await self._initialised(environment, environment.load(timeout_s))
+        with self._snapshots.expected(environment) as wanted:
+            return await self._initialised(environment, environment.load(timeout_s, snapshot=wanted))
+
+    async def _initialised(self, environment: Environment, initialisation: Awaitable[float]) -> float:
         try:
-            return await environment.load(self._settings.init_timeout_s)
+            return await initialisation
         except InitFailed as failed:
             failed.environment = environment
             raise

@@ -14,12 +14,22 @@ from invoker.lifecycle import State
 from invoker.metering import Meter
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.rollout import Rollouts
 from invoker.runtimes import Runtime, catalog, default_runtime, find_interpreter
 from invoker.server import Operation
-from invoker.versions import Versions
+from invoker.versions import Key
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
-from samovar.link import EnvironmentView, Forget, InvokerIdentity, InvokerStatus, RuntimeStatus
+from samovar.link import (
+    EnvironmentView,
+    Forget,
+    InvokerIdentity,
+    InvokerStatus,
+    RuntimeStatus,
+    Settle,
+    Standing,
+    Subject,
+)
 from samovar.names import FunctionReference
 
 _FLUSH_DEADLINE_S = 2.0
@@ -29,9 +39,9 @@ class Operations:
     """One method an operation: JSON body in, JSON body out."""
 
     def __init__(
-        self, versions: Versions, pool: Pool, meter: Meter, files: LogFiles, choice: Choice, clock: Clock
+        self, rollouts: Rollouts, pool: Pool, meter: Meter, files: LogFiles, choice: Choice, clock: Clock
     ) -> None:
-        self._versions = versions
+        self._rollouts = rollouts
         self._pool = pool
         self._meter = meter
         self._files = files
@@ -43,6 +53,8 @@ class Operations:
         """The operations by name."""
         return {
             "declare": self.declare,
+            "settle": self.settle,
+            "standing": self.standing,
             "forget": self.forget,
             "environments": self.environments,
             "identity": self.identity,
@@ -52,16 +64,31 @@ class Operations:
 
     async def declare(self, body: bytes) -> bytes:
         """A version exists; if it is newer than what ran so far, that drains."""
-        version = msgspec.json.decode(body, type=FunctionVersion)
-        if self._versions.declare(version):
-            self._pool.supersede(version)
+        self._rollouts.declare(msgspec.json.decode(body, type=FunctionVersion))
         return b""
+
+    async def settle(self, body: bytes) -> bytes:
+        """A version exists, and somebody waits until calls get it."""
+        order = msgspec.json.decode(body, type=Settle)
+        self._rollouts.declare(order.version)
+        await self._rollouts.settled(order.version, order.within_s)
+        return self._standing(order.version.key)
+
+    async def standing(self, body: bytes) -> bytes:
+        """How far a version has come."""
+        subject = msgspec.json.decode(body, type=Subject)
+        return self._standing((subject.arn, subject.version))
+
+    def _standing(self, key: Key) -> bytes:
+        views = [view for view in self._pool.provisioned if (view.arn, view.version) == key]
+        # While a version is rolled out there is a view of either record; the newer one is asked about.
+        newest = max(views, key=lambda view: view.serial, default=None)
+        return msgspec.json.encode(Standing(self._rollouts.is_settled(key), newest))
 
     async def forget(self, body: bytes) -> bytes:
         """A function or a version of it is gone."""
         order = msgspec.json.decode(body, type=Forget)
-        for key in self._versions.forget(order):
-            self._pool.forget(key)
+        self._rollouts.forget(order)
         if order.version is None:
             function = FunctionReference.parse(order.arn)
             self._files.finish(function.region or "", function.name)
@@ -111,6 +138,7 @@ class Operations:
                 memory_budget_mb=self._pool.budget_mb,
                 memory_reserved_mb=self._pool.reserved_mb,
                 journal_pending=self._meter.pending,
+                provisioned=[view for view in self._pool.provisioned if view.wanted],
             )
         )
 

@@ -10,6 +10,7 @@ from invoker.keepalive import KeepAlive
 from invoker.policy import FIRST_GUESS_START_S, Demand, Host, IdleEnvironment
 from invoker.roster import Roster
 from invoker.shelf import Shelf
+from samovar.function import FunctionVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +30,32 @@ class PoolSettings:
 def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float) -> Demand:
     """What one version has and wants."""
     version = shelf.version
-    reserved = version.max_environments
     return Demand(
         waiting=len(shelf.waiters),
         oldest_wait_s=now - shelf.waiters[0].since if shelf.waiters else 0.0,
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
         function_live=roster.of_function(version.arn),
-        function_limit=settings.max_environments_per_function if reserved is None else reserved,
+        function_limit=function_limit(version, settings),
         memory_mb=version.limits.memory_mb,
         mean_duration_s=shelf.mean_duration_s,
         mean_start_s=shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
     )
+
+
+def function_limit(version: FunctionVersion, settings: PoolSettings) -> int:
+    """How many environments a function may have in all its versions."""
+    reserved = version.max_environments
+    return settings.max_environments_per_function if reserved is None else reserved
+
+
+def can_precede(old: Shelf, version: FunctionVersion, roster: Roster, settings: PoolSettings) -> bool:
+    """Whether environments of a record serve while the first of a newer one is started: they exist, and differ."""
+    if not old.ready or old.version.is_built_like(version):
+        return False
+    return roster.of_function(version.arn) < function_limit(version, settings)
 
 
 def host(roster: Roster, settings: PoolSettings, starting: int) -> Host:
@@ -67,7 +80,7 @@ def evictable(shelves: Iterable[Shelf], for_: Shelf, box: Host) -> list[IdleEnvi
 
 
 def idle_on(shelf: Shelf) -> list[IdleEnvironment]:
-    """The idle environments of one version as the policy sees them."""
+    """The idle environments of one version that may be stopped, as the policy sees them."""
     start_s = shelf.mean_start_s or FIRST_GUESS_START_S
     memory_mb = shelf.version.limits.memory_mb
     return [
@@ -78,5 +91,5 @@ def idle_on(shelf: Shelf) -> list[IdleEnvironment]:
             keep_s=shelf.keep_s,
             priority=keepalive.priority(shelf.clocks.get(one.id, 0.0), shelf.uses, start_s, memory_mb),
         )
-        for one in shelf.idle
+        for one in shelf.spare
     ]

@@ -97,7 +97,14 @@ class Reject:
     message: str = "Rate Exceeded."
 
 
-ScaleDecision = Start | Evict | Wait
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The host cannot hold one more environment of the version; says why."""
+
+    reason: str
+
+
+ScaleDecision = Start | Evict | Wait | NoRoom
 
 
 def scale(demand: Demand, host: Host, idle_elsewhere: Sequence[IdleEnvironment]) -> ScaleDecision:
@@ -116,12 +123,30 @@ def scale(demand: Demand, host: Host, idle_elsewhere: Sequence[IdleEnvironment])
     )
     if count <= 0:
         return Wait()
+    return _place(count, demand.memory_mb, host, idle_elsewhere)
+
+
+def top_up(missing: int, memory_mb: int, host: Host, idle_elsewhere: Sequence[IdleEnvironment]) -> ScaleDecision:
+    """How many environments to start of a version that has `missing` fewer than it is to have, called or not."""
+    count = min(missing, host.max_starts - host.starting)
+    if count <= 0:
+        return Wait()
+    return _place(count, memory_mb, host, idle_elsewhere)
+
+
+def _place(count: int, memory_mb: int, host: Host, idle_elsewhere: Sequence[IdleEnvironment]) -> Start | Evict | NoRoom:
+    """Start up to `count`, as there is room; make room for one if there is none."""
     free_mb = host.memory_budget_mb - host.memory_reserved_mb
-    fitting = min(count, free_mb // demand.memory_mb, host.max_live - host.live)
+    fitting = min(count, free_mb // memory_mb, host.max_live - host.live)
     if fitting > 0:
         return Start(fitting)
-    victims = _victims(demand.memory_mb - free_mb, host.live + 1 - host.max_live, idle_elsewhere)
-    return Evict(victims) if victims else Wait()
+    victims = _victims(memory_mb - free_mb, host.live + 1 - host.max_live, idle_elsewhere)
+    if victims:
+        return Evict(victims)
+    return NoRoom(
+        f"{memory_mb} MB for one more do not fit: of {host.memory_budget_mb} MB (memory_budget_mb), "
+        f"{host.memory_reserved_mb} are taken, and of {host.max_live} environments (max_environments), {host.live}"
+    )
 
 
 def _wanted(demand: Demand) -> int:
@@ -191,6 +216,15 @@ def admit(demand: Demand) -> Reject | None:
     if demand.function_live >= demand.function_limit and _clearing_time(demand) > demand.queue_timeout_s:
         return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
     return None
+
+
+def late(name: str, mean_duration_s: float | None, waited_s: float, picture: str) -> Reject:
+    """A call has waited for too long; `picture` says how the pool looks."""
+    return Reject(
+        "ConcurrentInvocationLimitExceeded",
+        retry_after_s=mean_duration_s or 1.0,
+        message=f"Rate Exceeded. No environment of {name} was free within {waited_s:g} s: {picture}",
+    )
 
 
 def _clearing_time(demand: Demand) -> float:

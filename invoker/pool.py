@@ -1,6 +1,6 @@
 """The sole owner of environments: leases them to calls and carries out what `policy.py` decides.
 
-All mutable state is in `Pool` and its `_Shelf`s, and changes only in the event loop's thread, between awaits.
+All mutable state is in `Pool` and its `Shelves`, and changes only in the event loop's thread, between awaits.
 A call that finds an environment idle gets it without waiting for anything. Any other call joins its
 version's queue; an environment that becomes free goes to the oldest waiting call.
 """
@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Sequence
 
 from invoker import keepalive, outlook, policy
 from invoker.environment import Environment, InitFailed
+from invoker.expiry import Expiry
 from invoker.factory import EnvironmentFactory
+from invoker.floors import Floors
 from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
 from invoker.roster import Roster
-from invoker.shelf import Cold, Shelf
+from invoker.shelf import Cold, Occasion, Shelf
+from invoker.shelves import Key, Shelves
+from invoker.starts import attempt
+from invoker.tasks import Tasks
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
-from samovar.invocation import ColdReason, Preparation
+from samovar.invocation import ColdReason
+from samovar.link import ProvisionedView
 
 log = logging.getLogger("samovar.pool")
 
@@ -41,15 +45,14 @@ class Pool:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._roster = Roster()
-        self._shelves: dict[tuple[str, str], Shelf] = {}
-        """The current version of each function and what it has; outdated environments are on none."""
+        self._shelves = Shelves(settings.keep_alive)
+        """Each version in force and what it has; outdated environments are on none."""
+        self._floors = Floors(clock, self._top_up, lambda shelf: self._expiry.arm(shelf.next_expiry))
         self._starting = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        """Everything under way; `_starts` are those of them that shutdown cuts short."""
-        self._starts: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
-        self._expiry: asyncio.TimerHandle | None = None
-        self._expiry_due = 0.0
-        """Monotonic seconds at which `_expiry` rings."""
+        self._starved = False
+        """Whether somebody needs room, which an environment that becomes idle can make."""
+        self._tasks = Tasks()
+        self._expiry = Expiry(clock, self._expire)
         self._worth = 0.0
         """The clock of `keepalive.priority`: what the last evicted environment was worth."""
         self._closing = False
@@ -81,13 +84,16 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Calls in all queues."""
-        return sum(len(shelf.waiters) for shelf in self._shelves.values())
+        return self._shelves.waiting
+
+    @property
+    def provisioned(self) -> list[ProvisionedView]:
+        """Of every version that has provisioned environments."""
+        return self._floors.views()
 
     def count(self, state: State) -> int:
         """How many environments are in a state."""
         return self._roster.count(state)
-
-    # Leasing ----------------------------------------------------------------------------------------
 
     def request(self, lease: Lease) -> None:
         """Grant a lease, now or later. Raises `TooManyRequests` and `ServiceUnavailable`."""
@@ -115,9 +121,7 @@ class Pool:
         if lease.is_settled:
             return False
         lease.is_settled = True
-        shelf = self._shelves.get(lease.version.key)
-        if shelf is not None and lease in shelf.waiters:
-            shelf.waiters.remove(lease)
+        self._shelf(lease.version).waiters.remove(lease)
         return True
 
     def _be_patient(self, shelf: Shelf) -> None:
@@ -136,12 +140,8 @@ class Pool:
         self._be_patient(shelf)
 
     def _late(self, version: FunctionVersion) -> policy.Reject:
-        shelf = self._shelf(version)
-        return policy.Reject(
-            "ConcurrentInvocationLimitExceeded",
-            retry_after_s=shelf.mean_duration_s or 1.0,
-            message=f"Rate Exceeded. No environment of {version.name} was free within "
-            f"{self._settings.queue_timeout_s:g} s: {self!r}",
+        return policy.late(
+            version.name, self._shelf(version).mean_duration_s, self._settings.queue_timeout_s, repr(self)
         )
 
     def release(self, lease: Lease, *, worker_lost: bool) -> None:
@@ -158,7 +158,7 @@ class Pool:
         elif worker_lost:
             environment.fire(Event.RESET)
             shelf.starting += 1
-            self._starts.add(self._spawn(self._reload(shelf, environment)))
+            self._tasks.spawn_start(self._reload(shelf, environment))
         else:
             environment.fire(Event.RELEASED)
             self._place(environment)
@@ -176,25 +176,25 @@ class Pool:
             shelf.idle.append(environment)
             if self._worth:
                 shelf.clocks[environment.id] = self._worth
-            self._arm_expiry(shelf.idle[0].idle_since + shelf.keep_s)
-
-    # Starting ---------------------------------------------------------------------------------------
+            self._expiry.arm(shelf.next_expiry)
+            if self._starved:
+                self._loop.call_soon(self._scale_all)
 
     def _scale(self, shelf: Shelf) -> None:
         """Ask the policy what to do for the calls that wait, and do it."""
         if not shelf.waiters or self._closing or self._clock.monotonic() < shelf.paused_until:
             return
         box = outlook.host(self._roster, self._settings, self._starting)
-        elsewhere = outlook.evictable(self._shelves.values(), shelf, box)
+        elsewhere = outlook.evictable(self._shelves, shelf, box)
         match policy.scale(self._demand(shelf), box, elsewhere):
             case policy.Start(count):
                 for _ in range(count):
                     self._begin_start(shelf)
                 self._scale_later(shelf, None)
             case policy.Evict(ids):
-                self._worth = keepalive.clock_after(self._worth, (one.priority for one in elsewhere if one.id in ids))
-                for environment_id in ids:
-                    self._evict(self._roster[environment_id])
+                self._evict(ids, elsewhere)
+            case policy.NoRoom():
+                self._starved = True
             case policy.Wait(again_s):
                 self._scale_later(shelf, again_s)
 
@@ -208,48 +208,56 @@ class Pool:
         shelf.timer = None
         self._scale(shelf)
 
-    def _begin_start(self, shelf: Shelf) -> None:
+    def _top_up(self, shelf: Shelf, missing: int) -> None:
+        """Start what a version is to have whether it is called or not, if there is room."""
+        if self._closing:
+            return
+        box = outlook.host(self._roster, self._settings, self._starting)
+        # Others make room for what is promised to be ready, not for what only makes a change of code smoother.
+        elsewhere = outlook.evictable(self._shelves, shelf, box) if shelf.version.provisioned else []
+        match policy.top_up(missing, shelf.version.limits.memory_mb, box, elsewhere):
+            case policy.Start(count):
+                for _ in range(count):
+                    self._begin_start(shelf, uncalled=True)
+            case policy.Evict(ids):
+                self._evict(ids, elsewhere)
+            case policy.NoRoom(reason):
+                shelf.floor.refused(reason)
+                self._starved = True
+
+    def _begin_start(self, shelf: Shelf, *, uncalled: bool = False) -> None:
         past = policy.Past(live_now=shelf.live, last_end=shelf.last_end, older_version_ran=shelf.older_version_ran)
         try:
             environment = self._factory.create(shelf.version)
         except OSError as error:
-            self._start_failed(shelf, EnvironmentFailure(f"no environment could be started: {error}"))
+            failure = EnvironmentFailure(f"no environment could be started: {error}")
+            self._start_failed(shelf, failure)
+            self._floors.started(shelf, failure.message)
             return
         environment.on_idle_death = self._died_idle
+        if uncalled and shelf.provisioned:
+            environment.initialization_type = "provisioned-concurrency"
         self._roster.add(environment)
+        missed = None if uncalled else shelf.missed(self._clock.monotonic())
+        shelf.occasions.append(Occasion(policy.cold_reason(past), missed, shelf.provisioned, shelf.ready))
         self._starting += 1
         shelf.starting += 1
         shelf.live += 1
-        shelf.occasions.append((policy.cold_reason(past), shelf.missed(self._clock.monotonic())))
-        self._starts.add(self._spawn(self._start(shelf, environment)))
+        self._tasks.spawn_start(self._start(shelf, environment))
 
     async def _start(self, shelf: Shelf, environment: Environment) -> None:
-        began = self._clock.monotonic()
-        failure: InitFailed | SamovarError | None = None
-        init_ms = 0.0
-        try:
-            init_ms = await self._factory.start(environment)
-        except (InitFailed, SamovarError) as error:
-            failure = error
-        except Exception as error:
-            log.exception("starting an environment of %s failed unexpectedly", shelf.version.name)
-            failure = EnvironmentFailure(f"no environment could be started: {error}")
-        if failure is not None:
-            self._start_failed(shelf, failure)
+        started = await attempt(self._factory, environment, self._clock)
+        if started.failure is not None:
+            self._start_failed(shelf, started.failure)
             self._stop(environment, "it could not be started", ColdReason.CRASH)
         self._starting -= 1
         shelf.starting -= 1
         # The first environment that is ready answers the first occasion, whichever of the starts it came from.
-        reason, missed = shelf.occasions.popleft()
-        if failure is None:
-            took_s = self._clock.monotonic() - began
-            shelf.note_start(took_s)
-            preparation = Preparation(
-                start_ms=max(0.0, took_s * 1000 - init_ms),
-                idle_s=began - missed.idle_since if missed else None,
-                kept_s=missed.stopped - missed.idle_since if missed else None,
-            )
-            self._hand_out_new(environment, Cold(reason, init_ms, preparation))
+        occasion = shelf.occasions.popleft()
+        if started.failure is None:
+            shelf.note_start(started.took_s)
+            self._hand_out_new(environment, occasion.cold(started.began, started.took_s, started.init_ms))
+        self._floors.started(shelf, started.problem)
         self._scale_all()
 
     def _hand_out_new(self, environment: Environment, cold: Cold) -> None:
@@ -276,11 +284,7 @@ class Pool:
                 shelf.paused_until = self._clock.monotonic() + _PAUSE_AFTER_FAILURE_S
                 self._scale_later(shelf, _PAUSE_AFTER_FAILURE_S)
                 return
-        self._fail_waiting(shelf, failure)
-
-    def _fail_waiting(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
-        while (waiter := shelf.next_waiter()) is not None:
-            waiter.refuse(failure)
+        shelf.fail_waiting(failure)
 
     async def _reload(self, shelf: Shelf, environment: Environment) -> None:
         """Replace a lost worker; the environment and its /tmp stay."""
@@ -296,37 +300,64 @@ class Pool:
             self._place(environment)
         self._scale_all()
 
-    # Stopping ---------------------------------------------------------------------------------------
+    def can_warm_up(self, version: FunctionVersion) -> bool:
+        """Whether the record in force has environments that a newer one would miss, and may have one more beside."""
+        old = self._shelves.get(version.key)
+        return old is not None and outlook.can_precede(old, version, self._roster, self._settings)
+
+    async def warm_up(self, version: FunctionVersion) -> None:
+        """Start what a newer record needs while the one in force goes on serving; `supersede` puts it in force.
+
+        Returns when that is ready, or cannot be. To be cancelled or superseded, lest it be kept for nobody.
+        """
+        shelf, given_up = self._shelves.prepare(version)
+        if given_up is not None:
+            self._retire(given_up)
+        self._floors.watch(shelf, least=1)
+        await shelf.floor.settled.wait()
 
     def supersede(self, version: FunctionVersion) -> None:
         """A newer record of a version is in force: its calls get new environments, the old ones drain."""
         old = self._shelves.get(version.key)
-        if old is None or old.version.serial >= version.serial:
+        if old is None:
+            if version.provisioned:
+                self._floors.watch(self._shelves.add(version))
             return
-        shelf = self._shelves[version.key] = Shelf(version, self._settings.keep_alive, old)
-        shelf.waiters, old.waiters = old.waiters, shelf.waiters
+        if old.version.serial >= version.serial:
+            return
+        shelf, outdated = self._shelves.succeed(version)
+        for one in outdated:
+            self._retire(one)
         self._be_patient(shelf)
-        self._retire(old)
+        while shelf.waiters and shelf.idle:
+            self._place(shelf.idle.pop())
+        self._floors.watch(shelf)
         self._scale(shelf)
 
-    def forget(self, key: tuple[str, str]) -> None:
+    def forget(self, key: Key) -> None:
         """A version is gone: its environments drain, its waiting calls are told."""
-        shelf = self._shelves.pop(key, None)
-        if shelf is not None:
+        for shelf in self._shelves.remove(key):
             gone = f"Function not found: {shelf.version.qualified_arn}, it was deleted while the call waited"
-            self._fail_waiting(shelf, ResourceNotFound(gone))
+            shelf.fail_waiting(ResourceNotFound(gone))
             self._retire(shelf)
 
     def _retire(self, shelf: Shelf) -> None:
+        self._floors.drop(shelf)
         self._scale_later(shelf, None)
         while shelf.idle:
             self._stop(shelf.idle.pop(), "outdated")
 
-    def _evict(self, environment: Environment) -> None:
+    def _evict(self, ids: Sequence[str], seen: Sequence[policy.IdleEnvironment]) -> None:
+        self._worth = keepalive.clock_after(self._worth, (one.priority for one in seen if one.id in ids))
+        for environment_id in ids:
+            self._depart(environment_id, "evicted to make room", ColdReason.EVICTED)
+
+    def _depart(self, environment_id: str, why: str, ending: ColdReason) -> None:
+        environment = self._roster[environment_id]
         shelf = self._current_shelf(environment)
         assert shelf is not None, "an idle environment is on its shelf"
         shelf.depart(environment, self._clock.monotonic())
-        self._stop(environment, "evicted to make room", ColdReason.EVICTED)
+        self._stop(environment, why, ending)
 
     def _died_idle(self, environment: Environment) -> None:
         shelf = self._current_shelf(environment)
@@ -336,9 +367,10 @@ class Pool:
 
     def _stop(self, environment: Environment, why: str, ending: ColdReason | None = None) -> None:
         shelf = self._current_shelf(environment)
-        if shelf is not None and ending is not None:
-            shelf.last_end = ending
-        self._spawn(self._destroy(environment, shelf, why))
+        if shelf is not None:
+            shelf.ending += 1
+            shelf.last_end = ending or shelf.last_end
+        self._tasks.spawn(self._destroy(environment, shelf, why))
 
     async def _destroy(self, environment: Environment, shelf: Shelf | None, why: str) -> None:
         log.debug("%r stops: %s", environment, why)
@@ -350,43 +382,29 @@ class Pool:
         self._roster.remove(environment)
         if shelf is not None:
             shelf.live -= 1
+            shelf.ending -= 1
             shelf.clocks.pop(environment.id, None)
             if shelf.live == 0:
                 shelf.uses = 0
         self._changed.set()
         self._scale_all()
 
-    def _arm_expiry(self, due: float) -> None:
-        """Have one timer for all environments, which rings when the first of them may be due."""
-        if self._expiry is not None:
-            if self._expiry_due <= due:
-                return
-            self._expiry.cancel()
-        self._expiry_due = due
-        self._expiry = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._expire)
-
     def _expire(self) -> None:
-        self._expiry = None
-        idle = [one for shelf in self._shelves.values() for one in outlook.idle_on(shelf)]
-        now = self._clock.monotonic()
-        due, next_due = policy.expired(idle, now)
+        idle = [one for shelf in self._shelves for one in outlook.idle_on(shelf)]
+        due, next_due = policy.expired(idle, self._clock.monotonic())
         for environment_id in due:
-            environment = self._roster[environment_id]
-            shelf = self._current_shelf(environment)
-            assert shelf is not None, "an idle environment is on its shelf"
-            shelf.depart(environment, now)
-            self._stop(environment, "idle for too long", ColdReason.EXPIRED)
+            self._depart(environment_id, "idle for too long", ColdReason.EXPIRED)
         if next_due is not None:
-            self._arm_expiry(next_due)
+            self._expiry.arm(next_due)
 
     async def close(self, deadline_s: float) -> None:
         """Take no more calls, let the running ones finish for `deadline_s`, then stop everything."""
         self._closing = True
-        for shelf in self._shelves.values():
-            self._fail_waiting(shelf, ServiceUnavailable("the invoker is shutting down", retry_after=1))
+        for shelf in self._shelves:
+            shelf.fail_waiting(ServiceUnavailable("the invoker is shutting down", retry_after=1))
             self._scale_later(shelf, None)
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._expiry.cancel()
+        self._floors.close()
         try:
             async with asyncio.timeout(deadline_s):
                 while self.count(State.BUSY) and not self._hurried:
@@ -396,50 +414,35 @@ class Pool:
             log.warning("running calls did not finish within %g s", deadline_s)
         if self.count(State.BUSY):
             log.warning("%d running calls are cut off", self.count(State.BUSY))
-        await self._cut_starts_short()
+        await self._tasks.cut_starts_short()
         await asyncio.gather(*(one.stop("shutdown") for one in self.environments), return_exceptions=True)
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.ended()
 
     def hurry(self) -> None:
         """Have `close` wait for running calls no longer."""
         self._hurried = True
         self._changed.set()
 
-    async def _cut_starts_short(self) -> None:
-        starts = list(self._starts)
-        for task in starts:
-            task.cancel()
-        await asyncio.gather(*starts, return_exceptions=True)
-
-    # Finding ----------------------------------------------------------------------------------------
-
     def _shelf(self, version: FunctionVersion) -> Shelf:
         shelf = self._shelves.get(version.key)
         if shelf is None or shelf.version.serial < version.serial:
             self.supersede(version)
-            shelf = self._shelves.setdefault(version.key, Shelf(version, self._settings.keep_alive))
+            shelf = self._shelves.get(version.key) or self._shelves.add(version)
         return shelf
 
     def _current_shelf(self, environment: Environment) -> Shelf | None:
         """The shelf an environment belongs to; `None` when its version is outdated."""
-        shelf = self._shelves.get(environment.key)
-        return shelf if shelf is not None and shelf.version.serial == environment.version.serial else None
+        return self._shelves.home(environment)
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
         return outlook.demand(shelf, self._roster, self._settings, self._clock.monotonic())
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""
-        hungry = [shelf for shelf in self._shelves.values() if shelf.waiters]
-        for shelf in sorted(hungry, key=lambda one: one.waiters[0].since):
+        self._starved = False
+        for shelf in self._shelves.hungry():
             self._scale(shelf)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        self._floors.look()
 
 
 def _throttled(refusal: policy.Reject) -> TooManyRequests:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,9 +20,9 @@ from invoker.faults import ProcessEnd
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET
 from invoker.output import OutputListener
 from invoker.worker import Worker
-from samovar.channel import FrameChannel
+from samovar.channel import FrameChannel, FrameReceiver
 from samovar.errors import EnvironmentFailure
-from samovar.wire import EXITED, HELLO, KILL, SPAWN, Frame
+from samovar.wire import BIND, EXITED, HELLO, KILL, SPAWN, Frame
 
 log = logging.getLogger("samovar.environment")
 
@@ -29,12 +32,44 @@ _MAX_CONNECTIONS = 8
 """Connections that have not said hello; more are hung up on."""
 
 
+_CREDENTIALS = struct.Struct("iII")
+"""`struct ucred`; see unix(7)."""
+
+
 class _Hello(msgspec.Struct, frozen=True):
     role: str
 
 
+class Peer(NamedTuple):
+    """The process that made a connection, as the host numbers processes and users."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+class RuntimeChannel(FrameChannel):
+    """A connection that knows who is at its other end."""
+
+    peer = Peer(0, 0, 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection stands."""
+        own: socket.socket = transport.get_extra_info("socket")
+        credentials = own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self.peer = Peer(*_CREDENTIALS.unpack(credentials))
+        super().connection_made(transport)
+
+    def hand_over(self, receiver: FrameReceiver) -> None:
+        """Tell somebody else what arrives from now on."""
+        self._receiver = receiver
+
+
 class RuntimeLink:
-    """Owner of an environment's sockets, of its keeper's connection and of its present worker."""
+    """Owner of an environment's sockets, of its keeper's connection and of its present worker.
+
+    A forked worker has sockets of its own and no keeper: `expect` it instead of spawning it.
+    """
 
     def __init__(self, folder: Path, deliver: Callable[[bytes], None]) -> None:
         self._folder = folder
@@ -43,10 +78,14 @@ class RuntimeLink:
         self._server: asyncio.Server | None = None
         self._strangers: set[FrameChannel] = set()
         self._keeper: FrameChannel | None = None
-        self._hello: asyncio.Future[None] = self._loop.create_future()
+        self._snapshot: FrameChannel | None = None
+        self._hello: asyncio.Future[Peer] = self._loop.create_future()
+        """Who was the first to say it: the keeper, or the worker where there is none."""
         self._workers = 0
         self.worker: Worker | None = None
         self.on_worker_end: Callable[[Worker], None] | None = None
+        self.on_snapshot: Callable[[RuntimeChannel], None] | None = None
+        """Given the connection of a snapshot process; without it there is to be none."""
 
     async def open(self) -> None:
         """Listen. The runtime runs as another user, and only its own box can see the folder."""
@@ -54,11 +93,11 @@ class RuntimeLink:
         for name in (INVOKER_SOCKET, OUTPUT_SOCKET):
             (self._folder / name).chmod(0o666)
 
-    async def keeper_connected(self, timeout_s: float) -> None:
-        """Wait for the keeper. Raises `EnvironmentFailure` when it is late or its box died."""
+    async def connected(self, timeout_s: float) -> Peer:
+        """Wait for the keeper, or the worker where there is none. Raises `EnvironmentFailure` when it does not come."""
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.shield(self._hello)
+                return await asyncio.shield(self._hello)
         except TimeoutError:
             raise EnvironmentFailure(f"no answer from inside within {timeout_s:g} s of the start") from None
 
@@ -72,13 +111,25 @@ class RuntimeLink:
             self._keeper.send(SPAWN, self._workers, b"", order)
         return self.worker
 
-    async def kill_worker(self) -> bool:
-        """Have the worker and its descendants killed; whether the keeper could. If not, destroy the box."""
+    def expect(self) -> None:
+        """A worker that was forked by somebody else will connect here, and wait for `bind`."""
+        self._workers += 1
+        self.worker = Worker(self._workers)
+
+    def bind(self) -> Worker:
+        """Tell a forked worker that its surroundings are made; `Worker.ready` tells when it is ready."""
         worker = self.worker
-        if worker is None:
+        assert worker is not None, "only a worker that was expected is bound"
+        if worker.channel is not None:
+            worker.channel.send(BIND, worker.number)
+        return worker
+
+    async def kill_worker(self) -> bool:
+        """Have the worker and its descendants killed; whether a keeper could. If not, destroy the box."""
+        worker = self.worker
+        if worker is None or self._keeper is None:
             return self._keeper is not None
-        if self._keeper is not None:
-            self._keeper.send(KILL, worker.number)
+        self._keeper.send(KILL, worker.number)
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await asyncio.shield(worker.ended)
@@ -90,16 +141,25 @@ class RuntimeLink:
 
     def box_ended(self, why: str) -> None:
         """The box is dead: fail whatever waits for something inside it."""
+        self._fail_to_connect(why)
+        self._end_worker(ProcessEnd(signal=9))
+
+    def worker_exited(self, end: ProcessEnd, why: str | None = None) -> None:
+        """Told by whoever has forked the worker how it ended; `why` there never was one."""
+        self._fail_to_connect(why or end.describe())
+        if self.worker is not None:
+            self._bury(self.worker, end)
+
+    def _fail_to_connect(self, why: str) -> None:
         if not self._hello.done():
             self._hello.set_exception(EnvironmentFailure(f"the environment did not start: {why}"))
             self._hello.exception()  # nobody may be waiting any more
-        self._end_worker(ProcessEnd(signal=9))
 
     def close(self) -> None:
         """Hang up on everybody and stop listening."""
         if self._server is not None:
             self._server.close()
-        for channel in (self._keeper, *self._strangers):
+        for channel in (self._keeper, self._snapshot, *self._strangers):
             if channel is not None:
                 channel.abort()
         if self.worker is not None:
@@ -107,7 +167,7 @@ class RuntimeLink:
         self.output.close()
 
     def _accept(self) -> FrameChannel:
-        channel = FrameChannel(self)
+        channel = RuntimeChannel(self)
         self._strangers.add(channel)
         if len(self._strangers) > _MAX_CONNECTIONS:
             self._loop.call_soon(channel.abort)
@@ -130,13 +190,20 @@ class RuntimeLink:
     def _introduce(self, channel: FrameChannel, frame: Frame) -> None:
         if frame.kind != HELLO:
             raise ValueError(f"frame of kind {frame.kind} before HELLO")
+        assert isinstance(channel, RuntimeChannel), "as `_accept` made it"
         role = msgspec.json.decode(frame.head, type=_Hello).role
         worker = self.worker
-        if role == "keeper" and self._keeper is None and not self._hello.done():
+        if role == "keeper" and worker is None and not self._hello.done():
             self._keeper = channel
-            self._hello.set_result(None)
+            self._hello.set_result(channel.peer)
         elif role == "worker" and worker is not None and worker.number == frame.stream and worker.channel is None:
             worker.channel = channel
+            if not self._hello.done():
+                self._hello.set_result(channel.peer)
+        elif role == "snapshot" and self.on_snapshot is not None:
+            self._snapshot = channel
+            self.on_snapshot(channel)
+            self.on_snapshot = None
         else:
             raise ValueError(f"unexpected HELLO of {role} {frame.stream}")
         self._strangers.discard(channel)
@@ -144,10 +211,11 @@ class RuntimeLink:
     def _from_keeper(self, frame: Frame) -> None:
         if frame.kind != EXITED:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a keeper")
-        worker = self.worker
-        if worker is None or frame.stream != worker.number:
-            return
-        worker.obituary = msgspec.json.decode(frame.head or b"{}", type=ProcessEnd)
+        if self.worker is not None and frame.stream == self.worker.number:
+            self._bury(self.worker, msgspec.json.decode(frame.head or b"{}", type=ProcessEnd))
+
+    def _bury(self, worker: Worker, end: ProcessEnd) -> None:
+        worker.obituary = end
         if worker.has_hung_up:
             self._end_worker(worker.obituary)
         else:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from invoker import keepalive
 from invoker.environment import Environment
+from invoker.floor import Floor
 from invoker.keepalive import IdleTimes, KeepAlive
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason, Preparation
 
 if TYPE_CHECKING:
-    from invoker.lease import Lease
+    from invoker.lease import Lease, Refusal
 
 _REMEMBERED = 32
 """Departed environments of a version of which is known when they were last used."""
@@ -36,22 +38,51 @@ class Departed(NamedTuple):
     stopped: float
 
 
+class Occasion(NamedTuple):
+    """Why an environment is being started, as it was when that was decided."""
+
+    reason: ColdReason
+    missed: Departed | None = None
+    """The one it replaces, which is no longer remembered."""
+    provisioned: int = 0
+    """Environments the version was to have ready, and how many it had."""
+    provisioned_ready: int = 0
+
+    def cold(self, began: float, took_s: float, init_ms: float) -> Cold:
+        """The story of a start that began then, for the call that waited for it."""
+        missed = self.missed
+        preparation = Preparation(
+            start_ms=max(0.0, took_s * 1000 - init_ms),
+            idle_s=began - missed.idle_since if missed else None,
+            kept_s=missed.stopped - missed.idle_since if missed else None,
+            provisioned=self.provisioned,
+            provisioned_ready=self.provisioned_ready,
+        )
+        return Cold(self.reason, init_ms, preparation)
+
+
 class Shelf:
     """See the module. Only the pool changes it."""
 
     def __init__(self, version: FunctionVersion, keep: KeepAlive, older: Shelf | None = None) -> None:
         self.version = version
+        self.since = version.serial
+        """Environments of this serial or a later one are of this record: it may have changed in other things since."""
         self.older_version_ran = older is not None and older.has_run
         """Whether there was an environment of an older record."""
         self.idle: list[Environment] = []
         """A stack: the last one used is the first one reused, so that the others can expire."""
         self.waiters: deque[Lease] = deque()
-        self.occasions: deque[tuple[ColdReason, Departed | None]] = deque()
-        """Why environments are being started, in the order it was decided, each with the one it replaces."""
+        self.occasions: deque[Occasion] = deque()
+        """Of the environments that are being started, in the order it was decided."""
         self.starting = 0
         """Environments of this record that will take calls shortly: being started, or reset after a lost worker."""
         self.live = 0
         """Environments of this record that are not dead, the starting ones among them."""
+        self.ending = 0
+        """How many of those are being stopped."""
+        self.floor = Floor()
+        """What it is to have whether it is called or not."""
         self.uses = 0
         """Invocations since the version last had no environment."""
         self.clocks: dict[str, float] = {}
@@ -66,8 +97,8 @@ class Shelf:
         self._sure_s = keep.sure_s
         self.last_end: ColdReason | None = None
         """Why the last environment that ended did so."""
-        self.mean_duration_s: float | None = None
-        self.mean_start_s: float | None = None
+        self.mean_duration_s: float | None = older.mean_duration_s if older is not None else None
+        self.mean_start_s: float | None = older.mean_start_s if older is not None else None
         self.paused_until = 0.0
         """Monotonic seconds before which no environment is started: the host has just refused one."""
         self.timer: asyncio.TimerHandle | None = None
@@ -82,6 +113,31 @@ class Shelf:
         """Whether there ever was an environment of this function."""
         return self.older_version_ran or self.live > 0 or self.last_end is not None
 
+    @property
+    def ready(self) -> int:
+        """Environments that take calls, now or when they have answered one."""
+        return self.live - self.ending - self.starting
+
+    @property
+    def provisioned(self) -> int:
+        """How many the function asks to have ready."""
+        return self.floor.wanted if self.version.provisioned else 0
+
+    @property
+    def missing(self) -> int:
+        """Environments to start so that it has what it is to have."""
+        return self.floor.wanted - (self.live - self.ending)
+
+    @property
+    def spare(self) -> list[Environment]:
+        """The idle environments that may be stopped, the longest idle first."""
+        return self.idle[: max(0, -self.missing)]
+
+    @property
+    def next_expiry(self) -> float:
+        """Monotonic seconds at which the first of those may be due; `inf` if there are none."""
+        return self.idle[0].idle_since + self.keep_s if self.idle and self.missing < 0 else math.inf
+
     def next_waiter(self) -> Lease | None:
         """Take the oldest call that still waits out of the queue."""
         while self.waiters:
@@ -89,6 +145,11 @@ class Shelf:
             if not waiter.is_settled:
                 return waiter
         return None
+
+    def fail_waiting(self, failure: Refusal) -> None:
+        """Every call in the queue ends with this."""
+        while (waiter := self.next_waiter()) is not None:
+            waiter.refuse(failure)
 
     def depart(self, environment: Environment, now: float) -> None:
         """An idle environment is stopped, because its time is up or to make room."""

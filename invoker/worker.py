@@ -37,6 +37,8 @@ class Ready(msgspec.Struct, frozen=True):
     init_ms: float = 0.0
     error: str | None = None
     """The error's type; its JSON is the frame's body."""
+    snapshot: str | None = None
+    """Why there is no snapshot process although one was asked for."""
 
 
 class Answer(NamedTuple):

@@ -88,6 +88,10 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """How long ago the version had last used the environment that would have served this call; `None`: none was."""
     kept_s: float | None = None
     """How long that one had been kept idle before it was stopped."""
+    provisioned: int = 0
+    """Environments the function was to have ready at that time."""
+    provisioned_ready: int = 0
+    """How many of them there were, all of them busy."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

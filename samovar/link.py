@@ -6,11 +6,16 @@ its own heads (`samovar.invocation`); all others share the two below, with a JSO
 | op             | request body      | answer body                                          |
 |----------------|-------------------|------------------------------------------------------|
 | `declare`      | `FunctionVersion` | empty; the version is known, older serials drain     |
+| `settle`       | `Settle`          | `Standing`; as `declare`, but it waits until calls get the version |
+| `standing`     | `Subject`         | `Standing` of the newest record that is known        |
 | `forget`       | `Forget`          | empty; its environments drain, later calls are unknown |
 | `environments` | empty             | list of `EnvironmentView`                            |
 | `identity`     | empty             | `InvokerIdentity`; it costs nothing, so it may be asked often |
 | `status`       | empty             | `InvokerStatus`                                      |
 | `flush`        | empty             | empty; every reading taken so far is in Redis        |
+
+A version that follows one with running environments is known at once, but in force only when it has an environment
+of its own: until then its calls are answered by the one before.
 
 `declare` is also how an invoker that was restarted learns about functions: an `invoke` for a version
 it does not know is answered with the failure `UnknownVersion`, the gateway declares and asks again.
@@ -21,6 +26,7 @@ from __future__ import annotations
 import msgspec
 
 from samovar.errors import PlatformError
+from samovar.function import FunctionVersion
 
 
 class UnknownVersion(PlatformError):
@@ -38,6 +44,43 @@ class OperationAnswer(msgspec.Struct, frozen=True, array_like=True):
 
     failure: str | None = None
     message: str = ""
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Body of `settle`: a version to declare, and the seconds to wait until it is in force."""
+
+    version: FunctionVersion
+    within_s: float
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Body of `standing`: what is asked about."""
+
+    arn: str
+    version: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far the newest known record of a version has come."""
+
+    in_force: bool
+    """Whether its calls get it; if not, its first environment is being started, and the record before answers."""
+    provisioned: ProvisionedView | None = None
+    """`None` when it has no provisioned environments."""
+
+
+class ProvisionedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The provisioned environments of one version."""
+
+    arn: str
+    version: str
+    serial: int
+    wanted: int
+    """Environments that are to be ready now."""
+    ready: int
+    """How many of them are, idle or at work."""
+    problem: str = ""
+    """Why there are fewer; empty while they are being started."""
 
 
 class Forget(msgspec.Struct, frozen=True):
@@ -112,3 +155,5 @@ class InvokerStatus(msgspec.Struct, frozen=True, kw_only=True):
     memory_reserved_mb: int
     journal_pending: int
     """Readings in the journal that Redis does not have yet."""
+    provisioned: list[ProvisionedView] = []
+    """Of every version that has provisioned environments."""

@@ -22,7 +22,7 @@ from samovar.errors import SettingError, StartRefused
 PREFIX = "SAMOVAR_"
 _MAX_SOCKET_PATH = 107
 """Bytes in `sockaddr_un.sun_path`, less the closing NUL (unix(7))."""
-_LONGEST_SOCKET_NAME = "/environments/0123456789abcdef/invoker.sock"
+_LONGEST_SOCKET_NAME = "/environments/0123456789abcdef/seats/999999/invoker.sock"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -229,6 +229,17 @@ class Cgroup:
         for folder in set(self._places.folders.values()):
             _write(folder / "cgroup.procs", str(pid))
 
+    def holds(self, pid: int) -> bool:
+        """Whether a process is in it."""
+        return any(pid in _members(folder) for folder in list(self._places.folders.values())[:1])
+
+    def send_home(self) -> None:
+        """Move what is in it to where this process is, instead of killing it."""
+        for name, folder in self._places.folders.items():
+            for pid in _members(folder):
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    _write(self._home.folders[name] / "cgroup.procs", str(pid))
+
     def kill(self) -> None:
         """Kill every process in the group and below it."""
         for folder in set(self._places.folders.values()):

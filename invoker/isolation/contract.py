@@ -115,6 +115,10 @@ class Isolation(Protocol):
         """
         ...
 
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """Whether further environments can be forked into such a box; see `seats.py`."""
+        ...
+
     async def start(self, spec: BoxSpec) -> Box:
         """Start a box and return as soon as its first process has been launched.
 

@@ -27,13 +27,15 @@ from invoker.isolation.docker_container import (
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import Images
+from invoker.isolation.docker_seccomp import profile
+from invoker.isolation.seats import Seats, scale_out
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
 T = TypeVar("T")
-Configure = Callable[[BoxSpec, str, str, int], dict[str, Any]]
-"""From a box, our instance, an image and a number of processors to a container."""
+Configure = Callable[[BoxSpec, str, str, int, str | None], dict[str, Any]]
+"""From a box, our instance, an image, a number of processors and a seccomp profile to a container."""
 
 log = logging.getLogger("samovar.invoker.docker")
 
@@ -44,14 +46,22 @@ class DockerIsolation:
     name = "docker"
 
     def __init__(
-        self, instance: str, *, base_image: str = "", base_url: str | None = None, deadline_s: float = 60.0
+        self,
+        instance: str,
+        *,
+        base_image: str = "",
+        base_url: str | None = None,
+        deadline_s: float = 60.0,
+        seats: Seats | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `base_image` is what runtime images are built from; empty takes each runtime's public one. `base_url` is
-        the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine.
+        the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine. With `seats`,
+        environments can be forked into boxes.
         """
         self._instance = instance
+        self._seats = seats
         self._base_image = base_image
         self._engine = Engine(base_url, deadline_s)
         self._images = Images(self._engine)
@@ -63,6 +73,10 @@ class DockerIsolation:
         self._left_over: set[str] = set()
         """Containers by name or id that the engine could not remove when it was asked to."""
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """See `Isolation.can_seat`."""
+        return self._seats is not None and self._seats.why_none(self.name) is None and spec.oci_runtime == "runc"
 
     async def start(self, spec: BoxSpec) -> DockerBox:
         """See `Isolation.start`. A cancelled start leaves no container either."""
@@ -82,7 +96,8 @@ class DockerIsolation:
         image = await self._image(spec.runtime)
         if spec.network == "bridge":
             await self._ensure_network()
-        config = configure(spec, self._instance, image, facts.cpus)
+        seccomp = profile() if facts.has_seccomp and self.can_seat(spec) else None
+        config = configure(spec, self._instance, image, facts.cpus, seccomp)
         self._own.add(spec.id)
         try:
             started = await self._launch(spec.id, config)
@@ -168,6 +183,7 @@ class DockerIsolation:
                 "open_files": "rlimit",
                 "tmp": "tmpfs",
                 "metering": self._metering,
+                "scale-out": scale_out(self._seats, self.name),
             },
         )
 

@@ -33,8 +33,11 @@ def network_name(instance: str) -> str:
     return f"samovar-{instance}"
 
 
-def container_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dict[str, Any]:
-    """The body of `ContainerCreate` for a box on an engine with `cpus` processors."""
+def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccomp: str | None = None) -> dict[str, Any]:
+    """The body of `ContainerCreate` for a box on an engine with `cpus` processors.
+
+    `seccomp` is a profile as JSON; without one, the engine has its own.
+    """
     own = {INSTANCE_LABEL: instance, BOX_LABEL: spec.id}
     return {
         "Image": image,
@@ -46,7 +49,7 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dic
             "Runtime": spec.oci_runtime,
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
+            "SecurityOpt": ["no-new-privileges", *([f"seccomp={seccomp}"] if seccomp else [])],
             "NetworkMode": network_name(instance) if spec.network == "bridge" else spec.network,
             # `none` is a private namespace without /dev/shm, which would be a second writable place.
             "IpcMode": "none",
@@ -65,9 +68,9 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dic
     }
 
 
-def stem_config(spec: BoxSpec, instance: str, image: str, cpus: int) -> dict[str, Any]:
+def stem_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccomp: str | None = None) -> dict[str, Any]:
     """The body of `ContainerCreate` for a box that gets its code and its final limits later; see `stem_cells.py`."""
-    config = container_config(spec, instance, image, cpus)
+    config = container_config(spec, instance, image, cpus, seccomp)
     host = config["HostConfig"]
     # Not at its final place: what is mounted over a folder goes when somebody removes that folder on the host.
     host["Mounts"] = [_read_only(spec.socket_dir, STEM_DIR)]

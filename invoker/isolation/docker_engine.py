@@ -37,6 +37,8 @@ class EngineFacts:
     cgroup_driver: str
     runtimes: dict[str, tuple[str, ...]]
     """Name of each OCI runtime → the arguments it is always given."""
+    has_seccomp: bool = True
+    """Whether it filters system calls, by its own profile or by one that it is given."""
 
     @classmethod
     def read(cls, client: APIClient) -> EngineFacts:
@@ -50,6 +52,7 @@ class EngineFacts:
             runtimes={
                 name: tuple(runtime.get("runtimeArgs") or ()) for name, runtime in sorted(info["Runtimes"].items())
             },
+            has_seccomp=any(option.startswith("name=seccomp") for option in info.get("SecurityOptions") or ()),
         )
 
 

@@ -220,6 +220,10 @@ class FakeIsolation:
         self.silent = False
         """When set, boxes start but their keepers never say hello."""
 
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """See `Isolation.can_seat`: there is nothing to fork."""
+        return False
+
     async def start(self, spec: BoxSpec) -> FakeBox:
         """See `Isolation.start`."""
         if self.refusal is not None:

@@ -1,4 +1,4 @@
-"""Putting folders of the host into a box that runs already.
+"""Putting folders of the host, or an empty one, into a box that runs already.
 
 A folder is cloned as a mount that is attached nowhere, made read-only, and moved to its place from inside the
 box's mount namespace. So it is never to be seen on the host, no mount of the host has to be shared, and it goes
@@ -25,7 +25,7 @@ _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _READ_ONLY_NOSUID_NODEV = 0x7
-_MS_PRIVATE = 1 << 18
+_MS_NOSUID, _MS_NODEV, _MS_PRIVATE = 2, 4, 1 << 18
 _CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -78,6 +78,16 @@ def put(folders: Mapping[str, Path], namespace: int) -> None:
     finally:
         for clone in clones.values():
             os.close(clone)
+
+
+def put_tmpfs(place: str, options: str, namespace: int) -> None:
+    """Mount an empty tmpfs in a mount namespace, over what is there; `options` as in tmpfs(5).
+
+    Only for a thread of its own, as `enter`. Raises `OSError`.
+    """
+    enter(namespace)
+    mounted = _libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", _MS_NOSUID | _MS_NODEV, options.encode())
+    _check(mounted, f"mounting at {place}")
 
 
 def _read_only_clone(folder: Path) -> int:

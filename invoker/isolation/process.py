@@ -45,6 +45,10 @@ class ProcessIsolation:
         self._prefix = f"samovar-{instance}-"
         self._own: set[str] = set()
 
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """See `Isolation.can_seat`: there is no `/tmp` to have one of its own of."""
+        return False
+
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
         interpreter = await asyncio.to_thread(self._find_interpreter, spec.runtime)

@@ -110,6 +110,10 @@ class StemCells:
         self._stock.always(runtime)
         self._look_after()
 
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """See `Isolation.can_seat`."""
+        return self._isolation.can_seat(spec)
+
     async def start(self, spec: BoxSpec) -> Box:
         """See `Isolation.start`."""
         with self._undisturbed():

@@ -97,7 +97,7 @@ class Keeper:
         number, pid = self._worker
         self._worker = None
         self._end_worker()
-        self._connection.send(bootstrap.EXITED, number, how_it_ended(ended[pid]))
+        self._send_exited(number, how_it_ended(ended[pid]))
 
     def _spawn(self, number: int, body: bytes) -> bootstrap.Order | None:
         """Fork; the order in the child, `None` in the keeper."""
@@ -125,7 +125,13 @@ class Keeper:
         return None
 
     def _refuse(self, number: int, why: str) -> None:
-        self._connection.send(bootstrap.EXITED, number, json.dumps({"status": 1, "error": why}).encode())
+        self._send_exited(number, json.dumps({"status": 1, "error": why}).encode())
+
+    def _send_exited(self, number: int, head: bytes) -> None:
+        try:
+            self._connection.send(bootstrap.EXITED, number, head)
+        except ConnectionError:
+            return  # the invoker is gone: the next read says so, and everything is ended
 
     def _forget(self) -> None:
         """Undo, in a forked child, what makes the keeper the keeper."""

@@ -31,7 +31,7 @@ def separate() -> None:
 
     Only for a process with one thread; see user_namespaces(7).
     """
-    check(c_library().unshare(CLONE_NEWUSER | CLONE_NEWNS), "namespaces of its own")
+    check(c_library().unshare(CLONE_NEWUSER | CLONE_NEWNS), "user and mount namespaces of its own")
 
 
 def drop_capabilities() -> None:

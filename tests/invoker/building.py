@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from invoker.environment import Environment, RunResult
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
+from invoker.isolation.seats import Seats
 from invoker.keepalive import KeepAlive
 from invoker.lease import Lease
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.snapshots import Snapshots
 from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
@@ -76,9 +79,9 @@ async def pool_over(
         "queue_limit": 100,
     }  # fmt: skip
     clock = settings.pop("clock", SystemClock())
-    pool = Pool(
-        EnvironmentFactory(factory_settings, {"fake": isolation}, files, clock), PoolSettings(**usual | settings), clock
-    )
+    snapshots = Snapshots(Seats("test", lambda _: None))
+    factory = EnvironmentFactory(factory_settings, {"fake": isolation}, snapshots, files, clock)
+    pool = Pool(factory, PoolSettings(**usual | settings), clock)
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield pool, isolation
@@ -88,31 +91,39 @@ async def pool_over(
         assert not list(environments.iterdir()), "an environment left its folder behind"
 
 
+async def take(pool: Pool, of: FunctionVersion) -> Lease:
+    """An environment, to be released. Raises what refuses it."""
+    future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+    lease = Lease(of, future.set_result, future.set_exception)
+    pool.request(lease)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        assert pool.withdraw(lease)
+        raise
+
+
+@dataclass
 class Held:
     """A lease, and whether its worker is lost."""
 
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.environment = lease.environment
-        self.worker_lost = False
+    lease: Lease
+    worker_lost: bool = False
+
+    @property
+    def environment(self) -> Environment:
+        """The lease's."""
+        return self.lease.environment
 
 
 @contextlib.asynccontextmanager
 async def leased(pool: Pool, of: FunctionVersion) -> AsyncIterator[Held]:
     """An environment for the length of a block. Raises what refuses it."""
-    future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-    lease = Lease(of, future.set_result, future.set_exception)
-    pool.request(lease)
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        assert pool.withdraw(lease)
-        raise
-    held = Held(lease)
+    held = Held(await take(pool, of))
     try:
         yield held
     finally:
-        pool.release(lease, worker_lost=held.worker_lost)
+        pool.release(held.lease, worker_lost=held.worker_lost)
 
 
 async def run(environment: Environment, head: EventHead, event: bytes, timeout_s: float) -> RunResult:

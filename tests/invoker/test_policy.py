@@ -13,6 +13,7 @@ from invoker.policy import (
     Evict,
     Host,
     IdleEnvironment,
+    NoRoom,
     Past,
     Reject,
     Start,
@@ -151,13 +152,13 @@ def test_what_is_evicted_makes_room_and_none_of_it_in_vain(
         case Start(count):
             assert count == 1
             assert has_room([])
-        case Wait():
+        case NoRoom():
             assert not has_room(list(memory))
 
 
 def test_nothing_is_evicted_when_it_would_not_make_enough_room() -> None:
     idle = [environment("a", 1.0)]
-    assert scale(demand(memory_mb=1024), host(memory_reserved_mb=8192), idle) == Wait()
+    assert isinstance(scale(demand(memory_mb=1024), host(memory_reserved_mb=8192), idle), NoRoom)
 
 
 def test_an_environment_is_evicted_when_the_host_has_no_slot_left() -> None:

@@ -99,6 +99,19 @@ async def test_a_call_that_waits_too_long_is_throttled_with_a_time_to_retry(tmp_
         await running
 
 
+async def test_a_call_without_room_gets_that_of_an_environment_that_becomes_idle(tmp_path: Path) -> None:
+    gate = Gate()
+    functions = {"app.handler": Function(gate.handle), "quick.handler": Function(echo)}
+    async with pool_over(tmp_path, functions, memory_budget_mb=128) as (pool, isolation):
+        running = asyncio.create_task(call(pool, version(name="g")))
+        await until(lambda: gate.running == 1)
+        waiting = asyncio.create_task(call(pool, version(handler="quick.handler")))
+        await until(lambda: pool.waiting == 1)
+        gate.open()
+        assert await asyncio.gather(running, waiting) == [b'"event"'] * 2
+        assert isolation.boxes[0].destroyed == "evicted to make room"
+
+
 async def test_reserved_concurrency_of_zero_switches_a_function_off(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, isolation):
         with pytest.raises(TooManyRequests) as refusal:

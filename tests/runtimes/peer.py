@@ -8,7 +8,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -44,7 +44,7 @@ class Message(NamedTuple):
         return json.loads(self.body)
 
 
-class _Connected:
+class Connected:
     """One accepted connection of the runtime."""
 
     def __init__(self, accepted: socket.socket) -> None:
@@ -83,7 +83,7 @@ class _Connected:
 class Worker:
     """The test's grip on one worker."""
 
-    def __init__(self, number: int, connection: _Connected, output: socket.socket, hello: Message) -> None:
+    def __init__(self, number: int, connection: Connected, output: socket.socket, hello: Message) -> None:
         self.number = number
         self.pid: int = hello.head["pid"]
         self.hello = hello
@@ -153,14 +153,16 @@ class Worker:
 class Peer:
     """Listens on both sockets, starts a keeper on them, and ends it."""
 
-    def __init__(self, folder: Path, python: str, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, python: str, variables: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
-        self._invoker, self._outputs = (self._listen(name) for name in ("invoker.sock", "output.sock"))
+        self._invoker, self._outputs = (listen(folder / name) for name in ("invoker.sock", "output.sock"))
         environment = {"SAMOVAR_SOCKET_DIR": str(folder), "PATH": os.environ["PATH"], **(variables or {})}
-        self.process = subprocess.Popen([python, str(BOOTSTRAP)], env=environment)
+        self.process = subprocess.Popen([*prefix, python, str(BOOTSTRAP)], env=environment)
         self._workers: list[Worker] = []
         try:
-            self.keeper = self._accept()
+            self.keeper = self.accept()
             hello = self.keeper.receive()
         except BaseException:
             self.close()
@@ -193,29 +195,28 @@ class Peer:
             self.process.wait()
 
     def spawn(
-        self, handler: str, search_path: Path, variables: Mapping[str, str] | None = None, limit: int = 6_291_556
+        self, handler: str, search_path: Path, variables: Mapping[str, str] | None = None, **order: Any
     ) -> Worker:
         """Order a worker and wait until it has said hello."""
-        self.order(handler, search_path, variables, limit)
+        self.order(handler, search_path, variables, **order)
         output, _ = self._outputs.accept()
         output.settimeout(PATIENCE_S)
-        connection = self._accept()
+        connection = self.accept()
         hello = connection.receive()
         assert hello is not None
         worker = Worker(self._number, connection, output, hello)
         self._workers.append(worker)
         return worker
 
-    def order(
-        self, handler: str, search_path: Path, variables: Mapping[str, str] | None = None, limit: int = 6_291_556
-    ) -> int:
-        """Send SPAWN and return the worker's number."""
+    def order(self, handler: str, search_path: Path, variables: Mapping[str, str] | None = None, **order: Any) -> int:
+        """Send SPAWN, with more fields if given, and return the worker's number."""
         self._number += 1
         fields = {
             "handler": handler,
             "environment": {**VARIABLES, "LAMBDA_TASK_ROOT": str(search_path), **(variables or {})},
-            "max_response_bytes": limit,
+            "max_response_bytes": 6_291_556,
             "search_path": [str(search_path)],
+            **order,
         }
         self.keeper.send(wire.SPAWN, self._number, body=json.dumps(fields).encode())
         return self._number
@@ -239,17 +240,25 @@ class Peer:
         assert message.kind == wire.EXITED
         return message
 
-    def _listen(self, name: str) -> socket.socket:
-        listening = socket.socket(socket.AF_UNIX)
-        listening.bind(str(self.folder / name))
-        listening.listen(8)
-        listening.settimeout(PATIENCE_S)
-        return listening
+    def accept(self) -> Connected:
+        """The next connection to `invoker.sock`."""
+        return accept(self._invoker)
 
-    def _accept(self) -> _Connected:
-        accepted, _ = self._invoker.accept()
-        accepted.settimeout(PATIENCE_S)
-        return _Connected(accepted)
+
+def listen(path: Path) -> socket.socket:
+    """A unix socket that listens."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(8)
+    listening.settimeout(PATIENCE_S)
+    return listening
+
+
+def accept(listening: socket.socket) -> Connected:
+    """The next connection of the runtime to a socket."""
+    accepted, _ = listening.accept()
+    accepted.settimeout(PATIENCE_S)
+    return Connected(accepted)
 
 
 def is_alive(pid: int) -> bool:

@@ -100,7 +100,7 @@ def test_an_async_handler_is_told_what_to_do(launch: Launch) -> None:
 
 
 def test_a_result_may_be_as_large_as_the_order_says_and_no_larger(peer: Peer, code: Any) -> None:
-    worker = peer.spawn("app.handler", code("def handler(event, context): return 'x' * event"), limit=100)
+    worker = peer.spawn("app.handler", code("def handler(event, context): return 'x' * event"), max_response_bytes=100)
     worker.wait_ready()
     assert len(worker.call(98).body) == 100
     message = worker.call(99)

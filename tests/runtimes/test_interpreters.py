@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from invoker.runtimes import Interpreter, catalog, find_interpreter
+from tests.runtimes.conftest import box
 from tests.runtimes.peer import Peer
+from tests.runtimes.snapshots import Origin
 
 TEXT = """
 import os, sys, logging
@@ -43,3 +45,22 @@ def test_a_workers_life(socket_dir: Path, code: Callable[[str], Path], name: str
         anew = peer.start("app.handler", folder, {"PYTHONHASHSEED": "1"})
         assert anew.call([1]).json() == [1]
         assert peer.kill(anew).head == {"signal": 9}
+
+
+@pytest.mark.parametrize(("name", "interpreter"), INSTALLED)
+def test_a_forked_workers_life(
+    socket_dir: Path, tmp_path: Path, code: Callable[[str], Path], name: str, interpreter: Interpreter
+) -> None:
+    folder = code(TEXT)
+    with (
+        Peer(socket_dir, interpreter.executable, prefix=box(socket_dir, tmp_path)) as peer,
+        Origin(peer, folder, {"PYTHONHASHSEED": "1"}) as origin,
+    ):
+        assert origin.obstacle is None
+        forked = origin.fork()
+        assert f"python{forked.call('version').json()}" == name
+        assert forked.call([1]).json() == [1]
+        assert "printed\n[ERROR]\t" in forked.log()
+        assert forked.call("error").json()["errorMessage"] == "ž"
+        forked.send(b'"exit"')
+        assert origin.exited().head == {"status": 9}

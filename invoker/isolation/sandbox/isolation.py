@@ -19,6 +19,7 @@ from invoker.isolation.sandbox.launch import Launched, Launcher, Order
 from invoker.isolation.sandbox.network import Bridge, resolver
 from invoker.isolation.sandbox.stem import SandboxStem
 from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
+from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
 from invoker.runtimes import Interpreter, require_interpreter, runtime
@@ -46,19 +47,25 @@ class SandboxIsolation:
         *,
         find_interpreter: Callable[[str], Interpreter] = require_interpreter,
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
+        seats: Seats | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
-        `find_cgroups` answers `None` where boxes must do without.
+        `find_cgroups` answers `None` where boxes must do without. With `seats`, environments can be forked into boxes.
         """
         self._instance = instance
+        self._seats = seats
         self._find_interpreter = find_interpreter
         self._find_cgroups = find_cgroups
         self._users = Users(instance) if os.geteuid() == 0 else None
         self._bridge = Bridge()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
         self._tools: tuple[Launcher, Cgroups | None] | None = None
+
+    def can_seat(self, spec: BoxSpec) -> bool:
+        """See `Isolation.can_seat`."""
+        return self._seats is not None and self._seats.why_none(self.name) is None
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`."""
@@ -110,7 +117,8 @@ class SandboxIsolation:
             detail = await asyncio.get_running_loop().run_in_executor(self._starter, probe.run, launcher)
         except (EnvironmentFailure, OSError) as error:
             return IsolationStatus(name=self.name, available=False, detail=str(error))
-        return IsolationStatus(name=self.name, available=True, detail=detail, limits=_mechanisms(cgroups))
+        limits = {**_mechanisms(cgroups), "scale-out": scale_out(self._seats, self.name)}
+        return IsolationStatus(name=self.name, available=True, detail=detail, limits=limits)
 
     async def close(self) -> None:
         """See `Isolation.close`."""
@@ -133,7 +141,8 @@ class SandboxIsolation:
         if spec.network != "none":
             files["/etc/resolv.conf"] = resolver(spec.network)
         connect = self._bridge.connect if spec.network == "bridge" else None
-        return Order(spec=spec, program=program, stem=stem, files=files, connect=connect)
+        seats = self.can_seat(spec)
+        return Order(spec=spec, program=program, stem=stem, seats=seats, files=files, connect=connect)
 
     def _program(self, name: str) -> Program:
         interpreter, known = self._find_interpreter(name), runtime(name)

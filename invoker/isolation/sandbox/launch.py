@@ -39,6 +39,8 @@ class Order:
     program: Program
     stem: bool = False
     """Whether it is a box without code, which waits for its function."""
+    seats: bool = False
+    """Whether environments may be forked into it."""
     files: Mapping[str, bytes]
     """Path inside → content."""
     connect: Callable[[int], None] | None = None
@@ -139,7 +141,7 @@ class Launcher:
             theirs.enter_context(gate)
             descriptors = Descriptors(
                 files={path: theirs.enter_context(_memory(content)) for path, content in order.files.items()},
-                seccomp=theirs.enter_context(_memory(seccomp.program())),
+                seccomp=theirs.enter_context(_memory(seccomp.program(seats=order.seats))),
                 info=info,
                 block=gate.fileno(),
                 user_namespace=user.namespace if user is not None else None,

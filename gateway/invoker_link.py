@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +71,8 @@ class InvokerLink:
     """An async context manager: inside it the link keeps itself connected."""
 
     def __init__(self, socket: Path, limits: LinkLimits | None = None) -> None:
+        self.on_connect: Callable[[], None] | None = None
+        """Told of each new connection: the invoker behind it may have been started anew."""
         self._socket = socket
         self._limits = limits or LinkLimits()
         self._channel: FrameChannel | None = None
@@ -202,6 +205,8 @@ class InvokerLink:
             if not self._lost.is_set():
                 self._channel = channel
                 self._connected.set()
+                if self.on_connect is not None:
+                    self.on_connect()
                 _log.debug("connected to the invoker at %s", self._socket)
                 await self._lost.wait()
             await asyncio.sleep(_PAUSE_S)  # a peer that accepts and hangs up must not be called in a tight loop

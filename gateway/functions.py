@@ -1,7 +1,9 @@
 """Creating, changing and deleting functions: first the store, then the invoker, then the answer.
 
-The invoker is told before the caller is answered, so that whoever calls next gets the new code, whichever gateway
-worker takes the call. An invoker that is away does not hold a change up: it learns from the first later call.
+The caller is answered when the invoker has put a change in force, so that whoever calls next gets the new code,
+whichever gateway worker takes the call. That takes as long as the start of an environment, unless nothing is running.
+After some seconds the answer is that the update is in progress. An invoker that is away does not hold a change up: it
+learns from the first later call.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ import msgspec
 from gateway.record import FunctionRecord
 from gateway.registry import Edit, Registry
 from samovar.errors import SamovarError, ServiceUnavailable
-from samovar.link import Forget
+from samovar.function import FunctionVersion
+from samovar.link import Forget, Settle, Standing, Subject
 
 ASKED_WITHIN_S: Final = 5.0
+SETTLED_WITHIN_S: Final = 4.0
+"""How long an update waits to be in force before its answer is that it is in progress."""
 _log = logging.getLogger(__name__)
 
 
@@ -59,21 +64,29 @@ class Functions:
         await self._tell("declare", msgspec.json.encode(record.version))
         return record
 
-    async def change(self, name: str, edit: Edit, revision_id: str | None = None) -> FunctionRecord:
-        """Change a function as `Registry.change` does, and its time of modification with it."""
+    async def change(
+        self, name: str, edit: Edit, revision_id: str | None = None
+    ) -> tuple[FunctionRecord, Standing | None]:
+        """Change a function as `Registry.change` does, and its time of modification with it.
+
+        Returns how far the change has come, too, or `None` if the invoker is away.
+        """
 
         def dated(record: FunctionRecord) -> FunctionRecord:
             return msgspec.structs.replace(edit(record), last_modified=self.timestamp())
 
         record = await self.registry.change(name, dated, revision_id)
-        await self._tell("declare", msgspec.json.encode(record.version))
-        return record
+        return record, await self._settle(record.version)
 
     async def attach(self, name: str, edit: Edit) -> FunctionRecord:
         """Change what is attached to a function (URL, tags): its code and configuration keep their time."""
         record = await self.registry.change(name, edit)
-        await self._tell("declare", msgspec.json.encode(record.version))
+        await self._settle(record.version)
         return record
+
+    async def standing(self, version: FunctionVersion) -> Standing | None:
+        """How far the newest record of a version has come; `None` if the invoker is away."""
+        return await self._standing("standing", msgspec.json.encode(Subject(version.arn, version.version)))
 
     async def delete(self, name: str) -> None:
         """Remove a function with its URL. Raises `ResourceNotFound`."""
@@ -88,9 +101,17 @@ class Functions:
         """Now, as function URLs print it: `2026-11-23T05:45:11.000Z`."""
         return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    async def _tell(self, op: str, body: bytes) -> None:
+    async def _settle(self, version: FunctionVersion) -> Standing | None:
+        return await self._standing("settle", msgspec.json.encode(Settle(version, SETTLED_WITHIN_S)))
+
+    async def _standing(self, op: str, body: bytes) -> Standing | None:
+        answer = await self._tell(op, body)
+        return msgspec.json.decode(answer, type=Standing) if answer else None
+
+    async def _tell(self, op: str, body: bytes) -> bytes:
         try:
-            await ask(self.link, op, body)
+            return await ask(self.link, op, body)
         except SamovarError as error:
             # The change is stored already; the invoker finds its greater serial with the next call.
             _log.warning("the invoker could not be told to %s: %s", op, error)
+            return b""

@@ -88,6 +88,8 @@ class InvokerLink:
 
     def __init__(self, socket: Path, limits: LinkLimits | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self.on_connect: Callable[[], None] | None = None
+        """Told of each new connection: the invoker behind it may have been started anew."""
         self._socket = socket
         self._limits = limits or LinkLimits()
         self._channel: FrameChannel | None = None
@@ -258,6 +260,8 @@ class InvokerLink:
             if not self._lost.is_set():
                 self._channel = channel
                 self._connected.set()
+                if self.on_connect is not None:
+                    self.on_connect()
                 _log.debug("connected to the invoker at %s", self._socket)
                 await self._lost.wait()
             await asyncio.sleep(_PAUSE_S)  # a peer that accepts and hangs up must not be called in a tight loop

@@ -79,6 +79,10 @@ class Registry:
         """The function as far as this process knows it. No I/O."""
         return self._records.get(name)
 
+    def all_cached(self) -> list[FunctionRecord]:
+        """Every function this process knows: all there are, as long as it follows the store. No I/O."""
+        return list(self._records.values())
+
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
         """The function with this URL id as far as this process knows. No I/O."""
         name = self._names_by_url.get(url_id)

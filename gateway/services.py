@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import redis.asyncio
 
+from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.registry import Registry
@@ -44,6 +45,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         store = Store(client, settings.account, settings.region)
         registry = await stack.enter_async_context(Registry(store))
         link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
+        await stack.enter_async_context(Announcer(link, store))
         yield Services(
             settings=settings,
             clock=SystemClock(),

@@ -12,6 +12,7 @@ import msgspec
 
 from samovar.errors import ServiceUnavailable
 from samovar.link import InvokerStatus
+from samovar.provisioning import Provision
 from samovar.usage import Resolution
 
 
@@ -72,6 +73,19 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     def reserved(self) -> int | None:
         """Reserved concurrency; `None` when the function has none."""
         return self.concurrency.reserved_concurrent_executions if self.concurrency else None
+
+
+class Provisioned(msgspec.Struct, frozen=True, kw_only=True):
+    """The environments one function keeps ready whether it is called or not."""
+
+    provisions: tuple[Provision, ...] = ()
+    """What it asks for."""
+    wanted: int
+    """How many that are now."""
+    ready: int
+    """How many of them there are, idle or at work; 0 also while the invoker is away."""
+    problem: str = ""
+    """Why there are fewer; empty while they are being started."""
 
 
 class Page(msgspec.Struct, frozen=True, rename="pascal"):

@@ -7,7 +7,7 @@ has a deadline. Paths and member names: AWS Lambda API reference.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +22,7 @@ from samovar.answers import (
     Function,
     LogRecord,
     Page,
+    Provisioned,
     Status,
     UrlConfig,
     Usage,
@@ -31,6 +32,7 @@ from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
+from samovar.provisioning import Provision
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -113,6 +115,15 @@ class Client:
     def delete_concurrency(self, name: str) -> None:
         """DeleteFunctionConcurrency."""
         self._send("DELETE", f"/2017-10-31/functions/{_segment(name)}/concurrency")
+
+    def get_provisioned(self, name: str) -> Provisioned:
+        """The environments a function keeps ready. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/functions/{_segment(name)}/provisioned"), Provisioned)
+
+    def put_provisioned(self, name: str, provisions: Sequence[Provision]) -> Provisioned:
+        """Replace what a function is to keep ready; with nothing, it keeps nothing."""
+        body = {"provisions": msgspec.to_builtins(provisions)}
+        return _decode(self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/provisioned", body), Provisioned)
 
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """TagResource."""

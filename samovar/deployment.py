@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from samovar.answers import Configuration, Function
+from samovar.answers import Configuration, Function, Provisioned
 from samovar.client import Client, Progress
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
@@ -27,10 +27,12 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     """Hex digits; the first twelve name the version to people."""
     changed: list[str]
-    """`function` when it is new, else those of code, configuration, tags, url, concurrency that differed."""
+    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned, url."""
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
     function_url: str | None
+    provisioned: Provisioned | None = None
+    """The environments it keeps ready; `None` when it asks for none."""
 
 
 def choose_runtime(wanted: str | None, invoker: InvokerStatus) -> str:
@@ -67,10 +69,14 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
         changed.append("tags")
     if _reserve(client, current, manifest.concurrency):
         changed.append("concurrency")
+    provisioned, provisions_changed = _provision(client, manifest)
+    if provisions_changed and not is_new:
+        changed.append("provisioned")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")
-    return _deployed(client, manifest, changed, function_url)
+    deployed = _deployed(client, manifest, changed, function_url)
+    return msgspec.structs.replace(deployed, provisioned=provisioned if provisioned.provisions else None)
 
 
 def _present(
@@ -160,6 +166,14 @@ def _reserve(client: Client, current: Function, wanted: int | None) -> bool:
     else:
         client.put_concurrency(current.configuration.function_name, wanted)
     return True
+
+
+def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
+    """Have the function keep ready what its manifest says; what it has, and whether that was a change."""
+    present, wanted = client.get_provisioned(manifest.name), manifest.provisions()
+    if present.provisions == wanted:
+        return present, False
+    return client.put_provisioned(manifest.name, wanted), True
 
 
 def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:

@@ -109,6 +109,8 @@ _REASONS: Final = {
 def _gone(reading: Reading) -> str:
     """When the environment that is missed was last used, if one is."""
     found = reading.preparation
+    if found is not None and found.provisioned:
+        return f" Of the {found.provisioned} environments that were to be ready, {_were(found.provisioned_ready)}."
     if found is None or found.idle_s is None or found.kept_s is None:
         return ""
     return (
@@ -119,13 +121,20 @@ def _gone(reading: Reading) -> str:
 def _advice(reading: Reading) -> Iterator[str]:
     """By the reason."""
     name = reading.arn.rpartition(":")[2]
+    if reading.cold is not None and reading.preparation is not None and reading.preparation.provisioned:
+        yield from _advice_on_provisioned(name, reading.preparation)
+        if reading.cold is not ColdReason.CRASH:
+            return
     match reading.cold:
         case ColdReason.FIRST_CALL | ColdReason.NEW_VERSION:
-            yield f"Warm it up: call it once after a deployment or a restart, e.g. `samovar invoke {name}`."
+            yield (
+                f"Warm it up: call it once after a deployment or a restart, e.g. `samovar invoke {name}`, or have "
+                "environments ready before it is called: `provisioned = 1` in its function.toml."
+            )
         case ColdReason.SCALE_OUT if not _missed(reading):
             yield (
                 "A cold start is the price of more calls at once than before; the environment stays for the next such "
-                "burst. A shorter handler needs fewer environments."
+                "burst. A shorter handler needs fewer environments; `provisioned` in function.toml keeps some ready."
             )
         case ColdReason.EXPIRED | ColdReason.SCALE_OUT:
             yield _keep_longer(reading.preparation)
@@ -143,6 +152,24 @@ def _advice(reading: Reading) -> Iterator[str]:
                 "A shorter handler, or more environments at once: the function's `concurrency`, or "
                 "`max_environments_per_function` when it sets none."
             )
+
+
+def _were(ready: int) -> str:
+    return "none was there" if ready == 0 else f"{ready} {'was' if ready == 1 else 'were'} there, and busy"
+
+
+def _advice_on_provisioned(name: str, found: Preparation) -> Iterator[str]:
+    """A call that was cold although there were to be environments ready."""
+    if found.provisioned_ready < found.provisioned:
+        yield (
+            "All that are provisioned: they were being started, or could not be. `samovar status` says how many "
+            f"{name} has now, and what is in their way."
+        )
+    else:
+        yield (
+            f"More provisioned environments: there were more calls at once than the {found.provisioned} that are "
+            f"provisioned; `provisioned = {found.provisioned_ready + 1}` or more in its function.toml."
+        )
 
 
 def _missed(reading: Reading) -> bool:

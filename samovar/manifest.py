@@ -24,6 +24,7 @@ from samovar.function import (
     OciRuntime,
     check_environment,
 )
+from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"
@@ -83,6 +84,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
 
+    provisioned: Annotated[
+        int | tuple[Provision, ...],
+        Meta(
+            description=f"a whole number up to {MAX_PROVISIONED}, or tables [[provisioned]] with count and, for "
+            'windows, start and end (cron expressions such as "0 8 * * mon-fri") and timezone (such as "Europe/Berlin")'
+        ),
+    ] = 0
+
+    def provisions(self) -> tuple[Provision, ...]:
+        """The environments it keeps ready. Raises `InvalidParameterValue`."""
+        return _provisions(self.provisioned)
+
     def configuration(self, runtime: str) -> dict[str, Any]:
         """The members both CreateFunction and UpdateFunctionConfiguration take."""
         return {
@@ -136,13 +149,21 @@ def _check(key: str, value: object, place: str) -> None:
     if key not in Manifest.__struct_fields__:
         raise ManifestError(f"{place}: there is no key `{key}`; the keys are {', '.join(Manifest.__struct_fields__)}")
     try:
-        msgspec.convert(value, _types()[key])
+        converted = msgspec.convert(value, _types()[key])
         if key == "environment":
-            check_environment(msgspec.convert(value, dict[str, str]))
+            check_environment(converted)
+        elif key == "provisioned":
+            check_provisions(_provisions(converted))
     except msgspec.ValidationError as error:
         raise ManifestError(f"{place}: `{key}` = {_shown(value)} is not allowed; it takes {_allowed(key)}") from error
     except InvalidParameterValue as error:
         raise ManifestError(f"{place}: `{key}`: {error.message}") from error
+
+
+def _provisions(value: int | tuple[Provision, ...]) -> tuple[Provision, ...]:
+    if isinstance(value, tuple):
+        return value
+    return (Provision(count=value),) if value else ()
 
 
 @cache
@@ -165,7 +186,7 @@ def _shown(value: object) -> str:
 
 def _place(text: str, path: str, key: str) -> str:
     """`path:line` of a top-level key. TOML readers keep no positions, so this looks for the line that sets it."""
-    setting = re.compile(rf"""\s*(?:\[\s*)?(["']?){re.escape(key)}\1\s*[=.\]]""")
+    setting = re.compile(rf"""\s*(?:\[\[?\s*)?(["']?){re.escape(key)}\1\s*[=.\]]""")
     for number, line in enumerate(text.splitlines(), start=1):
         if setting.match(line):
             return f"{path}:{number}"

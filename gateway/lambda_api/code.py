@@ -37,9 +37,11 @@ async def update_function_code(
     current = await services.registry.fresh(reference.name, reference.qualifier)
     check_revision(current, update.revision_id)
     if update.dry_run:
-        record = coded(current, await services.artifacts.check(update.zip_file or b""))
+        record, standing = coded(current, await services.artifacts.check(update.zip_file or b"")), None
     else:
         package = await services.artifacts.add(update.zip_file or b"")
-        record = await functions.change(reference.name, lambda found: coded(found, package), update.revision_id)
+        record, standing = await functions.change(
+            reference.name, lambda found: coded(found, package), update.revision_id
+        )
         await services.artifacts.release(current.version.code_sha256)
-    return answer(configuration(record, reference.qualifier))
+    return answer(configuration(record, reference.qualifier, standing))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, find, no_content, read, resolve_latest
 from gateway.lambda_api.models import Concurrency
 from gateway.lambda_api.validation import Constraints
+from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 
 router = APIRouter()
@@ -28,6 +29,8 @@ async def put_function_concurrency(
     constraints.check(reserved is not None, reserved, "reservedConcurrentExecutions", "not be null")
     constraints.within(reserved, "reservedConcurrentExecutions", 0, _MOST)
     constraints.enforce()
+    record = await services.registry.fresh(reference.name)
+    await check_provisions_fit(services, _reserving(record, reserved).version)
     await functions.attach(reference.name, lambda record: _reserving(record, reserved))
     return answer(asked)
 

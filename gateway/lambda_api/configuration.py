@@ -26,16 +26,21 @@ from gateway.lambda_api.models import (
     Variables,
 )
 from gateway.lambda_api.validation import ARCHITECTURE, check_configuration
+from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 from samovar.function import FunctionVersion, Limits
+from samovar.link import Standing
 from samovar.names import function_arn
 
 router = APIRouter(prefix="/2015-03-31/functions")
 
 
-def configuration(record: FunctionRecord, qualifier: str | None = None) -> FunctionConfiguration:
+def configuration(
+    record: FunctionRecord, qualifier: str | None = None, standing: Standing | None = None
+) -> FunctionConfiguration:
     """A function as the API shows it. The ARN has the qualifier the caller used, if any."""
     version = record.version
+    in_force = standing is None or standing.in_force
     return FunctionConfiguration(
         function_name=version.name,
         function_arn=function_arn(version.account, version.region, version.name, qualifier),
@@ -53,7 +58,8 @@ def configuration(record: FunctionRecord, qualifier: str | None = None) -> Funct
         tracing_config=Tracing(record.tracing),
         revision_id=version.revision_id,
         state="Active",
-        last_update_status="Successful",
+        last_update_status="Successful" if in_force else "InProgress",
+        last_update_status_reason=None if in_force else "The first environment of the update is being started.",
         package_type="Zip",
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
@@ -96,10 +102,13 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
 
 
 @router.get("/{name}/configuration")
-async def get_function_configuration(name: str, services: UsesServices, qualifier: Qualifier = None) -> Response:
+async def get_function_configuration(
+    name: str, services: UsesServices, functions: UsesFunctions, qualifier: Qualifier = None
+) -> Response:
     """GetFunctionConfiguration."""
     reference = resolve_latest(services, name, qualifier)
-    return answer(configuration(await find(services, name, qualifier), reference.qualifier))
+    record = await find(services, name, qualifier)
+    return answer(configuration(record, reference.qualifier, await functions.standing(record.version)))
 
 
 @router.put("/{name}/configuration")
@@ -111,5 +120,9 @@ async def update_function_configuration(
     update = await read(request, ConfigurationRequest)
     check_configuration(update)
     await runtimes.check(update.runtime)
-    record = await functions.change(reference.name, lambda current: configured(current, update), update.revision_id)
-    return answer(configuration(record, reference.qualifier))
+    edited = configured(await services.registry.fresh(reference.name), update)
+    await check_provisions_fit(services, edited.version)
+    record, standing = await functions.change(
+        reference.name, lambda current: configured(current, update), update.revision_id
+    )
+    return answer(configuration(record, reference.qualifier, standing))

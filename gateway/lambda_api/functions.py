@@ -96,6 +96,7 @@ async def get_function(
     name: str,
     request: Request,
     services: UsesServices,
+    functions: UsesFunctions,
     qualifier: Qualifier = None,
 ) -> Response:
     """GetFunction: configuration, tags, reserved concurrency, and where to download the package."""
@@ -104,7 +105,7 @@ async def get_function(
     reserved = record.version.max_environments
     return answer(
         GetFunctionResponse(
-            configuration=configuration(record, reference.qualifier),
+            configuration=configuration(record, reference.qualifier, await functions.standing(record.version)),
             code=CodeLocation(location=f"{request.base_url}samovar/v1/code/{record.version.code_sha256}"),
             tags=record.tags or None,
             concurrency=None if reserved is None else Concurrency(reserved),

@@ -129,6 +129,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     revision_id: str
     state: str
     last_update_status: str
+    last_update_status_reason: str | None = None
     package_type: str
     architectures: list[str]
     ephemeral_storage: Storage

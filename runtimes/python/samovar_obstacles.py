@@ -31,6 +31,8 @@ class Surroundings:
         self._keeper = os.getppid()
         self._descriptors = frozenset(open_descriptors())
         self._scratch = frozenset(os.listdir(SCRATCH))
+        self._files: list[int] = []
+        """Files that the handler's module has open for reading."""
 
     def obstacles(self) -> list[str]:
         """Why this process may not be forked, in words for the function's author; empty when it may.
@@ -48,9 +50,7 @@ class Surroundings:
 
     def separate_files(self) -> None:
         """Open anew the files that came with a fork, so that their position is this process's own."""
-        for number in self._added_descriptors():
-            if not stat.S_ISREG(os.fstat(number).st_mode):
-                continue
+        for number in self._files:
             position = os.lseek(number, 0, os.SEEK_CUR)
             fresh = os.open(f"/proc/self/fd/{number}", fcntl.fcntl(number, fcntl.F_GETFL))
             os.lseek(fresh, position, os.SEEK_SET)
@@ -70,15 +70,14 @@ class Surroundings:
             yield f"files in {SCRATCH}: {', '.join(added[:3])}{', …' if len(added) > 3 else ''}"
 
     def _open_files(self) -> Iterator[str]:
+        added = [number for number in open_descriptors() if number not in self._descriptors]
+        self._files = [number for number in added if stat.S_ISREG(os.fstat(number).st_mode)]
         kinds: dict[str, int] = {}
-        for number in self._added_descriptors():
+        for number in added:
             if kind := hindrance(number):
                 kinds[kind] = kinds.get(kind, 0) + 1
         for kind, number in kinds.items():
             yield count(number, f"open {kind}", f"open {kind}s")
-
-    def _added_descriptors(self) -> list[int]:
-        return [number for number in open_descriptors() if number not in self._descriptors]
 
 
 def open_descriptors() -> list[int]:

@@ -70,4 +70,7 @@ def _told(deployed: Deployed) -> str:
         what = f"is updated: {', '.join(deployed.changed)}"
     lines = [f"{deployed.name} {what}", f"  version  {deployed.code_sha256[:12]} ({deployed.runtime})"]
     lines.append(f"  url      {deployed.url or 'none (url = false)'}")
+    if deployed.provisioned is not None:
+        lines += [f"  ready    {deployed.provisioned.ready} of {deployed.provisioned.wanted} provisioned now"]
+        lines += [f"           {provision}" for provision in deployed.provisioned.provisions]
     return "\n".join(lines)

@@ -149,6 +149,13 @@ def _draw_invoker(invoker: InvokerStatus) -> None:
         runtimes.add_row(runtime.name, "yes" if runtime.available else "no", runtime.detail)
     console = stdout()
     console.print("", isolations, "", runtimes, "", sep="\n")
+    if invoker.provisioned:
+        provisioned = table("PROVISIONED", "VERSION", ">WANTED", ">READY", "PROBLEM")
+        provisioned.columns[-1].no_wrap = False
+        for view in invoker.provisioned:
+            name = view.arn.rpartition(":")[2]
+            provisioned.add_row(name, view.version, str(view.wanted), str(view.ready), view.problem or "-")
+        console.print(provisioned, "", sep="\n")
     console.print(
         f"environments {invoker.environments} (idle {invoker.idle}, busy {invoker.busy}), "
         f"waiting calls {invoker.waiting}, "

@@ -1,7 +1,7 @@
 """`python -m samovar.supervisor`: what `samovar up` becomes.
 
 Settings come from the environment alone; `samovar up` has put its flags and the settings file there. A
-process of its own holds no more than supervising takes, while the command line has loaded much else.
+process of its own holds what supervising and its children take, while the command line has loaded much else.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import time
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 from samovar.errors import StartRefused
 from samovar.supervisor.backoff import Backoff
 from samovar.supervisor.output import OutputPipe, Voice
-from samovar.supervisor.process import Command, describe_exit, kill_session, send, spawn
+from samovar.supervisor.process import Command, Module, Process, describe_exit
 from samovar.supervisor.state import Phase, ProcessState, birth_of
 
 REFUSED = os.EX_CONFIG
@@ -36,7 +35,7 @@ class ChildSpec:
     """A line of the table of children."""
 
     name: str
-    command: Command
+    command: Command | Module
     ready: ReadyCheck | None
     """`None` counts the child as ready as soon as it is started."""
     ready_timeout_s: float = 30.0
@@ -104,24 +103,24 @@ class Child:
         """Ask the child to end (SIGTERM), and do not start it again."""
         self._stopping.set()
         if self._process is not None:
-            send(self._process, signal.SIGTERM)
+            self._process.send(signal.SIGTERM)
 
     def hurry(self) -> None:
         """Ask a child that drains to drop what still runs (SIGINT, as uvicorn and Celery take it)."""
         if self._process is not None and self.spec.hurries:
-            send(self._process, signal.SIGINT)
+            self._process.send(signal.SIGINT)
 
     def kill(self) -> None:
         """End the child and its process group at once (SIGKILL)."""
         self._stopping.set()
         if self._process is not None:
-            kill_session(self._process)
+            self._process.kill_session()
 
     async def _live(self) -> Ending:
         """One life, from start to end."""
         self._voice.forget()
         with OutputPipe(self._voice.take) as pipe:
-            process = await spawn(self.spec.command, pipe.write_end)
+            process = self.spec.command.start(pipe.write_end)
             pipe.close_write_end()
             self._process = process
             self._change("starting", process.pid)
@@ -130,7 +129,7 @@ class Child:
             exited = asyncio.ensure_future(process.wait())
             answered = await self._becomes_ready(exited)
             if not answered:
-                kill_session(process)
+                process.kill_session()
             code = await exited
             self._process = None
         if not answered:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import samovar
 from samovar.settings import Settings
-from samovar.supervisor import data_dir, leftovers, readiness, state
+from samovar.supervisor import data_dir, fork, leftovers, readiness, state
 from samovar.supervisor.listener import open_listener, port_of
 from samovar.supervisor.state import PlatformState
 from samovar.supervisor.supervisor import Supervisor
@@ -39,6 +39,7 @@ async def run(settings: Settings, on_ready: OnReady) -> None:
             await readiness.external_store_answers(settings.redis_url)
         with open_listener(settings.host, settings.port) as listener:
             settings = replace(settings, port=port_of(listener))
+            fork.preload()
             try:
                 await Platform(settings, listener).run(on_ready)
             finally:

@@ -7,12 +7,13 @@ import logging
 import os
 import shutil
 import signal
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from samovar.errors import StartRefused
+from samovar.supervisor import fork
 
 log = logging.getLogger("samovar.up")
 
@@ -31,41 +32,82 @@ def dies_with_parent(argv: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to execute: arguments, environment, working folder, and inherited descriptors."""
+    """What to execute: arguments, environment, working folder."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
-    """Not the person's: an `invoker/` or `json.py` lying there must not be imported in place of ours."""
+
+    def start(self, output: int) -> Process:
+        """Execute it in a session of its own, with both its outputs written to the descriptor `output`."""
+        started = subprocess.Popen(
+            dies_with_parent(self.argv),
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C of the terminal reaches the supervisor alone
+        )
+        return Process(started.pid, started.wait)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A Python module of ours to run in a fork of this process, as `python -m` would."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str]
+    folder: Path
     pass_fds: tuple[int, ...] = ()
+    """Descriptors it is given, under the same numbers."""
+
+    def start(self, output: int) -> Process:
+        """As `Command.start`."""
+        child = fork.Child(
+            argv=(self.name, *self.arguments),
+            environment=self.environment,
+            folder=self.folder,
+            output=output,
+            pass_fds=self.pass_fds,
+        )
+        return Process(*fork.start(child))
 
 
-async def spawn(command: Command, output: int) -> Process:
-    """Start a command in a session of its own, with both its outputs written to the descriptor `output`."""
-    return await asyncio.create_subprocess_exec(
-        *dies_with_parent(command.argv),
-        env=dict(command.environment),
-        cwd=command.folder,
-        stdin=DEVNULL,
-        stdout=output,
-        stderr=output,
-        pass_fds=command.pass_fds,
-        start_new_session=True,  # Ctrl-C of the terminal reaches the supervisor alone
-    )
+class Process:
+    """A child of this process. A pidfd (pidfd_open(2)) tells the event loop when it has ended, without a thread."""
 
+    def __init__(self, pid: int, reap: Callable[[], int]) -> None:
+        """`reap` is called once, when the child has ended, and returns its status as `subprocess` reports it."""
+        self.pid = pid
+        self._reap = reap
+        self._pidfd = os.pidfd_open(pid)
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = loop.create_future()
+        loop.add_reader(self._pidfd, self._on_end)
 
-def send(process: Process, number: signal.Signals) -> None:
-    """Signal a process unless it has ended."""
-    if process.returncode is None:
-        process.send_signal(number)
+    async def wait(self) -> int:
+        """Its exit status; negative is the number of the signal that killed it."""
+        return await asyncio.shield(self._ended)
 
+    def send(self, number: signal.Signals) -> None:
+        """Signal it unless it has ended."""
+        if not self._ended.done():
+            signal.pidfd_send_signal(self._pidfd, number)
 
-def kill_session(process: Process) -> None:
-    """SIGKILL to a process and to every other one of its process group, which bears its pid."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        log.debug("nothing is left of process group %d", process.pid)
+    def kill_session(self) -> None:
+        """SIGKILL to it and to every other process of its group, which bears its pid."""
+        self.send(signal.SIGKILL)  # also when it was forked this moment and has no group yet
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            log.debug("nothing is left of process group %d", self.pid)
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._ended.set_result(self._reap())
 
 
 def describe_exit(code: int) -> str:

@@ -1,7 +1,6 @@
 """Asking each kind of child whether it is ready, over the door its users take.
 
-Each check asks until it is answered; the caller owns the deadline and cancels. The Redis client is loaded
-for an external store only: the supervisor stays small, and a PING to our own is one line.
+Each check asks until it is answered; the caller owns the deadline and cancels.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 
 from samovar.settings import Settings
@@ -11,7 +10,7 @@ from samovar.supervisor import readiness
 from samovar.supervisor.child import ChildSpec
 from samovar.supervisor.data_dir import beat_dir
 from samovar.supervisor.launch import fixed_environment
-from samovar.supervisor.process import Command
+from samovar.supervisor.process import Command, Module
 from samovar.supervisor.store import store_command, store_socket
 
 STORE_LOADS_S = 120.0
@@ -19,6 +18,9 @@ STORE_LOADS_S = 120.0
 
 INVOKER_PREPARES_S = 300.0
 """The first start of all may have to pull a base image and build the default runtime's image from it."""
+
+_WHEN_CALLS_ARE_SERVED = 2
+"""The worker is started late: nobody waits for what it does, and everybody for those it would take the cores from."""
 
 _LAST, _BETWEEN, _FIRST = 2, 1, 0
 """Order of stopping: first what takes work in, then what does it, then what remembers it."""
@@ -46,16 +48,18 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         name="worker",
         command=_module(settings, "gateway.worker", "--schedule", str(beat_dir(settings) / "schedule")),
         ready=None,
+        starts=_WHEN_CALLS_ARE_SERVED,
         stops=_FIRST,
     )
     return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
 
 
-def _module(settings: Settings, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Command:
-    """A Python module of ours. `sys.executable` is the interpreter itself: neither a shim nor outside our venv."""
-    return Command(
-        argv=(sys.executable, "-P", "-m", *arguments),
-        environment={**fixed_environment(settings, os.environ), "PYTHONUNBUFFERED": "1"},
+def _module(settings: Settings, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Module:
+    """A part of the platform, known by its name alone."""
+    return Module(
+        name=name,
+        arguments=arguments,
+        environment=fixed_environment(settings, os.environ),
         folder=settings.data,
         pass_fds=pass_fds,
     )

@@ -17,7 +17,7 @@ from gateway.services import Services
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
-from samovar.link import InvokerIdentity, InvokerStatus, RuntimeStatus
+from samovar.link import InvokerIdentity, InvokerStatus, RuntimeStatus, Standing
 from samovar.settings import Settings
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
@@ -90,6 +90,7 @@ class RecordingLink:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
         self.away = False
+        self.standing = Standing(in_force=True)
 
     @property
     def is_connected(self) -> bool:
@@ -103,11 +104,19 @@ class RecordingLink:
         self.told.append((op, msgspec.json.decode(body) if body else None))
         status = invoker_status()
         identity = InvokerIdentity(pid=status.pid, isolation=status.isolation)
-        answers = {"status": status, "identity": identity, "environments": []}
+        answers: dict[str, Any] = {
+            "settle": self.standing,
+            "standing": self.standing,
+            "status": status,
+            "identity": identity,
+            "environments": [],
+        }
         return msgspec.json.encode(answers[op]) if op in answers else b""
 
     def of(self, op: str) -> list[Any]:
-        """The bodies of all operations of one kind."""
+        """The bodies of all operations of one kind; those that settle a version declare it."""
+        if op == "declare":
+            return [body["version"] if told == "settle" else body for told, body in self.told if told in (op, "settle")]
         return [body for told, body in self.told if told == op]
 
 

@@ -98,6 +98,7 @@ async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncCl
         "/status",
         "/environments",
         "/functions/{name}/logs",
+        "/functions/{name}/provisioned",
         "/usage",
         "/functions/{name}/usage",
         "/functions/{name}/invocations",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-import snapshot_restore_py
+import snapshot_restore_py  # type: ignore[import-untyped]  # it ships no types
 
 from samovar import wire
 from tests.runtimes.conftest import PYTHON, Prepare, box

@@ -120,6 +120,24 @@ def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: Fa
     assert platform.functions["orders"].reserved == 2
 
 
+def test_provisioned_environments_are_deployed_printed_and_taken_back(
+    run: Run, deployed: Path, platform: FakePlatform
+) -> None:
+    before = (deployed / "function.toml").read_text()
+    (deployed / "function.toml").write_text(
+        before + '[[provisioned]]\ncount = 3\nstart = "0 8 * * mon-fri"\nend = "0 18 * * mon-fri"\n'
+    )
+    result = run("deploy", "orders")
+    assert "orders is updated: provisioned" in result.stdout
+    assert "  ready    0 of 3 provisioned now\n           3 from 0 8 * * mon-fri to 0 18" in result.stdout
+    (window,) = platform.functions["orders"].provisions
+    assert (window["count"], window["start"]) == (3, "0 8 * * mon-fri")
+    assert "orders is unchanged" in run("deploy", "orders").stdout
+    (deployed / "function.toml").write_text(before)
+    assert "provisioned now" not in run("deploy", "orders").stdout
+    assert platform.functions["orders"].provisions == []
+
+
 def test_what_a_manifest_no_longer_says_is_taken_back(run: Run, orders: Path, platform: FakePlatform) -> None:
     before = (orders / "function.toml").read_text()
     edit(orders, "concurrency = 2\nisolation = 'docker'\nurl = false")

@@ -33,6 +33,24 @@ def test_a_warm_call_needs_no_advice() -> None:
     assert [one.phase for one in found.spent] == ["run"]
 
 
+@pytest.mark.parametrize(
+    ("ready", "summary", "advice"),
+    [
+        (2, "Of the 2 environments that were to be ready, 2 were there, and busy.", "`provisioned = 3` or more"),
+        (5, "Of the 2 environments that were to be ready, 5 were there, and busy.", "`provisioned = 6` or more"),
+        (1, "Of the 2 environments that were to be ready, 1 was there, and busy.", "`samovar status` says"),
+        (0, "Of the 2 environments that were to be ready, none was there.", "`samovar status` says"),
+    ],
+)
+def test_a_call_that_was_cold_in_spite_of_provisioned_environments_says_why(
+    ready: int, summary: str, advice: str
+) -> None:
+    preparation = Preparation(start_ms=29.0, provisioned=2, provisioned_ready=ready)
+    found = explain(cold(ColdReason.SCALE_OUT, preparation=preparation))
+    assert summary in found.summary
+    assert [advice in line for line in found.advice] == [True]
+
+
 def test_a_warm_call_that_waited_says_for_what() -> None:
     found = explain(reading(queue_ms=80.0))
     assert not found.cold

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from samovar.manifest import ManifestError, load, parse
+from samovar.provisioning import Provision
 
 LEAST = 'name = "tea"\nhandler = "app.handler"\n'
 
@@ -57,6 +58,10 @@ def test_every_key_reaches_the_api() -> None:
         ('environment.AWS_REGION = "x"', "function.toml:3: `environment`: Lambda was unable"),
         ("memroy = 128", "function.toml:3: there is no key `memroy`; the keys are name, handler, runtime, memory"),
         ("[layers]", "function.toml:3: there is no key `layers`"),
+        ("provisioned = -1", "function.toml:3: `provisioned`: provisioned count = -1"),
+        ("provisioned = 1.5", "it takes a whole number up to 1000, or tables [[provisioned]] with count"),
+        ("[[provisioned]]\ncount = 2\nuntil = 6", "function.toml:3: `provisioned` = "),
+        ('[[provisioned]]\ncount = 2\nstart = "8:00"\nend = "0 6 * * *"', "start = '8:00' is no cron expression"),
         ("memory = ", "is not valid TOML"),
     ],
 )
@@ -64,6 +69,18 @@ def test_a_bad_value_is_told_with_file_line_key_and_what_is_allowed(line: str, s
     with pytest.raises(ManifestError) as raised:
         parse(LEAST + line)
     assert says in raised.value.message
+
+
+def test_environments_are_provisioned_by_number_or_in_windows() -> None:
+    window = (
+        '[[provisioned]]\ncount = 3\nstart = "0 8 * * mon-fri"\nend = "0 18 * * mon-fri"\ntimezone = "Asia/Tokyo"\n'
+    )
+    assert parse(LEAST).provisions() == parse(LEAST + "provisioned = 0").provisions() == ()
+    assert parse(LEAST + "provisioned = 2").provisions() == (Provision(count=2),)
+    assert parse(LEAST + window + "[[provisioned]]\ncount = 1").provisions() == (
+        Provision(count=3, start="0 8 * * mon-fri", end="0 18 * * mon-fri", timezone="Asia/Tokyo"),
+        Provision(count=1),
+    )
 
 
 @pytest.mark.parametrize(

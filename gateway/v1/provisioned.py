@@ -1,0 +1,61 @@
+"""Provisioned environments of functions. Lambda's own API has them for published versions and aliases only."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, find, no_content, read, resolve_latest
+from gateway.provisioning import check_provisions_fit
+from gateway.record import FunctionRecord
+from gateway.v1.schema import described
+from samovar.answers import Provisioned
+from samovar.link import Standing
+from samovar.provisioning import Provision
+
+router = APIRouter(prefix="/functions/{name}/provisioned")
+
+
+class ProvisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a function is to have; of those that are in force at a moment the greatest count holds."""
+
+    provisions: tuple[Provision, ...]
+
+
+@router.get("", responses=described.answers(Provisioned))
+async def get_provisioned(name: str, services: UsesServices, functions: UsesFunctions) -> Response:
+    """The environments a function keeps ready: what it asks for, how many that are now, and how many there are."""
+    record = await find(services, name)
+    return answer(_shown(record, await functions.standing(record.version)))
+
+
+@router.put("", responses=described.answers(Provisioned))
+async def put_provisioned(name: str, request: Request, services: UsesServices, functions: UsesFunctions) -> Response:
+    """Replace what a function asks for. Its environments stay; those that are missing are being started."""
+    reference = resolve_latest(services, name)
+    asked = (await read(request, ProvisionRequest)).provisions
+    await check_provisions_fit(services, _providing(await find(services, name), asked).version)
+    record = await functions.attach(reference.name, lambda record: _providing(record, asked))
+    return answer(_shown(record, await functions.standing(record.version)))
+
+
+@router.delete("", status_code=204)
+async def delete_provisioned(name: str, services: UsesServices, functions: UsesFunctions) -> Response:
+    """Have a function keep nothing ready but what its keep-alive says."""
+    reference = resolve_latest(services, name)
+    await functions.attach(reference.name, lambda record: _providing(record, ()))
+    return no_content()
+
+
+def _providing(record: FunctionRecord, provisions: tuple[Provision, ...]) -> FunctionRecord:
+    return msgspec.structs.replace(record, version=msgspec.structs.replace(record.version, provisioned=provisions))
+
+
+def _shown(record: FunctionRecord, standing: Standing | None) -> Provisioned:
+    view = standing.provisioned if standing is not None else None
+    return Provisioned(
+        provisions=record.version.provisioned,
+        wanted=view.wanted if view is not None else 0,
+        ready=view.ready if view is not None else 0,
+        problem=view.problem if view is not None else "",
+    )

@@ -12,6 +12,10 @@ from samovar.function import FunctionVersion
 Refusal = InitFailed | SamovarError
 
 
+def _nobody(_: object) -> None:
+    """Waits for a lease that is settled."""
+
+
 class Lease:
     """What one invocation has to do with the pool.
 
@@ -52,10 +56,17 @@ class Lease:
         """Hand an environment over."""
         self.environment = environment
         self.cold = cold
-        self.is_settled = True
-        self._granted(self)
+        granted = self._granted
+        self.settle()
+        granted(self)
 
     def refuse(self, why: Refusal) -> None:
         """Say that there will be none."""
+        refused = self._refused
+        self.settle()
+        refused(why)
+
+    def settle(self) -> None:
+        """Let go of who asked: both would keep each other in memory until the garbage collector comes, with a pause."""
         self.is_settled = True
-        self._refused(why)
+        self._granted = self._refused = _nobody

@@ -120,7 +120,7 @@ class Pool:
         """Take a request back; whether it was still waiting."""
         if lease.is_settled:
             return False
-        lease.is_settled = True
+        lease.settle()
         self._shelf(lease.version).waiters.remove(lease)
         return True
 

@@ -24,7 +24,7 @@ from invoker.home import Home
 from invoker.isolation.cgroup import Cgroup
 from invoker.isolation.contract import SOCKET_DIR, Box
 from invoker.isolation.local import remove
-from invoker.isolation.seats import Seat, Seats, Source, furnish
+from invoker.isolation.seats import Seat, Seats, Source
 from invoker.runtime_link import RuntimeChannel, RuntimeLink
 from invoker.variables import Folders
 from samovar.channel import FrameChannel
@@ -77,6 +77,11 @@ class Snapshot:
         channel.hand_over(self)
 
     @property
+    def pid(self) -> int:
+        """Its host pid."""
+        return self._channel.peer.pid
+
+    @property
     def folders(self) -> Folders:
         """Where its forks find things."""
         return Folders(self._box.task_root, self._box.runtime_dir, self._box.tmp_dir)
@@ -108,7 +113,7 @@ class Snapshot:
                 child = await home.link.connected(_FORK_DEADLINE_S)
             finally:
                 seat.moving = self._move_on()
-        await furnish(source, child, seat, self._limits.tmp_mb)
+        await self._seats.furnish(seat, source, child, self._limits.tmp_mb)
         self._seats.prove(self._isolation)
 
     async def _own_group(self) -> tuple[Cgroup, Source]:

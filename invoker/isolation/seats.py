@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from samovar.function import Limits
 
 log = logging.getLogger("samovar.invoker.isolation")
 
+_FURNISHERS = 4
+"""Threads that mount."""
+
 
 class Seats:
     """What this host has for seats, and their control groups. One for all isolations of an invoker."""
@@ -35,6 +39,7 @@ class Seats:
         """`instance` is the same for every invoker on one data directory and for no other."""
         self._cgroups = find_cgroups(f"{instance}-seats")
         self._numbers = itertools.count(1)
+        self._furnishers = ThreadPoolExecutor(_FURNISHERS, thread_name_prefix="seats")
         self.unavailable = mounts.unavailable()
         """Why there can be none on this host; `None` when there can be."""
         if self.unavailable is None and (self._cgroups is None or "memory" not in self._cgroups.limits()):
@@ -62,12 +67,22 @@ class Seats:
         assert self._cgroups is not None, "only asked where there can be seats"
         return self._cgroups.create(f"seat-{next(self._numbers)}", limits)
 
+    async def furnish(self, seat: Seat, source: Source, child: tuple[int, int, int], tmp_mb: int) -> None:
+        """Give the process that was forked for a seat its `/tmp`. Raises `EnvironmentFailure`."""
+        work = partial(source.furnish, child, seat.group, tmp_mb)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._furnishers, work)
+        except OSError as error:
+            raise EnvironmentFailure(f"no /tmp can be mounted for it: {error.strerror}") from error
+        seat.pid = child[0]
+
     async def sweep(self) -> int:
         """Remove what a former invoker has left behind; how many there were."""
         return await sweep(self._cgroups)
 
     def close(self) -> None:
         """Let go of what all seats share, once there are none."""
+        self._furnishers.shutdown()
         if self._cgroups is not None:
             self._cgroups.close()
 
@@ -104,13 +119,13 @@ class Source:
     def furnish(self, child: tuple[int, int, int], group: Cgroup, tmp_mb: int) -> None:
         """Give a child (pid, uid and gid on the host) that was born in `group` its `/tmp`.
 
-        Only for a thread of its own. Raises `OSError`, and `EnvironmentFailure` for a process that is not such a child.
+        Only for such threads as `mounts.visiting`. Raises `OSError`, and `EnvironmentFailure` for any other process.
         """
         pid, uid, gid = child
         process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # The folder stays that of this process, whoever has its pid later; and only children are in the group.
-            is_child = group.holds(pid)
+            is_child = group.is_that_of(process)
             namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
         finally:
             os.close(process)
@@ -183,15 +198,6 @@ class Seat:
         if self.moving is not None:
             await asyncio.wait({self.moving})
         await remove(self._group)
-
-
-async def furnish(source: Source, child: tuple[int, int, int], seat: Seat, tmp_mb: int) -> None:
-    """Give the forked process its `/tmp`. Raises `EnvironmentFailure`."""
-    try:
-        await mounts.in_thread_of_its_own(partial(source.furnish, child, seat.group, tmp_mb))
-    except OSError as error:
-        raise EnvironmentFailure(f"no /tmp can be mounted for it: {error.strerror}") from error
-    seat.pid = child[0]
 
 
 def empty_tmp(box: Box) -> None:

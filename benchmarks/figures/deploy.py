@@ -15,6 +15,8 @@ from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
 
 SOURCE = "def handler(event, context):\n    return {number}\n"
+EDITING_S = 1.0
+"""Between two changes, as short as anybody edits: by then the environment of the one before has been replaced."""
 MANIFEST = 'name = "changing"\nhandler = "app.handler"\n'
 
 
@@ -67,6 +69,7 @@ class _Changing:
         return time.perf_counter() - began
 
     def _change(self) -> None:
+        time.sleep(EDITING_S)
         self._number += 1
         (self._folder / "app.py").write_text(SOURCE.format(number=self._number))
         shutil.rmtree(self._folder / "__pycache__", ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 from invoker.isolation.stem_cell import StemCell
 from invoker.isolation.stem_supply import StemSupply
@@ -17,7 +17,7 @@ class Cell:
 
 
 def new_cell() -> StemCell:
-    return cast(Any, Cell())
+    return cast(StemCell, Cell())
 
 
 class Nursery:

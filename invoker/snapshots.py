@@ -88,8 +88,14 @@ class Snapshot:
 
     async def settle(self) -> None:
         """Make it ready to fork. Raises `EnvironmentFailure`."""
-        self._source = await asyncio.to_thread(Source, self._channel.peer.pid, self._box)
-        await self._move_on()
+        source = await asyncio.to_thread(Source, self._channel.peer.pid, self._box)
+        if self._ended.is_set():
+            await asyncio.to_thread(source.close)
+        else:
+            self._source = source
+            await self._move_on()
+        if self._ended.is_set():
+            raise EnvironmentFailure("the snapshot process has ended")
 
     def make_home(self, deliver: Callable[[bytes], None]) -> tuple[int, Home]:
         """A seat's number and home. Raises `EnvironmentFailure` and `OSError`."""
@@ -111,6 +117,10 @@ class Snapshot:
             self._channel.send(FORK, number, b"", msgspec.json.encode(order))
             try:
                 child = await home.link.connected(_FORK_DEADLINE_S)
+            except EnvironmentFailure:
+                if home.link.worker is not None and home.link.worker.obituary is None:
+                    self.end()  # it hangs: nobody else is to wait for it
+                raise
             finally:
                 seat.moving = self._move_on()
         await self._seats.furnish(seat, source, child, self._limits.tmp_mb)
@@ -156,6 +166,8 @@ class Snapshot:
                 link = self._links.pop(frame.stream, None)
                 if link is not None:
                     link.worker_exited(exited, exited.error)
+            if self._seats.why_none(self._isolation) is not None:
+                self.end()
         except (msgspec.DecodeError, ValueError) as error:
             log.warning("a snapshot process broke the protocol: %s; box %s", error, self._box.id)
             channel.abort()
@@ -180,7 +192,7 @@ class Snapshot:
         if group is not None:
             await remove(group)
         if self._source is not None:
-            self._source.close()
+            await asyncio.to_thread(self._source.close)
 
 
 class Snapshots:
@@ -223,10 +235,11 @@ class Snapshots:
         try:
             await snapshot.settle()
         except EnvironmentFailure as failure:
-            log.warning("no forks: %s", failure.message)
+            log.warning("environments of %s are not forked: %s", record[0][0], failure.message)
             snapshot.end()
         else:
-            self._living.setdefault(record, snapshot)
+            if self._living.setdefault(record, snapshot) is not snapshot:
+                snapshot.end()
 
     def _ended(self, record: Record, snapshot: Snapshot) -> None:
         if self._living.get(record) is snapshot:

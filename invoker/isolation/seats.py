@@ -9,6 +9,7 @@ its own, in which it is given its `/tmp` from outside.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from invoker.isolation import mounts
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.contract import Box, Usage
+from invoker.isolation.id_maps import IdMaps
 from invoker.isolation.local import remove, sweep
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
@@ -68,12 +70,12 @@ class Seats:
         return self._cgroups.create(f"seat-{next(self._numbers)}", limits)
 
     async def furnish(self, seat: Seat, source: Source, child: tuple[int, int, int], tmp_mb: int) -> None:
-        """Give the process that was forked for a seat its `/tmp`. Raises `EnvironmentFailure`."""
+        """Give the process that was forked for a seat its users and its `/tmp`. Raises `EnvironmentFailure`."""
         work = partial(source.furnish, child, seat.group, tmp_mb)
         try:
             await asyncio.get_running_loop().run_in_executor(self._furnishers, work)
         except OSError as error:
-            raise EnvironmentFailure(f"no /tmp can be mounted for it: {error.strerror}") from error
+            raise EnvironmentFailure(f"it cannot be given what is its own: {error.strerror}") from error
         seat.pid = child[0]
 
     async def sweep(self) -> int:
@@ -99,15 +101,18 @@ class Source:
     def __init__(self, pid: int, box: Box) -> None:
         """`pid` is what the kernel told of a connection. Raises `EnvironmentFailure` unless it is one of the box's."""
         self._pid = pid
-        try:
-            self._process = os.pidfd_open(pid)
-            self._namespace = os.stat(f"/proc/{pid}/ns/mnt").st_ino
-            is_inside = os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(f"/proc/{box.pid}/ns/pid").st_ino
-        except OSError as error:
-            raise EnvironmentFailure(f"the host does not show the snapshot process: {error.strerror}") from error
-        if not is_inside or not self._lives():
-            self.close()
-            raise EnvironmentFailure("what says to be the snapshot process is none of the box's")
+        with contextlib.ExitStack() as undo:
+            try:
+                self._process = os.pidfd_open(pid)
+                undo.callback(os.close, self._process)
+                self._namespace = os.stat(f"/proc/{pid}/ns/mnt").st_ino
+                is_inside = os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(f"/proc/{box.pid}/ns/pid").st_ino
+            except OSError as error:
+                raise EnvironmentFailure(f"the host does not show the snapshot process: {error.strerror}") from error
+            if not is_inside or not self._lives():
+                raise EnvironmentFailure("what says to be the snapshot process is none of the box's")
+            self._id_maps = IdMaps(pid)
+            undo.pop_all()
 
     def enter(self, group: Cgroup) -> None:
         """Move it, so that its next child is born in `group`. Raises `OSError`; `ProcessLookupError` if it is dead."""
@@ -117,7 +122,7 @@ class Source:
             raise ProcessLookupError("the snapshot process has ended")
 
     def furnish(self, child: tuple[int, int, int], group: Cgroup, tmp_mb: int) -> None:
-        """Give a child (pid, uid and gid on the host) that was born in `group` its `/tmp`.
+        """Give a child (pid, uid and gid on the host) that was born in `group` its users and its `/tmp`.
 
         Only for such threads as `mounts.visiting`. Raises `OSError`, and `EnvironmentFailure` for any other process.
         """
@@ -127,21 +132,25 @@ class Source:
             # The folder stays that of this process, whoever has its pid later; and only children are in the group.
             is_child = group.is_that_of(process)
             namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
-        finally:
+        except OSError:
             os.close(process)
+            raise
         try:
             if not is_child or os.fstat(namespace).st_ino == self._namespace:
                 raise EnvironmentFailure("what says to be the forked worker is not, or has no mounts of its own")
+            self._id_maps.write(pid, process)
             options = f"size={tmp_mb * MEGABYTE},mode=1777,uid={uid},gid={gid}"
             mounts.put_tmpfs("/tmp", options, namespace)  # noqa: S108 - inside the box
         finally:
             os.close(namespace)
+            os.close(process)
 
     def close(self) -> None:
         """Forget the process. Idempotent."""
         process, self._process = self._process, -1
         if process >= 0:
             os.close(process)
+            self._id_maps.close()
 
     def _lives(self) -> bool:
         try:

@@ -72,6 +72,8 @@ class Snapshot:
         self._source: Source | None = None
         self._group: Cgroup | None = None
         """Where the process is; whoever is forked there makes it his own."""
+        self._next_group: asyncio.Task[Cgroup] | None = None
+        """Made in advance, because forks that follow each other would wait for it."""
         self._move: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         channel.hand_over(self)
@@ -144,15 +146,20 @@ class Snapshot:
             return
         group: Cgroup | None = None
         try:
-            group = await asyncio.to_thread(self._seats.make_group, self._limits)
+            group = await (self._next_group or self._make_group())
+            self._next_group = self._make_group()
             await asyncio.to_thread(self._source.enter, group)
         except OSError as error:
-            log.warning("no more forks in box %s: %s", self._box.id, error)
+            if not isinstance(error, ProcessLookupError):  # the process has just ended
+                log.warning("no more forks in box %s: %s", self._box.id, error)
             self.end()
         if self._ended.is_set() and group is not None:
             await remove(group)
         else:
             self._group = group
+
+    def _make_group(self) -> asyncio.Task[Cgroup]:
+        return asyncio.create_task(asyncio.to_thread(self._seats.make_group, self._limits))
 
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
@@ -191,6 +198,9 @@ class Snapshot:
         group, self._group = self._group, None
         if group is not None:
             await remove(group)
+        if self._next_group is not None:
+            with contextlib.suppress(OSError):  # then there is none
+                await remove(await self._next_group)
         if self._source is not None:
             await asyncio.to_thread(self._source.close)
 
@@ -235,7 +245,7 @@ class Snapshots:
         try:
             await snapshot.settle()
         except EnvironmentFailure as failure:
-            log.warning("environments of %s are not forked: %s", record[0][0], failure.message)
+            log.info("environments of %s are not forked: %s", record[0][0], failure.message)
             snapshot.end()
         else:
             if self._living.setdefault(record, snapshot) is not snapshot:

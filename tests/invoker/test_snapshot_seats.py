@@ -310,6 +310,20 @@ async def test_system_calls_that_lead_out_are_refused_in_boxes_and_seats(home: H
     await give_back(first, one)
 
 
+async def test_one_seat_cannot_look_into_another(home: House) -> None:
+    version = home.version()
+    first = await home.first(version)
+    one, other = await forked(home, version), await forked(home, version)
+    await home.run(one.environment, "open('/tmp/secret', 'w').write('x')")
+    pid = await home.run(one.environment, "import os; result = os.getpid()")
+    for what in ("root/tmp/secret", "mem", "environ", "fd/0"):
+        look = f"open('/proc/{pid}/{what}', 'rb').read(1)"
+        assert (await home.attempt(other.environment, look)).outcome is Outcome.ERROR
+    pid = await home.run(first.environment, "import os; result = os.getpid()")
+    assert b"PermissionError" in (await home.attempt(other.environment, f"open('/proc/{pid}/environ').read()")).payload
+    await give_back(first, one, other)
+
+
 async def test_many_at_once_each_have_their_own(home: House) -> None:
     version = home.version()
     first = await home.first(version)

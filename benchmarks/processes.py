@@ -6,12 +6,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
+from docker import APIClient
 
 from benchmarks.lab import Lab
+from invoker.isolation.docker_container import INSTANCE_LABEL
 
 _SHIM = "containerd-shim"
 _ENGINE = ("dockerd", "containerd")
@@ -25,15 +27,22 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def platform(lab: Lab) -> list[psutil.Process]:
-    """The supervisor and all below it, and the containers of the environments with their shims, which are not."""
+    """The supervisor and all below it, and its containers with their shims, which are not; stem cells, too."""
     found = tree(lab.pid)
-    for environment in lab.client.environments():
-        if environment.isolation == "docker" and environment.pid is not None:
-            shim = psutil.Process(environment.pid).parent()
-            assert shim is not None
-            assert shim.name().startswith(_SHIM)
-            found += tree(shim.pid)
+    for pid in _container_pids(lab) if lab.platform.isolation == "docker" else ():
+        shim = psutil.Process(pid).parent()
+        assert shim is not None
+        assert shim.name().startswith(_SHIM)
+        found += tree(shim.pid)
     return list({process.pid: process for process in found}.values())
+
+
+def _container_pids(lab: Lab) -> list[int]:
+    """The first process of each of its containers, whether an environment's or nobody's yet."""
+    label = f"{INSTANCE_LABEL}={(lab.platform.data_dir / 'instance').read_text().strip()}"
+    with closing(APIClient(version="auto")) as engine:
+        running = engine.containers(filters={"label": label, "status": "running"})
+        return [engine.inspect_container(container["Id"])["State"]["Pid"] for container in running]
 
 
 def engine() -> list[psutil.Process]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
@@ -28,6 +30,8 @@ EX_CONFIG: Final = 78
 """sysexits(3): a restart would not help; the last line on stderr says what to change."""
 BACKLOG: Final = 4096
 _KEEP_ALIVE_S: Final = 75
+_TICKS_A_SECOND: Final = 10
+"""In uvicorn's count; each tenth renews the headers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,11 +76,26 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says when it begins to wait for running requests."""
+    """uvicorn's server, which says when it begins to wait for running requests, and sleeps while nothing happens."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self._loop = asyncio.get_running_loop()
+        self._signalled = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """uvicorn looks ten times a second whether to end. This one is told, and only renews the `Date` header."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += _TICKS_A_SECOND
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._signalled.wait(), 1.0)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by a signal, between two instructions of whatever runs."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._signalled.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn: stop accepting, drain, and cut off at the deadline."""

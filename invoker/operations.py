@@ -127,7 +127,7 @@ class Operations:
                 pid=os.getpid(),
                 uptime_s=self._clock.monotonic() - self._started,
                 isolation=self._choice.default,
-                isolations=[await one.status() for one in self._choice.offered.values()]
+                isolations=await asyncio.gather(*(one.status() for one in self._choice.offered.values()))
                 + [status for status in self._choice.statuses if status.name not in self._choice.offered],
                 runtimes=await asyncio.to_thread(_runtime_statuses, self._choice.offered),
                 default_runtime=default_runtime(),

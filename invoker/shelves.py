@@ -55,7 +55,9 @@ class Shelves:
         """Put a newer record in force. Gives its shelf, which has the calls that wait, and those that are outdated."""
         old = self._current[version.key]
         coming = self._coming.pop(version.key, None)
-        if old.version.is_built_like(version):
+        # What a lower limit has no place for could not be told from the rest: all of it makes way.
+        fits = version.max_environments is None or old.live <= version.max_environments
+        if fits and old.version.is_built_like(version):
             old.version = version
             return old, [coming] if coming is not None else []
         outdated = [old]

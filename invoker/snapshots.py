@@ -24,7 +24,7 @@ from invoker.home import Home
 from invoker.isolation.cgroup import Cgroup
 from invoker.isolation.contract import SOCKET_DIR, Box
 from invoker.isolation.local import remove
-from invoker.isolation.seats import Seat, Seats, Source, furnish
+from invoker.isolation.seats import Seat, Seats, Source
 from invoker.runtime_link import RuntimeChannel, RuntimeLink
 from invoker.variables import Folders
 from samovar.channel import FrameChannel
@@ -72,9 +72,16 @@ class Snapshot:
         self._source: Source | None = None
         self._group: Cgroup | None = None
         """Where the process is; whoever is forked there makes it his own."""
+        self._next_group: asyncio.Task[Cgroup] | None = None
+        """Made in advance, because forks that follow each other would wait for it."""
         self._move: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         channel.hand_over(self)
+
+    @property
+    def pid(self) -> int:
+        """Its host pid."""
+        return self._channel.peer.pid
 
     @property
     def folders(self) -> Folders:
@@ -83,8 +90,14 @@ class Snapshot:
 
     async def settle(self) -> None:
         """Make it ready to fork. Raises `EnvironmentFailure`."""
-        self._source = await asyncio.to_thread(Source, self._channel.peer.pid, self._box)
-        await self._move_on()
+        source = await asyncio.to_thread(Source, self._channel.peer.pid, self._box)
+        if self._ended.is_set():
+            await asyncio.to_thread(source.close)
+        else:
+            self._source = source
+            await self._move_on()
+        if self._ended.is_set():
+            raise EnvironmentFailure("the snapshot process has ended")
 
     def make_home(self, deliver: Callable[[bytes], None]) -> tuple[int, Home]:
         """A seat's number and home. Raises `EnvironmentFailure` and `OSError`."""
@@ -106,9 +119,13 @@ class Snapshot:
             self._channel.send(FORK, number, b"", msgspec.json.encode(order))
             try:
                 child = await home.link.connected(_FORK_DEADLINE_S)
+            except EnvironmentFailure:
+                if home.link.worker is not None and home.link.worker.obituary is None:
+                    self.end()  # it hangs: nobody else is to wait for it
+                raise
             finally:
                 seat.moving = self._move_on()
-        await furnish(source, child, seat, self._limits.tmp_mb)
+        await self._seats.furnish(seat, source, child, self._limits.tmp_mb)
         self._seats.prove(self._isolation)
 
     async def _own_group(self) -> tuple[Cgroup, Source]:
@@ -129,15 +146,20 @@ class Snapshot:
             return
         group: Cgroup | None = None
         try:
-            group = await asyncio.to_thread(self._seats.make_group, self._limits)
+            group = await (self._next_group or self._make_group())
+            self._next_group = self._make_group()
             await asyncio.to_thread(self._source.enter, group)
         except OSError as error:
-            log.warning("no more forks in box %s: %s", self._box.id, error)
+            if not isinstance(error, ProcessLookupError):  # the process has just ended
+                log.warning("no more forks in box %s: %s", self._box.id, error)
             self.end()
         if self._ended.is_set() and group is not None:
             await remove(group)
         else:
             self._group = group
+
+    def _make_group(self) -> asyncio.Task[Cgroup]:
+        return asyncio.create_task(asyncio.to_thread(self._seats.make_group, self._limits))
 
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
@@ -151,6 +173,8 @@ class Snapshot:
                 link = self._links.pop(frame.stream, None)
                 if link is not None:
                     link.worker_exited(exited, exited.error)
+            if self._seats.why_none(self._isolation) is not None:
+                self.end()
         except (msgspec.DecodeError, ValueError) as error:
             log.warning("a snapshot process broke the protocol: %s; box %s", error, self._box.id)
             channel.abort()
@@ -174,8 +198,11 @@ class Snapshot:
         group, self._group = self._group, None
         if group is not None:
             await remove(group)
+        if self._next_group is not None:
+            with contextlib.suppress(OSError):  # then there is none
+                await remove(await self._next_group)
         if self._source is not None:
-            self._source.close()
+            await asyncio.to_thread(self._source.close)
 
 
 class Snapshots:
@@ -218,10 +245,11 @@ class Snapshots:
         try:
             await snapshot.settle()
         except EnvironmentFailure as failure:
-            log.warning("no forks: %s", failure.message)
+            log.info("environments of %s are not forked: %s", record[0][0], failure.message)
             snapshot.end()
         else:
-            self._living.setdefault(record, snapshot)
+            if self._living.setdefault(record, snapshot) is not snapshot:
+                snapshot.end()
 
     def _ended(self, record: Record, snapshot: Snapshot) -> None:
         if self._living.get(record) is snapshot:

@@ -15,4 +15,14 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    look_rarely()
+
+
+def leave() -> None:
+    """Have the interpreter end without a last look at everything there is; the kernel takes it all at once."""
+    gc.freeze()
+
+
+def look_rarely() -> None:
+    """Have the collector look less often: what loads many modules makes much that stays, and little garbage."""
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)

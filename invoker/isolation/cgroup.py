@@ -229,9 +229,12 @@ class Cgroup:
         for folder in set(self._places.folders.values()):
             _write(folder / "cgroup.procs", str(pid))
 
-    def holds(self, pid: int) -> bool:
-        """Whether a process is in it."""
-        return any(pid in _members(folder) for folder in list(self._places.folders.values())[:1])
+    def is_that_of(self, process: int) -> bool:
+        """Whether the process behind a descriptor of `/proc/PID` is in it. Raises `OSError` when that has ended."""
+        end = "/".join(next(iter(self._places.folders.values())).parts[-2:])
+        file = os.open("cgroup", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+        with open(file) as lines:
+            return any(line.rstrip("\n").endswith(f"/{end}") for line in lines)
 
     def send_home(self) -> None:
         """Move what is in it to where this process is, instead of killing it."""

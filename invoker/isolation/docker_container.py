@@ -53,8 +53,6 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
             "NetworkMode": network_name(instance) if spec.network == "bridge" else spec.network,
             # `none` is a private namespace without /dev/shm, which would be a second writable place.
             "IpcMode": "none",
-            # Reaps orphans of crashed workers, and passes signals on.
-            "Init": True,
             # Output reaches the invoker by a socket; the engine need not copy and store it again.
             "LogConfig": {"Type": "none"},
             "Mounts": [

@@ -9,9 +9,10 @@ CAP_SYS_ADMIN; Python has none of them, and the C library only lately.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +63,20 @@ def enter(namespace: int) -> None:
     _check(_libc.setns(namespace, _CLONE_NEWNS), "setns")
 
 
+@contextlib.contextmanager
+def visiting(namespace: int) -> Iterator[None]:
+    """As `enter`, for the length of a block; for threads that do nothing but this. Raises `OSError`."""
+    own = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(namespace)
+        try:
+            yield
+        finally:
+            _check(_libc.setns(own, _CLONE_NEWNS), "setns")
+    finally:
+        os.close(own)
+
+
 def put(folders: Mapping[str, Path], namespace: int) -> None:
     """Mount `folders` (place inside → folder of the host) read-only in a mount namespace, over what is there.
 
@@ -83,11 +98,11 @@ def put(folders: Mapping[str, Path], namespace: int) -> None:
 def put_tmpfs(place: str, options: str, namespace: int) -> None:
     """Mount an empty tmpfs in a mount namespace, over what is there; `options` as in tmpfs(5).
 
-    Only for a thread of its own, as `enter`. Raises `OSError`.
+    Only for such threads as `visiting`. Raises `OSError`.
     """
-    enter(namespace)
-    mounted = _libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", _MS_NOSUID | _MS_NODEV, options.encode())
-    _check(mounted, f"mounting at {place}")
+    with visiting(namespace):
+        mounted = _libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", _MS_NOSUID | _MS_NODEV, options.encode())
+        _check(mounted, f"mounting at {place}")
 
 
 def _read_only_clone(folder: Path) -> int:

@@ -9,23 +9,29 @@ its own, in which it is given its `/tmp` from outside.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from invoker.isolation import mounts
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.contract import Box, Usage
+from invoker.isolation.id_maps import IdMaps
 from invoker.isolation.local import remove, sweep
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 
 log = logging.getLogger("samovar.invoker.isolation")
+
+_FURNISHERS = 4
+"""Threads that mount."""
 
 
 class Seats:
@@ -35,6 +41,7 @@ class Seats:
         """`instance` is the same for every invoker on one data directory and for no other."""
         self._cgroups = find_cgroups(f"{instance}-seats")
         self._numbers = itertools.count(1)
+        self._furnishers = ThreadPoolExecutor(_FURNISHERS, thread_name_prefix="seats")
         self.unavailable = mounts.unavailable()
         """Why there can be none on this host; `None` when there can be."""
         if self.unavailable is None and (self._cgroups is None or "memory" not in self._cgroups.limits()):
@@ -62,12 +69,22 @@ class Seats:
         assert self._cgroups is not None, "only asked where there can be seats"
         return self._cgroups.create(f"seat-{next(self._numbers)}", limits)
 
+    async def furnish(self, seat: Seat, source: Source, child: tuple[int, int, int], tmp_mb: int) -> None:
+        """Give the process that was forked for a seat its users and its `/tmp`. Raises `EnvironmentFailure`."""
+        work = partial(source.furnish, child, seat.group, tmp_mb)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._furnishers, work)
+        except OSError as error:
+            raise EnvironmentFailure(f"it cannot be given what is its own: {error.strerror}") from error
+        seat.pid = child[0]
+
     async def sweep(self) -> int:
         """Remove what a former invoker has left behind; how many there were."""
         return await sweep(self._cgroups)
 
     def close(self) -> None:
         """Let go of what all seats share, once there are none."""
+        self._furnishers.shutdown()
         if self._cgroups is not None:
             self._cgroups.close()
 
@@ -84,15 +101,18 @@ class Source:
     def __init__(self, pid: int, box: Box) -> None:
         """`pid` is what the kernel told of a connection. Raises `EnvironmentFailure` unless it is one of the box's."""
         self._pid = pid
-        try:
-            self._process = os.pidfd_open(pid)
-            self._namespace = os.stat(f"/proc/{pid}/ns/mnt").st_ino
-            is_inside = os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(f"/proc/{box.pid}/ns/pid").st_ino
-        except OSError as error:
-            raise EnvironmentFailure(f"the host does not show the snapshot process: {error.strerror}") from error
-        if not is_inside or not self._lives():
-            self.close()
-            raise EnvironmentFailure("what says to be the snapshot process is none of the box's")
+        with contextlib.ExitStack() as undo:
+            try:
+                self._process = os.pidfd_open(pid)
+                undo.callback(os.close, self._process)
+                self._namespace = os.stat(f"/proc/{pid}/ns/mnt").st_ino
+                is_inside = os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(f"/proc/{box.pid}/ns/pid").st_ino
+            except OSError as error:
+                raise EnvironmentFailure(f"the host does not show the snapshot process: {error.strerror}") from error
+            if not is_inside or not self._lives():
+                raise EnvironmentFailure("what says to be the snapshot process is none of the box's")
+            self._id_maps = IdMaps(pid)
+            undo.pop_all()
 
     def enter(self, group: Cgroup) -> None:
         """Move it, so that its next child is born in `group`. Raises `OSError`; `ProcessLookupError` if it is dead."""
@@ -102,31 +122,35 @@ class Source:
             raise ProcessLookupError("the snapshot process has ended")
 
     def furnish(self, child: tuple[int, int, int], group: Cgroup, tmp_mb: int) -> None:
-        """Give a child (pid, uid and gid on the host) that was born in `group` its `/tmp`.
+        """Give a child (pid, uid and gid on the host) that was born in `group` its users and its `/tmp`.
 
-        Only for a thread of its own. Raises `OSError`, and `EnvironmentFailure` for a process that is not such a child.
+        Only for such threads as `mounts.visiting`. Raises `OSError`, and `EnvironmentFailure` for any other process.
         """
         pid, uid, gid = child
         process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # The folder stays that of this process, whoever has its pid later; and only children are in the group.
-            is_child = group.holds(pid)
+            is_child = group.is_that_of(process)
             namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
-        finally:
+        except OSError:
             os.close(process)
+            raise
         try:
             if not is_child or os.fstat(namespace).st_ino == self._namespace:
                 raise EnvironmentFailure("what says to be the forked worker is not, or has no mounts of its own")
+            self._id_maps.write(pid, process)
             options = f"size={tmp_mb * MEGABYTE},mode=1777,uid={uid},gid={gid}"
             mounts.put_tmpfs("/tmp", options, namespace)  # noqa: S108 - inside the box
         finally:
             os.close(namespace)
+            os.close(process)
 
     def close(self) -> None:
         """Forget the process. Idempotent."""
         process, self._process = self._process, -1
         if process >= 0:
             os.close(process)
+            self._id_maps.close()
 
     def _lives(self) -> bool:
         try:
@@ -183,15 +207,6 @@ class Seat:
         if self.moving is not None:
             await asyncio.wait({self.moving})
         await remove(self._group)
-
-
-async def furnish(source: Source, child: tuple[int, int, int], seat: Seat, tmp_mb: int) -> None:
-    """Give the forked process its `/tmp`. Raises `EnvironmentFailure`."""
-    try:
-        await mounts.in_thread_of_its_own(partial(source.furnish, child, seat.group, tmp_mb))
-    except OSError as error:
-        raise EnvironmentFailure(f"no /tmp can be mounted for it: {error.strerror}") from error
-    seat.pid = child[0]
 
 
 def empty_tmp(box: Box) -> None:

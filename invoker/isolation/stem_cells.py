@@ -1,8 +1,8 @@
 """Stem cells: started boxes that belong to no function yet, so that a cold start need not wait for one to be built.
 
 `StemCells` is an isolation like the one it wraps, and starts the same boxes. A box that fits what the cells were
-started with is made of one; any other is started as ever. Cells are replaced one at a time, after a pause, while
-nobody waits for a start. See `docs/decisions/0010-stem-cells.md`.
+started with is made of one; any other is started as ever. Cells are replaced while nobody waits for a start, as many at
+once as there are cores. See `docs/decisions/0010-stem-cells.md`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,8 @@ import msgspec
 from invoker.isolation import mounts
 from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
 from invoker.isolation.stem_cell import STEM_VARIABLES, Stem, StemCell, StemIsolation, Unsupported
-from invoker.isolation.stem_stock import StemStock
+from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
+from invoker.isolation.stem_supply import StemSupply
 from invoker.variables import interpreter_variables
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
@@ -44,15 +46,20 @@ class StemSettings:
     folder: Path
     """Where each cell has a folder for its socket; it is ours alone."""
     floor: int
-    """Cells of each runtime in use."""
+    """Cells of each runtime in use; more after a run of cold starts, see `StemStock`."""
     most: int
     """Cells in all."""
     network: Network = "none"
     """Network of the cells; boxes with another one are started as ever."""
     keep_s: float = 600.0
     """How long after its last cold start a runtime counts as in use."""
-    pause_s: float = 0.5
-    """Between a cold start and the start of a cell. Doubled for each cell that fails, up to a minute."""
+    pause_s: float = 0.03
+    """Between a cold start and the start of a cell, so that the function's own initialisation has the cores to itself.
+
+    Doubled for each cell that fails, up to a minute.
+    """
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """Cells that are started at once at most."""
     start_timeout_s: float = 20.0
     """How long a started cell may take to warm up."""
 
@@ -66,7 +73,7 @@ class StemCells:
         self._isolation = isolation
         self._settings = settings
         self._stock = StemStock(settings.floor, settings.most, settings.keep_s)
-        self._cells: dict[str, deque[StemCell]] = {}
+        self._supply = StemSupply(self._grow)
         self._unavailable = mounts.unavailable()
         self._failed_starts = 0
         """Cells that could not be started since one could."""
@@ -86,7 +93,7 @@ class StemCells:
     @property
     def ready(self) -> Counter[str]:
         """Cells that wait for a function, by runtime."""
-        return Counter({runtime: len(cells) for runtime, cells in self._cells.items() if cells})
+        return self._supply.ready
 
     @property
     def bound(self) -> int:
@@ -120,11 +127,10 @@ class StemCells:
             if not self.fits(spec):
                 return await self._isolation.start(spec)
             self._use(spec.runtime)
-            cells = self._cells.get(spec.runtime)
-            if cells:
-                box = await self._bind(cells.popleft(), spec)
-                if box is not None:
-                    return box
+            cell = await self._supply.take(spec.runtime)
+            box = await self._bind(cell, spec) if cell is not None else None
+            if box is not None:
+                return box
             return await self._isolation.start(spec)
 
     async def _bind(self, cell: StemCell, spec: BoxSpec) -> Stem | None:
@@ -160,9 +166,10 @@ class StemCells:
     def _use(self, runtime: str) -> None:
         loop = asyncio.get_running_loop()
         self._stock.use(runtime, loop.time())
-        if runtime in self._expiries:
-            self._expiries[runtime].cancel()
-        self._expiries[runtime] = loop.call_later(self._settings.keep_s, self._look_after)
+        for delay_s, name in ((self._settings.keep_s, runtime), (RUN_KEPT_S, f"run of {runtime}")):
+            if name in self._expiries:
+                self._expiries[name].cancel()
+            self._expiries[name] = loop.call_later(delay_s, self._look_after)
 
     def _look_after(self) -> None:
         """Have the task below see whether there are the cells there should be."""
@@ -180,14 +187,13 @@ class StemCells:
             self._changed.clear()
             await asyncio.sleep(self._pause_s())
             await self._calm.wait()
+            while (surplus := self._stock.surplus(self.ready, loop.time())) is not None:
+                self._discard(self._supply.surrender(surplus), "it is not needed any more")
+            cores, making = self._settings.cores, self._supply.making
+            for runtime in self._stock.starts(self.ready, making, cores, loop.time()):
+                self._supply.make(runtime, self._look_after)
             while self._agreeing:
                 await self._agree(*self._agreeing.popleft())
-            while (runtime := self._stock.surplus(self.ready, loop.time())) is not None:
-                self._discard(self._cells[runtime].pop(), "its runtime is not used any more")
-            runtime = self._stock.missing(self.ready, loop.time())
-            if runtime is not None:
-                await self._grow(runtime)
-                self._changed.set()  # there may be more to do
 
     def _pause_s(self) -> float:
         failures = min(self._failed_starts + self._failed_cells, _MOST_DOUBLINGS)
@@ -199,7 +205,7 @@ class StemCells:
         except EnvironmentFailure as failure:  # it is gone already, as a rule; its control group holds it if not
             log.debug("nobody else was told the limits of box %s: %s", box.id, failure.message)
 
-    async def _grow(self, runtime: str) -> None:
+    async def _grow(self, runtime: str) -> StemCell | None:
         """Start one cell. A failure is logged, and makes the pause before the next attempt longer."""
         try:
             cell = await StemCell.start(self._spec(runtime), self._isolation.start_stem, self._settings.start_timeout_s)
@@ -212,7 +218,8 @@ class StemCells:
         else:
             self._failed_starts = 0
             cell.on_end(partial(self._lost, cell))
-            self._cells.setdefault(runtime, deque()).append(cell)
+            return cell
+        return None
 
     def _spec(self, runtime: str) -> BoxSpec:
         cell = secrets.token_hex(8)
@@ -229,11 +236,10 @@ class StemCells:
         )
 
     def _lost(self, cell: StemCell) -> None:
-        if cell not in self._cells[cell.runtime]:  # it is being bound or removed
+        if not self._supply.remove(cell):  # it is being bound or removed
             return
         log.warning("stem cell %s of %s has ended", cell.box.id, cell.runtime)
         self._failed_cells += 1
-        self._cells[cell.runtime].remove(cell)
         self._discard(cell, "it has ended")
         self._look_after()
 
@@ -263,7 +269,7 @@ class StemCells:
         if self._unavailable is not None:
             return f"none: {self._unavailable}"
         ready = ", ".join(f"{count} of {runtime}" for runtime, count in sorted(self.ready.items()))
-        held = sum(cell.box.usage().peak_memory_bytes for cells in self._cells.values() for cell in cells)
+        held = sum(cell.box.usage().peak_memory_bytes for cell in self._supply)
         return f"ready: {ready}, up to {held >> 20} MB used" if ready else "none ready"
 
     async def close(self) -> None:
@@ -274,9 +280,8 @@ class StemCells:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        for cells in self._cells.values():
-            while cells:
-                self._discard(cells.popleft(), "the invoker stops")
+        for cell in await self._supply.close():
+            self._discard(cell, "the invoker stops")
         await asyncio.gather(*self._removals)
         shutil.rmtree(self._settings.folder, ignore_errors=True)
         await self._isolation.close()

@@ -189,7 +189,8 @@ class Order:
         if self.announce >= 0:
             os.set_inheritable(self.announce, True)
         python = sys.executable or "/proc/self/exe"
-        os.execve(python, [python, __file__, "--worker", str(file)], self.environment)  # noqa: S606 - no shell wanted
+        flags = ["-S"] if sys.flags.no_site else []
+        os.execve(python, [python, *flags, __file__, "--worker", str(file)], self.environment)  # noqa: S606 - no shell wanted
 
     @classmethod
     def inherited(cls, file: int) -> Order:
@@ -207,9 +208,25 @@ def preload() -> None:
     """Import what every worker uses, so that a fork is ready at once and shares the memory."""
     import gc
 
+    complete_site()
     runtime_module("samovar_worker")
     runtime_module("samovar_keeper")
     gc.freeze()  # a worker's garbage collector then leaves the shared pages alone
+
+
+def complete_site() -> None:
+    """In an interpreter started with -S, do what `site` does for others, but run no `.pth` file.
+
+    Those are programs that a host's packages want run in every interpreter: they have no business with a function,
+    and can cost its environment more time and memory than all the rest.
+    """
+    if not sys.flags.no_site or "site" in sys.modules:
+        return
+    import site
+
+    sys.path += [folder for folder in site.getsitepackages() if os.path.isdir(folder)]
+    for provide in (site.setquit, site.setcopyright, site.sethelper):
+        provide()
 
 
 def runtime_module(name: str) -> ModuleType:
@@ -254,6 +271,7 @@ def main() -> None:
     """Run as the keeper, or as a worker that executes itself anew (`--worker FD`)."""
     if sys.argv[1:2] == ["--worker"]:
         order = Order.inherited(int(sys.argv[2]))
+        complete_site()
     else:
         if STEM_VARIABLE in os.environ:
             await_owner(os.environ[STEM_VARIABLE])

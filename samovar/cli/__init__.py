@@ -6,11 +6,13 @@ and the way to an invocation stay short.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import Annotated
 
 import typer
 
+from samovar import heap
 from samovar.cli import delete, deploy, functions, init, invoke, logs, platform, ps, usage, why
 from samovar.cli.failures import CommandGroup
 
@@ -47,6 +49,8 @@ for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, why,
 
 def main() -> None:
     """Entry point of the command `samovar`."""
+    heap.look_rarely()
+    atexit.register(heap.leave)
     # httpx imports its own command line (click, rich, pygments) when it can; that is half of its import time.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # how Python marks what cannot be imported
     app()

@@ -95,7 +95,7 @@ def _become(child: Child, parent: int) -> None:
     os.environ.clear()
     os.environ.update(child.environment)
     os.chdir(child.folder)
-    Path("/proc/self/comm").write_text(f"samovar:{child.argv[0]}")  # for ps and top; the kernel cuts it at 15
+    Path("/proc/self/comm").write_text(f"samovar:{child.argv[0].rpartition('.')[2]}")  # for ps and top
     sys.argv = list(child.argv)
     runpy.run_module(child.argv[0], run_name="__main__", alter_sys=True)
 

@@ -7,11 +7,12 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 import redis.asyncio
 
-from gateway import sweeps
+from gateway import sweeps, worker
 from gateway.background import EVERY_S, app, broker_url, create_app
 from gateway.store import Store, connect
 from samovar import logs, usage
@@ -90,3 +91,17 @@ def test_every_scheduled_task_exists_and_is_acknowledged_when_it_is_done() -> No
 
 def test_a_broker_with_tls_must_prove_who_it_is() -> None:
     assert create_app(Settings(redis_url="rediss://box")).conf.broker_use_ssl["ssl_cert_reqs"]
+
+
+def test_a_worker_with_a_setting_that_is_not_allowed_says_which_and_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAMOVAR_ACCOUNT", "mine")
+    assert worker.main([]) == worker.EX_CONFIG
+    assert "account = 'mine'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("schedule", "runs"), [(None, False), ("schedule", True)])
+def test_only_a_worker_that_is_told_where_to_keep_its_times_runs_the_beat(schedule: str | None, runs: bool) -> None:
+    step = worker.BeatThread(SimpleNamespace(), schedule_filename=schedule)
+    assert step.enabled is runs

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import msgspec
 
 from invoker.environment import Environment, RunResult
 from invoker.factory import EnvironmentFactory, FactorySettings
-from invoker.isolation.cgroup import Places, places_of
+from invoker.isolation.cgroup import places_of
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.sandbox import SandboxIsolation
@@ -47,6 +48,14 @@ def sandbox(instance: str, seats: Seats) -> Isolation:
     return SandboxIsolation(instance, seats=seats)
 
 
+ISOLATIONS = {"docker": docker, "sandbox": sandbox}
+
+
+def groups_of(instance: str) -> list[Path]:
+    """The control groups of seats that exist."""
+    return sorted(places_of().folders["memory"].glob(f"samovar-{instance}-seats/*/"))
+
+
 @dataclass
 class House:
     """A pool whose environments are real, and calls to the one function it has."""
@@ -55,7 +64,7 @@ class House:
     snapshots: Snapshots
     seats: Seats
     folder: Path
-    instance: str
+    isolation: str
     logs: LogFiles
     numbers: list[int] = field(default_factory=list)
 
@@ -88,17 +97,12 @@ class House:
         assert answer.outcome == "ok", answer
         return msgspec.json.decode(answer.payload)
 
-    def groups(self) -> list[Path]:
-        """The control groups of seats that exist."""
-        home: Places = places_of()
-        return sorted(home.folders["memory"].glob(f"samovar-{self.instance}-seats/*/"))
-
 
 @contextlib.asynccontextmanager
 async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> AsyncIterator[House]:
     """A pool over an isolation that `make` makes. Checks at the end that nothing is left."""
     folder = _folder(settings.pop("source", SUBJECT))
-    instance = f"test-{secrets.token_hex(3)}"
+    instance = settings.pop("instance", None) or f"test-{secrets.token_hex(3)}"
     seats = Seats(instance)
     isolation, snapshots = make(instance, seats), Snapshots(seats)
     files = LogFiles(folder / "logs", 10**6, 3)
@@ -113,7 +117,7 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
     }  # fmt: skip
     factory = EnvironmentFactory(factory_settings, {isolation.name: isolation}, snapshots, files, SystemClock())
     pool = Pool(factory, PoolSettings(**usual | settings), SystemClock())
-    made = House(pool, snapshots, seats, folder, instance, files)
+    made = House(pool, snapshots, seats, folder, isolation.name, files)
     try:
         async with asyncio.timeout(PATIENCE_S):
             yield made
@@ -123,7 +127,7 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
         await isolation.close()
         files.close()
         assert not list((folder / "e").iterdir()), "an environment left its folder behind"
-        assert not made.groups(), "a seat left its control group behind"
+        assert not groups_of(instance), "a seat left its control group behind"
         shutil.rmtree(folder)
 
 
@@ -142,3 +146,22 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.to_thread(lambda: None)
+
+
+async def main(isolation: str) -> None:
+    """An invoker to be killed: `python -m tests.invoker.seated ISOLATION` tells what is to be gone then, and waits."""
+    instance = f"test-{secrets.token_hex(3)}"
+    async with house(ISOLATIONS[isolation], instance=instance) as made:
+        version = made.version()
+        leases = [await made.first(version)]
+        for _ in range(2):
+            leases.append(made.pool.lease(version))
+            await leases[-1].__aenter__()
+        pids = [str(lease.environment.pid) for lease in leases]
+        sys.stdout.write(f"{instance} {made.folder} {' '.join(pids)}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -15,6 +15,7 @@ from invoker.lease import Lease
 from invoker.lifecycle import State
 from invoker.pool import Pool
 from samovar.clock import ManualClock
+from samovar.errors import TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
 from samovar.provisioning import Provision
@@ -139,6 +140,16 @@ async def test_changing_their_number_replaces_none(tmp_path: Path) -> None:
         assert len(isolation.boxes) == 2
         assert not any(box.destroyed for box in isolation.boxes)
         assert pool.provisioned == []
+
+
+async def test_a_limit_that_is_lowered_below_what_there_is_replaces_all(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        await call(pool, version())
+        pool.supersede(version(serial=2, max_environments=0))
+        with pytest.raises(TooManyRequests):
+            await call(pool, version(serial=2, max_environments=0))
+        await until(lambda: not pool.environments)
+        assert isolation.boxes[0].destroyed == "outdated"
 
 
 async def test_a_call_that_finds_all_of_them_busy_says_so(tmp_path: Path) -> None:

@@ -52,6 +52,51 @@ def test_where_memory_is_short_every_runtime_has_one_before_any_has_two() -> Non
     assert stock.surplus({"python3.11": 2}, 10) == "python3.11"
 
 
+def run(stock: StemStock, count: int, apart_s: float, begins: float = 1000.0) -> float:
+    """So many cold starts one after the other; when the last one was."""
+    for number in range(count):
+        stock.use("python3.11", begins + number * apart_s)
+    return begins + (count - 1) * apart_s
+
+
+def test_a_run_of_cold_starts_raises_the_floor_and_a_minute_later_it_is_back() -> None:
+    stock = StemStock(2, 24, 600)
+    ended = run(stock, 6, 0.25)
+    assert stock.target(ended) == {"python3.11": 6}
+    assert stock.target(ended + 59) == {"python3.11": 6}
+    assert stock.target(ended + 61) == {"python3.11": 2}
+    assert stock.surplus({"python3.11": 6}, ended + 61) == "python3.11"
+
+
+def test_a_run_raises_it_to_four_times_at_most_and_not_beyond_the_memory() -> None:
+    stock, small = StemStock(2, 24, 600), StemStock(2, 5, 600)
+    assert stock.target(run(stock, 100, 0.01)) == {"python3.11": 8}
+    assert small.target(run(small, 100, 0.01)) == {"python3.11": 5}
+
+
+def test_cold_starts_that_are_far_apart_are_no_run() -> None:
+    stock = StemStock(2, 24, 600)
+    assert stock.target(run(stock, 20, 5.0)) == {"python3.11": 2}
+
+
+def test_a_short_run_does_not_end_what_a_long_one_has_raised() -> None:
+    stock = StemStock(2, 24, 600)
+    ended = run(stock, 8, 0.1)
+    again = run(stock, 3, 0.1, begins=ended + 30)
+    assert stock.floor("python3.11", again) == 8
+    assert stock.floor("python3.11", ended + 61) == 2
+
+
+def test_as_many_are_started_at_once_as_there_are_cores() -> None:
+    stock = StemStock(4, 24, 600)
+    stock.always("python3.11")
+    assert stock.starts({}, {}, 2, 0.0) == ["python3.11"] * 2
+    assert stock.starts({}, {"python3.11": 1}, 2, 0.0) == ["python3.11"]
+    assert stock.starts({"python3.11": 2}, {"python3.11": 1}, 4, 0.0) == ["python3.11"]
+    assert stock.starts({"python3.11": 4}, {}, 4, 0.0) == []
+    assert stock.starts({"python3.11": 3}, {"python3.11": 1}, 4, 0.0) == []
+
+
 def spec(memory_mb: int) -> BoxSpec:
     """A box of that size."""
     return BoxSpec(

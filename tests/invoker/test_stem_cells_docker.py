@@ -150,7 +150,7 @@ async def spawned(room: Room) -> Any:
 async def test_what_a_cell_used_is_not_charged_to_the_function(cells: StemCells) -> None:
     await cells.prepare(RUNTIME)
     await stocked(cells)
-    (used,) = {cell.box.usage().cpu_us for cell in list(cells._cells[RUNTIME])[:1]}
+    (used,) = {cell.box.usage().cpu_us for cell in list(cells._supply)[:1]}
     async with open_room(cells, Wish()) as room:
         assert 0 <= room.box.usage().cpu_us < used
 

@@ -95,7 +95,7 @@ async def test_a_box_has_the_limits_it_asked_for(cells: StemCells) -> None:
 
 async def test_what_a_cell_used_is_not_charged_to_the_function(cells: StemCells) -> None:
     await stocked(cells)
-    used = min(cell.box.usage().cpu_us for cell in cells._cells[RUNTIME])
+    used = min(cell.box.usage().cpu_us for cell in cells._supply)
     async with open_room(cells, Wish()) as room:
         assert 0 <= room.box.usage().cpu_us < used
     assert cells.bound == 1
@@ -129,7 +129,7 @@ async def test_cells_have_the_network_that_functions_have(tmp_path: Path, networ
 
 async def test_a_cell_that_is_killed_is_replaced(cells: StemCells) -> None:
     await stocked(cells)
-    victim = cells._cells[RUNTIME][0].box
+    victim = next(iter(cells._supply)).box
     assert victim.pid is not None
     assert victim.control_groups is not None
     group = victim.control_groups.folders["memory"]

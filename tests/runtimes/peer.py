@@ -154,12 +154,17 @@ class Peer:
     """Listens on both sockets, starts a keeper on them, and ends it."""
 
     def __init__(
-        self, folder: Path, python: str, variables: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+        self,
+        folder: Path,
+        python: str,
+        variables: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        flags: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self._invoker, self._outputs = (listen(folder / name) for name in ("invoker.sock", "output.sock"))
         environment = {"SAMOVAR_SOCKET_DIR": str(folder), "PATH": os.environ["PATH"], **(variables or {})}
-        self.process = subprocess.Popen([*prefix, python, str(BOOTSTRAP)], env=environment)
+        self.process = subprocess.Popen([*prefix, python, *flags, str(BOOTSTRAP)], env=environment)
         self._workers: list[Worker] = []
         try:
             self.keeper = self.accept()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from invoker.runtimes import Interpreter, catalog, find_interpreter
-from tests.runtimes.conftest import box
+from tests.runtimes.conftest import PYTHON, box
 from tests.runtimes.peer import Peer
 from tests.runtimes.snapshots import Origin
 
@@ -45,6 +45,22 @@ def test_a_workers_life(socket_dir: Path, code: Callable[[str], Path], name: str
         anew = peer.start("app.handler", folder, {"PYTHONHASHSEED": "1"})
         assert anew.call([1]).json() == [1]
         assert peer.kill(anew).head == {"signal": 9}
+
+
+LOOKS = """
+import site, sys
+def handler(event, context):
+    has_packages = not set(sys.path).isdisjoint(site.getsitepackages())
+    return [sys.flags.no_site, "sitecustomize" in sys.modules, has_packages, exit.name]
+"""
+
+
+@pytest.mark.parametrize("anew", [{}, {"PYTHONHASHSEED": "1"}], ids=["forked", "new interpreter"])
+def test_without_site_the_hosts_packages_are_there_and_their_programs_do_not_run(
+    socket_dir: Path, code: Callable[[str], Path], anew: dict[str, str]
+) -> None:
+    with Peer(socket_dir, PYTHON, flags=("-S",)) as peer:
+        assert peer.start("app.handler", code(LOOKS), anew).call(None).json() == [1, False, True, "exit"]
 
 
 @pytest.mark.parametrize(("name", "interpreter"), INSTALLED)

@@ -146,7 +146,8 @@ class SandboxIsolation:
 
     def _program(self, name: str) -> Program:
         interpreter, known = self._find_interpreter(name), runtime(name)
-        arguments = (interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}")
+        # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
+        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
         return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
 
     def _hold(self, launched: Launched, bridged: bool, held: contextlib.AsyncExitStack) -> Child:

@@ -154,9 +154,7 @@ async def main(isolation: str) -> None:
     async with house(ISOLATIONS[isolation], instance=instance) as made:
         version = made.version()
         leases = [await made.first(version)]
-        for _ in range(2):
-            leases.append(made.pool.lease(version))
-            await leases[-1].__aenter__()
+        leases += [await take(made.pool, version) for _ in range(2)]
         pids = [str(lease.environment.pid) for lease in leases]
         sys.stdout.write(f"{instance} {made.folder} {' '.join(pids)}\n")
         sys.stdout.flush()

@@ -87,7 +87,8 @@ def test_short_calls_get_no_more_environments_than_two_a_core() -> None:
     assert scale(busy(usable=1), host(cores=2), []) == Start(3)
     assert scale(busy(usable=3, starting=1), host(cores=2), []) == Wait(again_s=0.012)
     assert scale(busy(usable=4), host(cores=2), []) == Wait(again_s=0.012)
-    assert scale(busy(usable=4, oldest_wait_s=0.2), host(cores=2), []) == Wait(again_s=pytest.approx(0.05))
+    waited = scale(busy(usable=4, oldest_wait_s=0.125), host(cores=2), [])
+    assert waited == Wait(again_s=0.125), "until it has waited a quarter of a second"
     assert scale(busy(usable=4), host(cores=8), []) == Start(4)
 
 

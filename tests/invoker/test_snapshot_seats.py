@@ -21,6 +21,7 @@ from invoker.isolation.seats import Seats
 from invoker.lease import Lease
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason, Outcome
+from tests.invoker.building import take
 from tests.invoker.seated import ISOLATIONS, House, docker, groups_of, house, sandbox, until
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"seats: {unavailable()}")
@@ -69,23 +70,15 @@ async def home(request: pytest.FixtureRequest) -> AsyncIterator[House]:
         yield made
 
 
-async def leased(home: House, version: FunctionVersion) -> Lease:
-    """A lease of one more environment; all others are busy."""
-    lease = home.pool.lease(version)
-    await lease.__aenter__()
-    return lease
-
-
-async def give_back(*leases: Lease, worker_lost: bool = False) -> None:
+def give_back(home: House, *leases: Lease, worker_lost: bool = False) -> None:
     """End leases, some with their worker."""
     for lease in leases:
-        lease.worker_lost = worker_lost
-        await lease.__aexit__(None, None, None)
+        home.pool.release(lease, worker_lost=worker_lost)
 
 
 async def forked(home: House, version: FunctionVersion) -> Lease:
     """One in a seat."""
-    lease = await leased(home, version)
+    lease = await take(home.pool, version)
     assert lease.environment.initialization_type == "snap-start"
     return lease
 
@@ -109,7 +102,7 @@ result['rights'] = [line.split()[1] for line in open('/proc/self/status') if lin
     assert all(set(answer["rights"]) == {"0" * 16} for answer in answers[1:])
     assert one.cold is not None
     assert one.cold.reason is ColdReason.SCALE_OUT
-    await give_back(first, one, other)
+    give_back(home, first, one, other)
 
 
 async def test_tmp_is_empty_limited_and_nobody_elses(home: House) -> None:
@@ -122,7 +115,7 @@ async def test_tmp_is_empty_limited_and_nobody_elses(home: House) -> None:
     assert await home.run(other.environment, "import os; result = os.listdir('/tmp')") == []
     assert await home.run(first.environment, "import os; result = os.listdir('/tmp')") == ["first"]
     assert 500 <= await home.run(other.environment, FILL_TMP) <= 512
-    await give_back(first, one, other)
+    give_back(home, first, one, other)
 
 
 async def test_what_one_changes_is_not_seen_by_another(home: House) -> None:
@@ -133,7 +126,7 @@ async def test_what_one_changes_is_not_seen_by_another(home: House) -> None:
         await home.run(lease.environment, "import subject; subject.left = 'behind'")
     other = await forked(home, version)
     assert await home.run(other.environment, "import subject; result = hasattr(subject, 'left')") is False
-    await give_back(first, one, other)
+    give_back(home, first, one, other)
 
 
 async def test_a_seat_that_runs_out_of_memory_goes_alone_and_is_told_of(home: House) -> None:
@@ -143,12 +136,12 @@ async def test_a_seat_that_runs_out_of_memory_goes_alone_and_is_told_of(home: Ho
     answer = await home.attempt(one.environment, HOG)
     assert answer.outcome is Outcome.OUT_OF_MEMORY
     assert b"128 MB" in answer.payload
-    await give_back(one, worker_lost=True)
+    give_back(home, one, worker_lost=True)
     assert await home.run(other.environment, "result = 'alive'") == "alive"
     assert await home.run(first.environment, "result = 'alive'") == "alive"
     assert home.snapshots.of(version) is not None
     again = await forked(home, version)
-    await give_back(first, other, again)
+    give_back(home, first, other, again)
 
 
 async def test_memory_and_cpu_of_a_seat_are_its_own(home: House) -> None:
@@ -169,7 +162,7 @@ while time.process_time() < until: pass
     assert first.environment.use_cpu() < 100_000
     assert one.environment.peak_bytes >= 200 << 20
     assert other.environment.peak_bytes < 100 << 20
-    await give_back(first, one, other)
+    give_back(home, first, one, other)
 
 
 @pytest.mark.parametrize("source", ["import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"])
@@ -180,10 +173,10 @@ async def test_a_worker_that_ends_in_its_seat_is_told_of_and_not_reloaded(home: 
     answer = await home.attempt(one.environment, source)
     assert answer.outcome is Outcome.EXIT
     assert (b"exit status 3" if "_exit" in source else b"signal: killed") in answer.payload
-    await give_back(one, worker_lost=True)
+    give_back(home, one, worker_lost=True)
     await until(lambda: one.environment not in home.pool.environments)
     assert await home.run(first.environment, "result = 'alive'") == "alive"
-    await give_back(first, await forked(home, version))
+    give_back(home, first, await forked(home, version))
 
 
 async def test_a_call_that_takes_too_long_ends_with_everything_it_started(home: House) -> None:
@@ -195,7 +188,7 @@ async def test_a_call_that_takes_too_long_ends_with_everything_it_started(home: 
     )
     answer = await home.attempt(one.environment, daemon, timeout_s=0.3)
     assert answer.outcome is Outcome.TIMEOUT
-    await give_back(one, worker_lost=True)
+    give_back(home, one, worker_lost=True)
     await until(lambda: one.environment not in home.pool.environments)
     count = """
 import os
@@ -204,7 +197,7 @@ result = sum(open(f'/proc/{pid}/cmdline').read() != '' for pid in os.listdir('/p
     before = await home.run(first.environment, count)
     other = await forked(home, version)
     assert await home.run(other.environment, count) == before + 1
-    await give_back(first, other)
+    give_back(home, first, other)
 
 
 async def test_seats_outlive_the_first_environment(home: House) -> None:
@@ -236,15 +229,15 @@ async def test_killing_the_snapshot_process_costs_no_call(home: House) -> None:
     await asyncio.sleep(0)
     os.kill(home.snapshot(version).pid, signal.SIGKILL)
     await until(lambda: home.snapshots.of(version) is None)
-    other = await leased(home, version)
+    other = await take(home.pool, version)
     assert other.environment.initialization_type == "on-demand", "started whole"
     assert await home.run(other.environment, "result = 'whole'") == "whole"
     assert await running == "done"
     answer = await home.attempt(one.environment, "import os; os._exit(0)")
     assert answer.outcome is Outcome.EXIT
-    await give_back(one, worker_lost=True)
+    give_back(home, one, worker_lost=True)
     await until(lambda: home.snapshots.of(version) is not None)
-    await give_back(first, other, await forked(home, version))
+    give_back(home, first, other, await forked(home, version))
 
 
 async def test_a_snapshot_process_that_hangs_is_waited_for_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,11 +246,11 @@ async def test_a_snapshot_process_that_hangs_is_waited_for_once(home: House, mon
     first = await home.first(version)
     hanging = home.snapshot(version).pid
     os.kill(hanging, signal.SIGSTOP)
-    other = await leased(home, version)
+    other = await take(home.pool, version)
     assert other.environment.initialization_type == "on-demand"
     assert await home.run(other.environment, "result = 'whole'") == "whole"
     await until(lambda: not is_running(hanging))
-    await give_back(first, other)
+    give_back(home, first, other)
 
 
 async def test_killing_the_keeper_ends_every_environment_of_its_box(home: House) -> None:
@@ -269,11 +262,11 @@ async def test_killing_the_keeper_ends_every_environment_of_its_box(home: House)
     keeper = await first.environment.link.connected(1.0)
     os.kill(keeper.pid, signal.SIGKILL)
     assert (await running).outcome is Outcome.EXIT
-    await give_back(first, one, worker_lost=True)
+    give_back(home, first, one, worker_lost=True)
     await until(lambda: not home.pool.environments)
-    again = await leased(home, version)
+    again = await take(home.pool, version)
     assert await home.run(again.environment, "result = 'anew'") == "anew"
-    await give_back(again)
+    give_back(home, again)
 
 
 async def test_a_newer_record_is_not_forked_from_the_older_ones_process(home: House) -> None:
@@ -282,22 +275,22 @@ async def test_a_newer_record_is_not_forked_from_the_older_ones_process(home: Ho
     one = await forked(home, version)
     newer = home.version(serial=2, environment={"COLOUR": "red"})
     home.pool.supersede(newer)
-    lease = await leased(home, newer)
+    lease = await take(home.pool, newer)
     assert lease.environment.initialization_type == "on-demand"
     assert await home.run(lease.environment, "import os; result = os.environ['COLOUR']") == "red"
     assert await home.run(one.environment, "import os; result = os.environ.get('COLOUR')") is None
-    await give_back(first, one)
+    give_back(home, first, one)
     await until(lambda: home.pool.environments == [lease.environment])
     assert home.snapshots.of(version) is None
-    await give_back(lease)
+    give_back(home, lease)
 
 
 async def test_a_function_can_say_that_it_is_not_to_be_forked(home: House) -> None:
     version = home.version(environment={"SAMOVAR_SNAPSHOT": "off"})
-    first, other = await leased(home, version), await leased(home, version)
+    first, other = await take(home.pool, version), await take(home.pool, version)
     assert other.environment.initialization_type == "on-demand"
     assert home.snapshots.of(version) is None
-    await give_back(first, other)
+    give_back(home, first, other)
 
 
 async def test_system_calls_that_lead_out_are_refused_in_boxes_and_seats(home: House) -> None:
@@ -307,7 +300,7 @@ async def test_system_calls_that_lead_out_are_refused_in_boxes_and_seats(home: H
     for lease in (first, one):
         refusals: dict[str, Any] = await home.run(lease.environment, f"FLAGS = {NAMESPACES}\n{CALLS}")
         assert set(refusals.values()) == {1}, refusals
-    await give_back(first, one)
+    give_back(home, first, one)
 
 
 async def test_one_seat_cannot_look_into_another(home: House) -> None:
@@ -321,7 +314,7 @@ async def test_one_seat_cannot_look_into_another(home: House) -> None:
         assert (await home.attempt(other.environment, look)).outcome is Outcome.ERROR
     pid = await home.run(first.environment, "import os; result = os.getpid()")
     assert b"PermissionError" in (await home.attempt(other.environment, f"open('/proc/{pid}/environ').read()")).payload
-    await give_back(first, one, other)
+    give_back(home, first, one, other)
 
 
 async def test_many_at_once_each_have_their_own(home: House) -> None:
@@ -333,7 +326,7 @@ async def test_many_at_once_each_have_their_own(home: House) -> None:
     )
     assert len({pid for pid, _ in ids}) == 20
     assert all(files == [] for _, files in ids)
-    await give_back(first, *leases)
+    give_back(home, first, *leases)
 
 
 async def test_an_invoker_sweeps_the_seats_that_a_former_one_was_killed_over(home: House) -> None:
@@ -384,10 +377,10 @@ async def test_where_no_worker_can_be_forked_environments_are_started_whole_and_
     async with house(strict) as home:
         version = home.version()
         first = await home.first(version)
-        other = await leased(home, version)
+        other = await take(home.pool, version)
         assert other.environment.initialization_type == "on-demand"
         assert await home.run(other.environment, "result = 'whole'") == "whole"
         assert home.snapshots.of(version) is None
         status = await isolations[0].status()
         assert status.limits["scale-out"].startswith("whole environments: ")
-        await give_back(first, other)
+        give_back(home, first, other)

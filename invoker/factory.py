@@ -78,7 +78,8 @@ class EnvironmentFactory:
     async def _fork(self, environment: Environment, snapshot: Snapshot) -> bool:
         """Whether there is a worker now that was forked for it. If not, it can be started whole."""
         usual = environment.initialization_type
-        environment.initialization_type = "snap-start"
+        if usual == "on-demand":
+            environment.initialization_type = "snap-start"
         try:
             number, home = snapshot.make_home(environment.log.line)
             environment.move_in(home)

@@ -290,7 +290,7 @@ class Pool:
         """Replace a lost worker; the environment and its /tmp stay."""
         try:
             if not await environment.link.kill_worker():
-                raise EnvironmentFailure("its keeper did not kill the worker in time")
+                raise EnvironmentFailure("its worker could not be ended, or nobody is left to start another")
             await self._factory.load(environment)
         except (InitFailed, SamovarError) as error:
             shelf.starting -= 1

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import psutil
@@ -30,6 +31,16 @@ def kill(lab: Lab, name: str) -> None:
     before = lab.pids()[name]
     os.kill(before, signal.SIGKILL)
     until(lambda: lab.pids().get(name, before) != before, f"another {name} is started")
+
+
+def present(lab: Lab) -> set[str]:
+    """The ids of the environments that the invoker has."""
+    return {view.id for view in lab.client.environments()}
+
+
+def folders(data_dir: Path) -> set[str]:
+    """The ids of those that have a folder."""
+    return {path.name for path in (data_dir / "run" / "environments").iterdir()}
 
 
 def assert_metered_once(function: Function, seen: Load) -> None:
@@ -57,11 +68,10 @@ def test_a_killed_invoker(lab: Lab) -> None:
     assert_metered_once(function, seen)
     assert boxes
     until(lambda: not any(map(psutil.pid_exists, boxes)), "the environments of the killed invoker are gone")
-    present = {view.id for view in lab.client.environments()}
     data_dir = lab.platform.data_dir
-    assert {path.name for path in (data_dir / "run" / "environments").iterdir()} == present
+    until(lambda: folders(data_dir) == present(lab), "there is a folder for each environment, and no other")
     if lab.platform.isolation == "docker":
-        names = {f"samovar-{one}" for one in present}
+        names = {f"samovar-{one}" for one in present(lab)}
         until(lambda: names <= containers(instance_of(data_dir)), "containers made of stem cells have their names")
         assert len(containers(instance_of(data_dir)) - names) <= Settings().stem_cells
 

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.rendering import Headers, Response
+from samovar.access import AccessKey
 from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
 
@@ -25,7 +26,7 @@ class ClientGone(Exception):
 class Request:
     """One HTTP request: its head, and its body still to be received."""
 
-    __slots__ = ("_receive", "close", "headers", "id", "scope")
+    __slots__ = ("_body", "_receive", "caller", "close", "headers", "id", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
@@ -35,6 +36,9 @@ class Request:
         self.id = new_request_id()
         self.close = False
         """Whether the connection can carry no further request after the answer."""
+        self.caller: AccessKey | None = None
+        """The key that signed the request, once that is verified."""
+        self._body: bytes | None = None
 
     @property
     def has_ambiguous_length(self) -> bool:
@@ -44,27 +48,39 @@ class Request:
         """
         return b"transfer-encoding" in self.headers and b"content-length" in self.headers
 
-    async def body(self, limit: int) -> bytes:
-        """The body, of at most `limit` bytes; no more than that is ever kept in memory.
+    @property
+    def taken(self) -> bytes | None:
+        """The body, if it has been received already."""
+        return self._body
+
+    async def body(self, limit: int, deadline_s: float = BODY_DEADLINE_S, operation: str = "InvokeFunction") -> bytes:
+        """The body, of at most `limit` bytes; no more than that is ever kept in memory. May be asked for again.
 
         Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, and `ClientGone`.
         """
+        if self._body is None:
+            self._body = await self._receive_body(limit, deadline_s, operation)
+        if len(self._body) > limit:
+            raise _too_large(limit, operation)
+        return self._body
+
+    async def _receive_body(self, limit: int, deadline_s: float, operation: str) -> bytes:
         announced = self.headers.get(b"content-length")
         if announced is None and b"transfer-encoding" not in self.headers:
             return b""
         try:
-            async with asyncio.timeout(BODY_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 if announced is not None and int(announced) > limit:
                     await self._discard(int(announced))
-                    raise _too_large(limit)
-                return await self._read(limit)
+                    raise _too_large(limit, operation)
+                return await self._read(limit, operation)
         except TimeoutError as error:
             self.close = True
             raise InvalidRequestContent(
-                f"The request body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster or make it smaller."
+                f"The request body did not arrive within {deadline_s:g} s. Send it faster or make it smaller."
             ) from error
 
-    async def _read(self, limit: int) -> bytes:
+    async def _read(self, limit: int, operation: str) -> bytes:
         body, more = await self._part()
         parts, size = [body], len(body)
         while more and size <= limit:
@@ -75,7 +91,7 @@ class Request:
             parts.clear()
             if more:
                 await self._discard(0)
-            raise _too_large(limit)
+            raise _too_large(limit, operation)
         return body if len(parts) == 1 else b"".join(parts)
 
     async def _discard(self, announced: int) -> None:
@@ -119,5 +135,5 @@ def framed(request: Request, response: Response) -> tuple[Headers, bytes]:
     return headers, b"" if request.scope["method"] == "HEAD" else body
 
 
-def _too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
+def _too_large(limit: int, operation: str) -> RequestTooLarge:
+    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the {operation} operation")

@@ -18,7 +18,7 @@ from gateway.lambda_api import code, concurrency, configuration, functions, tags
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.services import Services
 from gateway.v1 import code as v1_code
-from gateway.v1 import logs, platform, provisioned, usage
+from gateway.v1 import keys, logs, platform, provisioned, usage
 from gateway.v1.schema import add_openapi
 from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
 from samovar.names import new_request_id
@@ -48,7 +48,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.runtimes = Runtimes(services.link, services.clock)
     for resource in (functions, configuration, code, urls, tags, concurrency):
         app.include_router(resource.router, include_in_schema=False)
-    for own in (platform, logs, usage, provisioned, v1_code):
+    for own in (platform, logs, usage, provisioned, v1_code, keys):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
     app.add_exception_handler(SamovarError, _on_samovar_error)

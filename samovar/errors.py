@@ -8,6 +8,10 @@ SamovarError
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
 │   ├── AccessDenied                 403  AccessDeniedException
+│   ├── MissingAuthenticationToken   403  MissingAuthenticationTokenException
+│   ├── IncompleteSignature          403  IncompleteSignatureException
+│   ├── UnrecognizedClient           403  UnrecognizedClientException
+│   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
 │   ├── PreconditionFailed           412  PreconditionFailedException
@@ -88,6 +92,30 @@ class AccessDenied(CallerError):
     """The caller may not do this."""
 
     status, aws_name = 403, "AccessDeniedException"
+
+
+class MissingAuthenticationToken(CallerError):
+    """The request is not signed."""
+
+    status, aws_name = 403, "MissingAuthenticationTokenException"
+
+
+class IncompleteSignature(CallerError):
+    """The request says too little of its signature to verify it."""
+
+    status, aws_name = 403, "IncompleteSignatureException"
+
+
+class UnrecognizedClient(CallerError):
+    """There is no access key of this id, or it was revoked."""
+
+    status, aws_name = 403, "UnrecognizedClientException"
+
+
+class InvalidSignature(CallerError):
+    """The signature is not the request's, not the key's, or not valid now."""
+
+    status, aws_name = 403, "InvalidSignatureException"
 
 
 class ResourceNotFound(CallerError):
@@ -179,6 +207,10 @@ _OF_THE_API: tuple[type[SamovarError], ...] = (
     InvalidZipFile,
     CodeStorageExceeded,
     AccessDenied,
+    MissingAuthenticationToken,
+    IncompleteSignature,
+    UnrecognizedClient,
+    InvalidSignature,
     ResourceNotFound,
     ResourceConflict,
     PreconditionFailed,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from fastapi import Depends, Query, Request, Response
 
+from gateway.access.door import BODY_DEADLINE_S, largest_request
 from gateway.functions import Functions
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.record import FunctionRecord
@@ -26,10 +26,6 @@ from samovar.names import LATEST, FunctionReference
 
 T = TypeVar("T")
 
-BODY_DEADLINE_S: Final = 600.0
-"""A package of 50 MB arrives within it at 1 Mbit/s."""
-_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
-"""Room for everything in a request but the package."""
 _DISCARDED_BYTES: Final = 256 * 1024 * 1024
 """How much of a body over the limit is read and dropped, so that its sender gets to read the answer."""
 
@@ -72,8 +68,7 @@ async def read(request: Request, kind: type[T]) -> T:
 
 async def _body(request: Request) -> bytes:
     services: Services = request.app.state.services
-    # The package travels as base64: four characters for three bytes.
-    limit = math.ceil(services.settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
+    limit = largest_request(services.settings)
     parts: list[bytes] = []
     size = 0
     try:

@@ -13,7 +13,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.asgi import Request
+from gateway.access.guard import Guard
+from gateway.access.operations import INVOKE, Asked
+from gateway.asgi import BODY_DEADLINE_S, Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
@@ -67,8 +69,9 @@ def target_of(function_name: str, query: bytes) -> Target:
 class InvokeApi:
     """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker) -> None:
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard) -> None:
         self._settings = settings
+        self._guard = guard
         self._functions = functions
         self._invoker = invoker
 
@@ -78,13 +81,17 @@ class InvokeApi:
             return None
         if len(body) > self._settings.max_payload_bytes:
             return None
+        if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
+            return None
         target = target_of(where, request.scope["query_string"])
         record = self._functions.cached(target.reference.name) if self._is_ours(target) else None
         return None if record is None else _wanted(request, record, body)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
-        payload = await request.body(self._settings.max_payload_bytes)
+        limit = self._settings.max_payload_bytes
+        await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
+        payload = await request.body(limit)
         target = target_of(where, request.scope["query_string"])
         invocation_type = _choice(request.headers, b"x-amz-invocation-type", "invocationType", _INVOCATION_TYPES)
         wanted = _wanted(request, await self._record(target), payload)

@@ -145,15 +145,17 @@ def _check(asked: UrlRequest, *, creating: bool) -> None:
     constraints.one_of(asked.invoke_mode, "invokeMode", ("BUFFERED", "RESPONSE_STREAM"))
     constraints.enforce()
     check_cors(asked.cors)
-    if asked.auth_type == "AWS_IAM":
-        # Accepting it without checking signatures would open what the caller asked to close.
-        raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
     if asked.invoke_mode == "RESPONSE_STREAM":
         raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
 
 
 def _with(url: FunctionUrl, asked: UrlRequest, now: str) -> FunctionUrl:
-    return msgspec.structs.replace(url, modified=now, cors=url.cors if asked.cors is None else _cors(asked.cors))
+    return msgspec.structs.replace(
+        url,
+        modified=now,
+        auth_type=asked.auth_type or url.auth_type,
+        cors=url.cors if asked.cors is None else _cors(asked.cors),
+    )
 
 
 def _cors(asked: CorsConfig) -> Cors | None:

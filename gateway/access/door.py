@@ -1,0 +1,80 @@
+"""The door of the control API: nobody comes in whose request is not signed by a key that may do what it asks for."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.access import identity, operations
+from gateway.access.guard import Guard
+from gateway.access.refusals import refusal
+from gateway.asgi import ClientGone, Request, send_response
+from gateway.rendering import Response
+from samovar.errors import SamovarError
+from samovar.settings import Settings
+
+BODY_DEADLINE_S: Final = 600.0
+"""A package of 50 MB arrives within it at 1 Mbit/s."""
+_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
+"""Room for everything in a request but the package."""
+
+
+def largest_request(settings: Settings) -> int:
+    """Bytes of the largest request of the control API: a package travels as base64, four characters for three bytes."""
+    return math.ceil(settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
+
+
+class Door:
+    """An ASGI application before another. What is let in has `scope["state"]["caller"]`, an `AccessKey`."""
+
+    def __init__(self, control: ASGIApp, guard: Guard, settings: Settings) -> None:
+        self._control = control
+        self._guard = guard
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or (scope["method"], scope["path"]) in operations.OPEN:
+            await self._control(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        asked = operations.of(scope["method"], scope["path"], request.headers, scope["query_string"])
+        try:
+            await self._guard.admit(request, asked, largest_request(self._settings), BODY_DEADLINE_S)
+            if asked.operation is operations.IDENTITY:
+                await send_response(send, request, await self._identity(request))
+                return
+        except SamovarError as error:
+            await send_response(send, request, refusal(error, asked.operation.protocol, request.id))
+            return
+        except ClientGone:
+            return
+        scope.setdefault("state", {})["caller"] = request.caller
+        await self._control(scope, _replayed(request, receive), send)
+
+    async def _identity(self, request: Request) -> Response:
+        body = await request.body(largest_request(self._settings), BODY_DEADLINE_S)
+        given = request.scope["query_string"] + b"&" + body
+        action = parse_qs(given.decode("latin-1")).get("Action", [""])[0]
+        assert request.caller is not None
+        return identity.answer(action, request.caller, self._settings.account, request.id)
+
+
+def _replayed(request: Request, receive: Receive) -> Receive:
+    """The body that was read to verify its hash, once more; after it, what the client does next."""
+    body = request.taken
+    if body is None:
+        return receive
+    replayed = False
+
+    async def again() -> Message:
+        nonlocal replayed
+        if replayed:
+            return await receive()
+        replayed = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -16,9 +16,12 @@ from gateway.lambda_api.edge import (
     read,
     resolve_latest,
 )
+from gateway.lambda_api.function_layers import lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     ConfigurationRequest,
     FunctionConfiguration,
+    Layer,
     Logging,
     SnapStart,
     Storage,
@@ -56,6 +59,7 @@ def configuration(
         version=version.version,
         environment=Variables(version.environment) if record.has_environment else None,
         tracing_config=Tracing(record.tracing),
+        layers=[Layer(use.arn, use.code_size) for use in record.layers] or None,
         revision_id=version.revision_id,
         state="Active",
         last_update_status="Successful" if in_force else "InProgress",
@@ -113,16 +117,27 @@ async def get_function_configuration(
 
 @router.put("/{name}/configuration")
 async def update_function_configuration(
-    name: str, request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes
+    name: str,
+    request: Request,
+    services: UsesServices,
+    functions: UsesFunctions,
+    runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """UpdateFunctionConfiguration."""
     reference = resolve_latest(services, name)
     update = await read(request, ConfigurationRequest)
     check_configuration(update)
     await runtimes.check(update.runtime)
-    edited = configured(await services.registry.fresh(reference.name), update)
-    await check_provisions_fit(services, edited.version)
-    record, standing = await functions.change(
-        reference.name, lambda current: configured(current, update), update.revision_id
-    )
+    before = await services.registry.fresh(reference.name)
+    await check_provisions_fit(services, configured(before, update).version)
+    layering = await lay(services, layers, update.layers, before.version.code_sha256)
+
+    def edit(current: FunctionRecord) -> FunctionRecord:
+        edited = configured(current, update)
+        return edited if layering is None else layering.on(edited)
+
+    record, standing = await functions.change(reference.name, edit, update.revision_id)
+    if layering is not None:
+        await services.artifacts.release(before.version.layers_sha256)
     return answer(configuration(record, reference.qualifier, standing))

@@ -20,6 +20,8 @@ from gateway.lambda_api.edge import (
     resolve,
     resolve_latest,
 )
+from gateway.lambda_api.function_layers import Layering, check_size, lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     CodeLocation,
     Concurrency,
@@ -44,7 +46,7 @@ _PAGE: Final = 50
 @router.post("")
 @router.post("/", include_in_schema=False)
 async def create_function(
-    request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes
+    request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes, layers: UsesLayers
 ) -> Response:
     """CreateFunction."""
     create = await read(request, CreateFunctionRequest)
@@ -67,8 +69,10 @@ async def create_function(
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
     if await services.store.get(services.store.arn(reference.name)) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
+    layering = await lay(services, layers, create.layers, None) or Layering()
     package = await services.artifacts.add(create.code.zip_file or b"")
-    return answer(configuration(await functions.create(coded(draft, package))), 201)
+    await check_size(services, package.sha256, layering.uses)
+    return answer(configuration(await functions.create(coded(layering.on(draft), package))), 201)
 
 
 @router.get("")
@@ -128,5 +132,5 @@ async def delete_function(
         raise not_found(services.settings.account, services.settings.region, reference.name)
     record = await services.registry.fresh(reference.name)
     await functions.delete(reference.name)
-    await services.artifacts.release(record.version.code_sha256)
+    await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
     return no_content()

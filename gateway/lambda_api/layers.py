@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -38,10 +40,29 @@ def _layers(request: Request) -> Layers:
 
 
 UsesLayers = Annotated[Layers, Depends(_layers)]
-Runtime = Annotated[str | None, Query(alias="CompatibleRuntime")]
-Architecture = Annotated[str | None, Query(alias="CompatibleArchitecture")]
-Marker = Annotated[str | None, Query(alias="Marker")]
-MaxItems = Annotated[int, Query(alias="MaxItems")]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list is asked for: versions that fit, and which page of them."""
+
+    runtime: Annotated[str | None, Query(alias="CompatibleRuntime")] = None
+    architecture: Annotated[str | None, Query(alias="CompatibleArchitecture")] = None
+    marker: Annotated[str | None, Query(alias="Marker")] = None
+    limit: Annotated[int, Query(alias="MaxItems")] = _PAGE
+
+    def check(self) -> None:
+        """Raise `ValidationFailed` for a page of an impossible size."""
+        constraints = Constraints()
+        constraints.within(self.limit, "maxItems", 1, _PAGE)
+        constraints.enforce()
+
+    def has(self, version: LayerVersion) -> bool:
+        """Whether a version fits."""
+        return version.fits(self.runtime, self.architecture)
+
+
+UsesListing = Annotated[Listing, Depends()]
 
 
 @router.post("/{layer}/versions")
@@ -72,59 +93,42 @@ async def publish_layer_version(
 
 
 @router.get("")
-async def list_layers(
-    request: Request,
-    services: UsesServices,
-    layers: UsesLayers,
-    runtime: Runtime = None,
-    architecture: Architecture = None,
-    marker: Marker = None,
-    limit: MaxItems = _PAGE,
-    find: Annotated[str | None, Query()] = None,
-    arn: Annotated[str | None, Query(alias="Arn")] = None,
-) -> Response:
-    """ListLayers, each with its latest version that matches; or GetLayerVersionByArn, which has the same path."""
-    if find == "LayerVersion":
-        return await _by_arn(request, layers, arn)
-    _check_page(limit)
+async def list_layers(request: Request, services: UsesServices, layers: UsesLayers, listing: UsesListing) -> Response:
+    """ListLayers, each with its latest version that fits; or GetLayerVersionByArn, which has the same path."""
+    if request.query_params.get("find") == "LayerVersion":
+        return await _by_arn(request, layers, request.query_params.get("Arn"))
+    listing.check()
     shown: list[LayerSummary] = []
     for found in await layers.arns(layer_arn(services, "")):
         name = found.rpartition(":")[2]
-        if marker is not None and name <= marker:
+        if listing.marker is not None and name <= listing.marker:
             continue
         versions = await layers.versions(found)
-        latest = next((number for number, made in versions.items() if made.fits(runtime, architecture)), None)
+        latest = next((number for number, made in versions.items() if listing.has(made)), None)
         if latest is None:
             continue
-        if len(shown) == limit:
+        if len(shown) == listing.limit:
             return answer(ListedLayers(shown, next_marker=shown[-1].layer_name))
         shown.append(LayerSummary(name, found, _summary(found, latest, versions[latest])))
     return answer(ListedLayers(shown))
 
 
 @router.get("/{layer}/versions")
-async def list_layer_versions(
-    layer: str,
-    services: UsesServices,
-    layers: UsesLayers,
-    runtime: Runtime = None,
-    architecture: Architecture = None,
-    marker: Marker = None,
-    limit: MaxItems = _PAGE,
-) -> Response:
+async def list_layer_versions(layer: str, services: UsesServices, layers: UsesLayers, listing: UsesListing) -> Response:
     """ListLayerVersions, the newest first. A marker is the number of the last version of the page before."""
-    _check_page(limit)
-    if marker is not None and not marker.isdigit():
-        raise InvalidParameterValue(f"Invalid marker {marker}")
+    listing.check()
+    if listing.marker is not None and not listing.marker.isdigit():
+        raise InvalidParameterValue(f"Invalid marker {listing.marker}")
+    before = math.inf if listing.marker is None else int(listing.marker)
     arn = layer_arn(services, layer)
     versions = {
         number: version
         for number, version in (await layers.versions(arn)).items()
-        if version.fits(runtime, architecture) and (marker is None or number < int(marker))
+        if listing.has(version) and number < before
     }
-    numbers = list(versions)
-    shown = [_summary(arn, number, versions[number]) for number in numbers[:limit]]
-    return answer(LayerVersions(shown, next_marker=str(numbers[limit - 1]) if len(numbers) > limit else None))
+    numbers = list(versions)[: listing.limit]
+    shown = [_summary(arn, number, versions[number]) for number in numbers]
+    return answer(LayerVersions(shown, next_marker=str(numbers[-1]) if len(versions) > len(numbers) else None))
 
 
 @router.get("/{layer}/versions/{number}")
@@ -174,12 +178,6 @@ async def _version(request: Request, layers: Layers, arn: str, number: int) -> R
 def _check_number(number: int) -> None:
     if number < 1:
         raise InvalidParameterValue("Layer Version Cannot be less than 1")
-
-
-def _check_page(limit: int) -> None:
-    constraints = Constraints()
-    constraints.within(limit, "maxItems", 1, _PAGE)
-    constraints.enforce()
 
 
 def _summary(arn: str, number: int, version: LayerVersion) -> LayerVersionSummary:

@@ -71,6 +71,8 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Older SDKs end some paths of the Lambda API with a slash.
+        scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False

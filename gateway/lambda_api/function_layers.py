@@ -11,6 +11,7 @@ from gateway.layers import Layers
 from gateway.record import FunctionRecord, LayerUse
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue
+from samovar.function import FunctionVersion
 
 
 class Layering(NamedTuple):
@@ -27,17 +28,17 @@ class Layering(NamedTuple):
 
 
 async def lay(
-    services: Services, layers: Layers, arns: Sequence[str] | None, code_sha256: str | None
+    services: Services, layers: Layers, arns: Sequence[str] | None, version: FunctionVersion
 ) -> Layering | None:
-    """What a request's `Layers` ask for; `None` when it does not say. Without code the size is left for later.
+    """What a request's `Layers` ask for; `None` when it does not say. If there is no code yet, the size is not checked.
 
     Raises `InvalidParameterValue` with AWS's words.
     """
     if arns is None:
         return None
-    uses = await layers.resolve(arns, services.settings.region)
-    if code_sha256 is not None:
-        await check_size(services, code_sha256, uses)
+    uses = await layers.resolve(arns, version.region)
+    if version.code_sha256:
+        await check_size(services, version.code_sha256, uses)
     return Layering(uses, await services.artifacts.combine([use.code_sha256 for use in uses]))
 
 

@@ -16,6 +16,7 @@ class LayerSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 class PublishLayerVersionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """`PublishLayerVersion`."""
 
+    layer_name: str
     content: LayerSource
     description: str | None = None
     compatible_runtimes: tuple[str, ...] | None = None
@@ -72,24 +73,40 @@ class ListedLayers(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=T
     next_marker: str | None = None
 
 
-class PolicyAnswer(msgspec.Struct, frozen=True, rename="pascal"):
-    """`GetLayerVersionPolicy`, `GetPolicy`."""
+class LayerListing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`ListLayers` and `ListLayerVersions`; only the latter names a layer."""
 
-    policy: str
-    revision_id: str
+    layer_name: str = ""
+    compatible_runtime: str | None = None
+    compatible_architecture: str | None = None
+    marker: str | None = None
+    max_items: int | None = None
 
 
-class StatementAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """`AddLayerVersionPermission`, `AddPermission`; a function's has no revision in it."""
+class LayerVersionArn(msgspec.Struct, frozen=True, rename="pascal"):
+    """`GetLayerVersionByArn`."""
 
-    statement: str
+    arn: str
+
+
+class LayerVersionName(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What names a layer version, in every operation on one."""
+
+    layer_name: str
+    version_number: int
     revision_id: str | None = None
 
 
-class AddLayerVersionPermissionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+class AddLayerVersionPermissionRequest(LayerVersionName, frozen=True, kw_only=True, rename="pascal"):
     """`AddLayerVersionPermission`."""
 
     statement_id: str
     action: str
     principal: str
     organization_id: str | None = None
+
+
+class RemoveLayerVersionPermissionRequest(LayerVersionName, frozen=True, kw_only=True, rename="pascal"):
+    """`RemoveLayerVersionPermission`."""
+
+    statement_id: str

@@ -2,68 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import NamedTuple
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
 
 from gateway import policy
-from gateway.lambda_api.edge import UsesServices, answer, no_content, read
-from gateway.lambda_api.layer_models import AddLayerVersionPermissionRequest, PolicyAnswer, StatementAnswer
+from gateway.lambda_api.edge import Region, UsesServices, answer, no_content
+from gateway.lambda_api.layer_models import (
+    AddLayerVersionPermissionRequest,
+    LayerVersionName,
+    RemoveLayerVersionPermissionRequest,
+)
 from gateway.lambda_api.layers import UsesLayers, layer_arn
+from gateway.lambda_api.models import PolicyAnswer, StatementAnswer
+from gateway.lambda_api.operations import Operations, asked
 from gateway.layers import Layers, LayerVersion
 from samovar.errors import PreconditionFailed, ResourceNotFound
 
-router = APIRouter(prefix="/2018-10-31/layers/{layer}/versions/{number}/policy")
-
-Revision = Annotated[str | None, Query(alias="RevisionId")]
+router = Operations()
 
 
-@router.post("")
+class _Found(NamedTuple):
+    arn: str
+    number: int
+    version: LayerVersion
+
+
+@router.operation("AddLayerVersionPermission")
 async def add_layer_version_permission(
-    layer: str, number: int, request: Request, services: UsesServices, layers: UsesLayers, revision: Revision = None
+    request: Request, region: Region, services: UsesServices, layers: UsesLayers
 ) -> Response:
     """AddLayerVersionPermission."""
-    asked = await read(request, AddLayerVersionPermissionRequest)
-    arn = layer_arn(services, layer)
-    current = await _found(layers, arn, number)
-    _check_revision(current, revision)
-    condition = {"StringEquals": {"aws:PrincipalOrgID": asked.organization_id}}
-    added = policy.statement(asked.statement_id, asked.principal, asked.action, f"{arn}:{number}", condition)
-    changed = await layers.permit(arn, number, current, policy.with_statement(current.policy, added))
+    wanted = asked(request, AddLayerVersionPermissionRequest)
+    found = await _found(layers, layer_arn(services, region, wanted.layer_name), wanted)
+    condition = {"StringEquals": {"aws:PrincipalOrgID": wanted.organization_id}}
+    resource = f"{found.arn}:{found.number}"
+    added = policy.statement(wanted.statement_id, wanted.principal, wanted.action, resource, condition)
+    changed = await layers.permit(*found, policy.with_statement(found.version.policy, added))
     return answer(StatementAnswer(policy.written(added), changed.revision_id), 201)
 
 
-@router.get("")
-async def get_layer_version_policy(layer: str, number: int, services: UsesServices, layers: UsesLayers) -> Response:
+@router.operation("GetLayerVersionPolicy")
+async def get_layer_version_policy(
+    request: Request, region: Region, services: UsesServices, layers: UsesLayers
+) -> Response:
     """GetLayerVersionPolicy."""
-    current = await _found(layers, layer_arn(services, layer), number)
-    if not current.policy:
+    wanted = asked(request, LayerVersionName)
+    version = (await _found(layers, layer_arn(services, region, wanted.layer_name), wanted)).version
+    if not version.policy:
         raise ResourceNotFound("No policy is associated with the given resource.")
-    return answer(PolicyAnswer(policy.document(current.policy), current.revision_id))
+    return answer(PolicyAnswer(policy.document(version.policy), version.revision_id))
 
 
-@router.delete("/{sid}")
+@router.operation("RemoveLayerVersionPermission")
 async def remove_layer_version_permission(
-    layer: str, number: int, sid: str, services: UsesServices, layers: UsesLayers, revision: Revision = None
+    request: Request, region: Region, services: UsesServices, layers: UsesLayers
 ) -> Response:
     """RemoveLayerVersionPermission."""
-    arn = layer_arn(services, layer)
-    current = await _found(layers, arn, number)
-    _check_revision(current, revision)
-    await layers.permit(arn, number, current, policy.without_statement(current.policy, sid))
+    wanted = asked(request, RemoveLayerVersionPermissionRequest)
+    found = await _found(layers, layer_arn(services, region, wanted.layer_name), wanted)
+    await layers.permit(*found, policy.without_statement(found.version.policy, wanted.statement_id))
     return no_content()
 
 
-async def _found(layers: Layers, arn: str, number: int) -> LayerVersion:
-    version = await layers.get(arn, number)
+async def _found(layers: Layers, arn: str, wanted: LayerVersionName) -> _Found:
+    """The version a request names. Raises `ResourceNotFound`, and `PreconditionFailed` for an old revision."""
+    version = await layers.get(arn, wanted.version_number)
     if version is None:
-        raise ResourceNotFound(f"Layer version {arn}:{number} does not exist.")
-    return version
-
-
-def _check_revision(current: LayerVersion, revision: str | None) -> None:
-    if revision is not None and revision != current.revision_id:
+        raise ResourceNotFound(f"Layer version {arn}:{wanted.version_number} does not exist.")
+    if wanted.revision_id is not None and wanted.revision_id != version.revision_id:
         raise PreconditionFailed(
             "The Revision Id provided does not match the latest Revision Id. "
             "Call the GetLayerPolicy API to retrieve the latest Revision Id"
         )
+    return _Found(arn, wanted.version_number, version)

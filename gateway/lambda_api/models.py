@@ -167,6 +167,14 @@ class GetFunctionResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pas
     concurrency: Concurrency | None = None
 
 
+class ListFunctionsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`ListFunctions`."""
+
+    marker: str | None = None
+    max_items: int = 50
+    function_version: str | None = None
+
+
 class ListFunctionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`ListFunctions`."""
 
@@ -211,7 +219,27 @@ class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal"):
     function_url_configs: list[UrlConfig]
 
 
+class TagKeys(msgspec.Struct, frozen=True, rename="pascal"):
+    """`UntagResource`."""
+
+    tag_keys: list[str]
+
+
 class Tags(msgspec.Struct, frozen=True, rename="pascal"):
     """`TagResource` and `ListTags`."""
 
     tags: dict[str, str]
+
+
+class PolicyAnswer(msgspec.Struct, frozen=True, rename="pascal"):
+    """`GetLayerVersionPolicy`, `GetPolicy`."""
+
+    policy: str
+    revision_id: str
+
+
+class StatementAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """`AddLayerVersionPermission`, `AddPermission`; a function's has no revision in it."""
+
+    statement: str
+    revision_id: str | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,19 +10,10 @@ from gateway.access import identity, operations
 from gateway.access.guard import Guard
 from gateway.access.refusals import refusal
 from gateway.asgi import ClientGone, Request, send_response
+from gateway.lambda_api.body import BODY_DEADLINE_S, largest
 from gateway.rendering import Response
 from samovar.errors import SamovarError
 from samovar.settings import Settings
-
-BODY_DEADLINE_S: Final = 600.0
-"""A package of 50 MB arrives within it at 1 Mbit/s."""
-_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
-"""Room for everything in a request but the package."""
-
-
-def largest_request(settings: Settings) -> int:
-    """Bytes of the largest request of the control API: a package travels as base64, four characters for three bytes."""
-    return math.ceil(settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
 
 
 class Door:
@@ -43,7 +32,7 @@ class Door:
         request = Request(scope, receive)
         asked = operations.of(scope["method"], scope["path"], request.headers, scope["query_string"])
         try:
-            await self._guard.admit(request, asked, largest_request(self._settings), BODY_DEADLINE_S)
+            await self._guard.admit(request, asked, largest(self._settings), BODY_DEADLINE_S)
             if asked.operation is operations.IDENTITY:
                 await send_response(send, request, await self._identity(request))
                 return
@@ -56,7 +45,7 @@ class Door:
         await self._control(scope, _replayed(request, receive), send)
 
     async def _identity(self, request: Request) -> Response:
-        body = await request.body(largest_request(self._settings), BODY_DEADLINE_S)
+        body = await request.body(largest(self._settings), BODY_DEADLINE_S)
         given = request.scope["query_string"] + b"&" + body
         action = parse_qs(given.decode("latin-1")).get("Action", [""])[0]
         assert request.caller is not None

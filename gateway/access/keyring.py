@@ -117,7 +117,7 @@ class Keyring:
         self._held[key.key_id] = HeldKey(key, secret)
 
     async def revoke(self, key_id: str) -> None:
-        """Let a key in no more. Raises `ResourceNotFound`, `ServiceUnavailable`; `ResourceConflict` for the root key."""
+        """Let a key in no more. Raises `ResourceNotFound`, `ServiceUnavailable`, `ResourceConflict` for the root."""
         if key_id == self.root.key_id:
             raise ResourceConflict("The root access key is not revoked here: delete its file and restart Samovar")
         deleted = await self._store.delete(key_id)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from samovar.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken
 
@@ -193,6 +193,20 @@ def sign(request: Signed, body: bytes, credentials: Credentials, now: float, ser
     signature = signature_of(claim, canonical(claim, ready, payload), key)
     said = f"Credential={claim.key_id}/{claim.scope}, SignedHeaders={names}, Signature={signature}"
     return {**added, "authorization": f"{ALGORITHM} {said}"}
+
+
+def presign(path: bytes, host: bytes, scope: Claim, key: bytes) -> bytes:
+    """The query that lets whoever has it GET a path, as long as `scope` says; `key` is derived for that scope."""
+    given = {
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{scope.key_id}/{scope.scope}",
+        "X-Amz-Date": scope.timestamp,
+        "X-Amz-Expires": str(scope.expires_s),
+        "X-Amz-SignedHeaders": "host",
+    }
+    query = urlencode(given, quote_via=quote, safe="-_.~").encode()
+    text = canonical(scope, Signed("GET", path, query, {b"host": host}), EMPTY_SHA256)
+    return query + f"&{_IN_QUERY}={signature_of(scope, text, key)}".encode()
 
 
 def compact(epoch: float) -> str:

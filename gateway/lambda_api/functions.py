@@ -34,6 +34,7 @@ from gateway.lambda_api.tags import with_tags
 from gateway.lambda_api.validation import check_creation
 from gateway.record import FunctionRecord
 from gateway.registry import not_found
+from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
@@ -99,7 +100,7 @@ async def get_function(
     return answer(
         GetFunctionResponse(
             configuration=configuration(record, reference.qualifier, await functions.standing(record.version)),
-            code=CodeLocation(location=f"{request.base_url}samovar/v1/code/{record.version.code_sha256}"),
+            code=CodeLocation(location=location(request, record.version.code_sha256)),
             tags=record.tags or None,
             concurrency=None if reserved is None else Concurrency(reserved),
         )

@@ -269,3 +269,18 @@ def test_the_parts_of_the_header_may_stand_in_any_order() -> None:
 def test_the_moment_may_stand_in_the_header_for_dates(date: str) -> None:
     headers = {b"host": b"x", b"date": date.encode(), b"authorization": AUTHORIZATION.encode()}
     assert sigv4.claim_of(Signed("GET", b"/", b"", headers)).timestamp == "20261123T120000Z"
+
+
+def test_a_link_of_ours_is_botocores() -> None:
+    now = 1_795_430_000.0
+    timestamp = sigv4.compact(now)
+    scope = sigv4.Claim(KEY.key_id, timestamp[:8], KEY.region, "lambda", "host", "", timestamp, 600)
+    key = sigv4.signing_key(KEY.secret, scope.date, scope.region, scope.service)
+    query = sigv4.presign(b"/samovar/v1/code/abc", HOST.encode(), scope, key)
+    request = Signed("GET", b"/samovar/v1/code/abc", query, {b"host": HOST.encode()})
+    verify(request, b"", now=now + 599)
+    theirs = AWSRequest(method="GET", url=f"http://{HOST}/samovar/v1/code/abc?{query.rpartition(b'&')[0].decode()}")
+    signer = botocore.auth.SigV4QueryAuth(BotoCredentials(KEY.key_id, KEY.secret), "lambda", KEY.region, 600)
+    theirs.context["timestamp"] = timestamp
+    signed = signer.signature(signer.string_to_sign(theirs, signer.canonical_request(theirs)), theirs)
+    assert query.decode().endswith(f"&X-Amz-Signature={signed}")

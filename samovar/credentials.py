@@ -137,6 +137,7 @@ def _written(key: Credentials) -> bytes:
 
 def create_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, whole. Of several processes that try at once, the first one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -86,10 +86,10 @@ def of(method: str, path: str, headers: Mapping[bytes, bytes], query: bytes) -> 
         return Asked(Operation(service, name, needed_by(name), "json"))
     if path == "/" and _is_query(method, headers, query):
         return Asked(IDENTITY)
-    for operation, pattern in _patterns().get(method, ()):
+    for row, pattern in _patterns().get(method, ()):
         match = pattern.fullmatch(path)
-        if match is not None:
-            return Asked(operation, match.groupdict().get("FunctionName"))
+        if match is not None and row.query in query:
+            return Asked(row.operation, match.groupdict().get("FunctionName"))
     return Asked(Operation("lambda", f"{method} {path}", "read" if method in ("GET", "HEAD") else "deploy"))
 
 
@@ -98,16 +98,27 @@ def _is_query(method: str, headers: Mapping[bytes, bytes], query: bytes) -> bool
     return (method == "POST" and form) or (method in ("GET", "POST") and b"Action=" in query)
 
 
+class Row(NamedTuple):
+    """An operation that is told by its path."""
+
+    operation: Operation
+    method: str
+    path: str
+    """With its members in braces."""
+    query: bytes = b""
+    """What the query holds, where that tells it from another."""
+
+
 @cache
-def rows() -> list[tuple[Operation, str, str]]:
-    """Every operation that is told by its path, with its method and path."""
+def rows() -> list[Row]:
+    """The table."""
     found = [
-        (Operation("lambda", name, needed_by(name)), stated.method, stated.path)
+        Row(Operation("lambda", name, needed_by(name)), stated.method, stated.path, stated.query.encode())
         for name, stated in model.operations().items()
     ]
     for needs, own in _OWN.items():
         for name, method, path in map(str.split, own):
-            found.append((Operation("lambda", name, needs), method, path))
+            found.append(Row(Operation("lambda", name, needs), method, path))
     return found
 
 
@@ -119,11 +130,12 @@ def needed_by(name: str) -> Permission:
 
 
 @cache
-def _patterns() -> dict[str, list[tuple[Operation, re.Pattern[str]]]]:
-    patterns: dict[str, list[tuple[Operation, re.Pattern[str]]]] = {}
-    for operation, method, path in rows():
+def _patterns() -> dict[str, list[tuple[Row, re.Pattern[str]]]]:
+    """The rows by method, those that say more before those that fit more."""
+    patterns: dict[str, list[tuple[Row, re.Pattern[str]]]] = {}
+    for row in sorted(rows(), key=lambda row: (-len(row.query), -len(row.path))):
         # ARNs, which may have slashes, come in members named for what they name.
-        pattern = re.sub(r"\{(\w*Arn|Resource)\}", ".+", path)
+        pattern = re.sub(r"\{(\w*Arn|Resource)\}", ".+", row.path)
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern) + "/?"
-        patterns.setdefault(method, []).append((operation, re.compile(pattern)))
+        patterns.setdefault(row.method, []).append((row, re.compile(pattern)))
     return patterns

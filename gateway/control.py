@@ -16,6 +16,7 @@ from gateway import rendering
 from gateway.functions import Functions
 from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.logs_api.api import TARGET, LogsApi
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -48,6 +49,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.runtimes = Runtimes(services.link, services.clock)
     for resource in (functions, configuration, code, urls, tags, concurrency):
         app.include_router(resource.router, include_in_schema=False)
+    app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
@@ -56,6 +58,21 @@ def create_control_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(RequestScope)
     return app
+
+
+class Targets:
+    """Services that have one path between them and are told apart by a header (the JSON protocols of AWS)."""
+
+    def __init__(self, services: Services) -> None:
+        self._region = services.settings.region
+        self._logs = LogsApi(services)
+
+    async def answer(self, request: Request) -> Response:
+        """Serve a request to the path `/`. Raises `UnknownOperation`."""
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(TARGET):
+            return await self._logs.answer(request, self._region)
+        raise UnknownOperation(f"X-Amz-Target: {target or 'none'} names no service that Samovar offers")
 
 
 class RequestScope:

@@ -11,7 +11,7 @@ import redis.asyncio
 
 from gateway.artifacts import Artifacts
 from gateway.store import Store
-from samovar import logs, usage
+from samovar import log_groups, logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
@@ -31,7 +31,8 @@ async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:
 async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
     """Remove log folders of functions that are gone and wrote nothing since `before` (epoch s); the functions' names.
 
-    A week after a function was deleted, somebody may still ask why; a year after, nobody does.
+    A week after a function was deleted, somebody may still ask why; a year after, nobody does. Groups that somebody
+    made or gave a retention are left to that.
     """
     existing = {record.name for record in await store.all()}
     forgotten = list(_forgotten(logs_dir / store.region, existing, before))
@@ -42,6 +43,9 @@ async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
 
 def _forgotten(folder: Path, existing: Collection[str], before: float) -> Iterator[Path]:
     for path in folder.iterdir() if folder.is_dir() else ():
+        group = log_groups.read(path)
+        if group is not None and group.is_explicit:
+            continue
         written = [logs.segment_path(path, number).stat().st_mtime for number in logs.segments(path)]
         if path.name not in existing and max(written, default=path.stat().st_mtime) < before:
             yield path

@@ -17,6 +17,7 @@ from gateway.functions import Functions
 from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.logs_api.api import TARGET, LogsApi
+from gateway.namespaces import region_of
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -64,14 +65,15 @@ class Targets:
     """Services that have one path between them and are told apart by a header (the JSON protocols of AWS)."""
 
     def __init__(self, services: Services) -> None:
-        self._region = services.settings.region
+        self._default_region = services.settings.region
         self._logs = LogsApi(services)
 
     async def answer(self, request: Request) -> Response:
         """Serve a request to the path `/`. Raises `UnknownOperation`."""
         target = request.headers.get("x-amz-target", "")
         if target.startswith(TARGET):
-            return await self._logs.answer(request, self._region)
+            headers, query = dict(request.scope["headers"]), request.scope["query_string"]
+            return await self._logs.answer(request, region_of(headers, query, self._default_region))
         raise UnknownOperation(f"X-Amz-Target: {target or 'none'} names no service that Samovar offers")
 
 
@@ -86,6 +88,8 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Older SDKs end some paths of the Lambda API with a slash.
+        scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False

@@ -54,6 +54,11 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 
     @property
+    def arn(self) -> str:
+        """The function's ARN, without a qualifier."""
+        return self.version.arn
+
+    @property
     def name(self) -> str:
         """The function's name."""
         return self.version.name

@@ -34,18 +34,18 @@ async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
     A week after a function was deleted, somebody may still ask why; a year after, nobody does. Groups that somebody
     made or gave a retention are left to that.
     """
-    existing = {record.name for record in await store.all()}
-    forgotten = list(_forgotten(logs_dir / store.region, existing, before))
+    existing = {logs.folder_of(logs_dir, record.version.region, record.name) for record in await store.all()}
+    forgotten = list(_forgotten(logs_dir, existing, before))
     for folder in forgotten:
         shutil.rmtree(folder, ignore_errors=True)  # the next sweep takes what is left
     return [folder.name for folder in forgotten]
 
 
-def _forgotten(folder: Path, existing: Collection[str], before: float) -> Iterator[Path]:
-    for path in folder.iterdir() if folder.is_dir() else ():
+def _forgotten(logs_dir: Path, existing: Collection[Path], before: float) -> Iterator[Path]:
+    for path in logs_dir.glob("*/*"):
         group = log_groups.read(path)
         if group is not None and group.is_explicit:
             continue
         written = [logs.segment_path(path, number).stat().st_mtime for number in logs.segments(path)]
-        if path.name not in existing and max(written, default=path.stat().st_mtime) < before:
+        if path not in existing and max(written, default=path.stat().st_mtime) < before:
             yield path

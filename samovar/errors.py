@@ -6,6 +6,7 @@ SamovarError
 │   ├── ValidationFailed             400  ValidationException
 │   ├── InvalidParameter             400  InvalidParameterException (CloudWatch Logs)
 │   ├── ResourceAlreadyExists        400  ResourceAlreadyExistsException (CloudWatch Logs)
+│   ├── SerializationFailed          400  SerializationException
 │   ├── InvalidRequestContent        400  InvalidRequestContentException
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
@@ -78,6 +79,12 @@ class ResourceAlreadyExists(CallerError):
     """There is a log group of that name."""
 
     status, aws_name = 400, "ResourceAlreadyExistsException"
+
+
+class SerializationFailed(CallerError):
+    """A parameter has another JSON type than the API model says."""
+
+    status, aws_name = 400, "SerializationException"
 
 
 class InvalidRequestContent(CallerError):
@@ -189,6 +196,7 @@ def by_class_name(name: str) -> type[SamovarError]:
 _OF_THE_API: tuple[type[SamovarError], ...] = (
     InvalidParameterValue,
     ValidationFailed,
+    SerializationFailed,
     InvalidRequestContent,
     InvalidZipFile,
     CodeStorageExceeded,

@@ -159,6 +159,14 @@ class GetFunctionResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pas
     concurrency: Concurrency | None = None
 
 
+class ListFunctionsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`ListFunctions`."""
+
+    marker: str | None = None
+    max_items: int = 50
+    function_version: str | None = None
+
+
 class ListFunctionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`ListFunctions`."""
 
@@ -201,6 +209,12 @@ class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal"):
     """`ListFunctionUrlConfigs`; a function has one URL at most, so there is never a next page."""
 
     function_url_configs: list[UrlConfig]
+
+
+class TagKeys(msgspec.Struct, frozen=True, rename="pascal"):
+    """`UntagResource`."""
+
+    tag_keys: list[str]
 
 
 class Tags(msgspec.Struct, frozen=True, rename="pascal"):

@@ -9,13 +9,13 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.lambda_api.edge import read_body
+from gateway.lambda_api import body, constraints
 from gateway.logs_api import events, groups, live_tail, streams
 from gateway.logs_api.folders import Place
 from gateway.logs_api.stream_index import StreamIndex
 from gateway.services import Services
 from samovar import event_stream
-from samovar.errors import CallerError, InvalidParameter, SamovarError, ValidationFailed
+from samovar.errors import CallerError, InvalidParameter, SamovarError, SerializationFailed, ValidationFailed
 
 TARGET: Final = "Logs_20140328."
 """What the header `X-Amz-Target` begins with; the operation's name follows."""
@@ -60,21 +60,21 @@ class LogsApi:
         """Serve one request whose target begins with `TARGET`."""
         name = request.headers["x-amz-target"].removeprefix(TARGET)
         try:
-            return await self._served(name, await read_body(request, _MOST_BYTES), region)
+            return await self._served(name, await body.whole(request, _MOST_BYTES), region)
         except SamovarError as error:
             return _rendered(error)
 
-    async def _served(self, name: str, body: bytes, region: str) -> Response:
+    async def _served(self, name: str, content: bytes, region: str) -> Response:
         settings = self._services.settings
         place = Place(settings.account, region, settings.logs_dir, self._services.clock, self._services.link)
         if name == "StartLiveTail":
-            request = _decode(body, live_tail.StartLiveTail)
+            request = _decode(name, content, live_tail.StartLiveTail)
             session = await live_tail.open_session(place, request, self._services.stopping)
             return StreamingResponse(session, media_type=event_stream.MEDIA_TYPE)
         if name not in self._operations:
             raise UnknownLogsOperation(f"{name} is no operation of CloudWatch Logs that Samovar offers")
         kind, operation = self._operations[name]
-        answer = await operation(place, _decode(body, kind))
+        answer = await operation(place, _decode(name, content, kind))
         return Response(b"" if answer is None else msgspec.json.encode(answer), media_type=_MEDIA_TYPE)
 
 
@@ -85,19 +85,18 @@ def _with(index: StreamIndex, operation: Callable[[Place, StreamIndex, Any], Awa
     return operate
 
 
-def _decode(body: bytes, kind: type[Any]) -> Any:
+def _decode(operation: str, content: bytes, kind: type[Any]) -> Any:
+    """The request, checked against AWS's model of it. Raises `SerializationFailed` and `ValidationFailed`."""
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        given = msgspec.json.decode(content or b"{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SerializationFailed(f"The request is not a JSON object: {error}") from error
+    members = {name: value for name, value in given.items() if value is not None}
+    constraints.check(operation, members, "logs")
+    try:
+        return msgspec.convert(members, kind)
     except msgspec.ValidationError as error:
-        raise InvalidParameter(f"1 validation error detected: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _Serialization(f"The request is not valid JSON: {error}") from error
-
-
-class _Serialization(CallerError):
-    """What came is not JSON."""
-
-    status, aws_name = 400, "SerializationException"
+        raise SerializationFailed(str(error)) from error
 
 
 def _rendered(error: SamovarError) -> Response:

@@ -58,13 +58,24 @@ async def test_errors_have_the_shape_of_the_protocol(api: httpx.AsyncClient, fol
     for operation, members in (
         ("FilterLogEvents", {}),
         ("FilterLogEvents", {"logGroupName": GROUP, "logGroupIdentifier": GROUP}),
-        ("FilterLogEvents", {"logGroupName": GROUP, "startTime": "yesterday"}),
         ("FilterLogEvents", {"logGroupName": GROUP, "logStreamNames": ["a"], "logStreamNamePrefix": "b"}),
         ("DescribeLogStreams", {"logGroupName": GROUP, "orderBy": "LastEventTime", "logStreamNamePrefix": "b"}),
         ("CreateLogGroup", {"logGroupName": "/other/group"}),
     ):
         answer = await call(api, operation, **members)
         assert (answer.status_code, answer.json()["__type"]) == (400, "InvalidParameterException"), members
+    words = (await call(api, "FilterLogEvents", logGroupName="", limit=0)).json()
+    assert words == {
+        "__type": "InvalidParameterException",
+        "message": "3 validation errors detected: "
+        "Value '' at 'logGroupName' failed to satisfy constraint: "
+        "Member must have length greater than or equal to 1; "
+        "Value '' at 'logGroupName' failed to satisfy constraint: "
+        "Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+; "
+        "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+    }
+    typed = await call(api, "FilterLogEvents", logGroupName=GROUP, startTime="yesterday")
+    assert typed.json()["__type"] == "SerializationException"
     assert (await call(api, "StartQuery")).json()["__type"] == "UnknownOperationException"
     broken = await api.post("/", content=b"{", headers={"X-Amz-Target": "Logs_20140328.DescribeLogGroups"})
     assert (broken.status_code, broken.json()["__type"]) == (400, "SerializationException")

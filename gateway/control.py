@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
+from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.layers import Layers
 from gateway.logs_api.api import TARGET, LogsApi
 from gateway.namespaces import region_of
 from gateway.services import Services
@@ -48,7 +49,8 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
     app.state.runtimes = Runtimes(services.link, services.clock)
-    for resource in (functions, configuration, code, urls, tags, concurrency):
+    app.state.layers = Layers(services.redis)
+    for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
         app.include_router(resource.router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):

@@ -10,13 +10,16 @@ from typing import Any
 import redis.asyncio
 
 from gateway.artifacts import Artifacts
+from gateway.layers import Layers
 from gateway.store import Store
 from samovar import log_groups, logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
-    """Remove packages no function names; the digests removed. Young ones are left alone, see `collect`."""
-    return await artifacts.collect({record.version.code_sha256 for record in await store.all()})
+    """Remove code and layers that nothing names; the digests removed. Young ones are left alone, see `collect`."""
+    versions = [record.version for record in await store.all()]
+    used = {digest for version in versions for digest in (version.code_sha256, version.layers_sha256)}
+    return await artifacts.collect(used | await Layers(store.redis).digests())
 
 
 async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:

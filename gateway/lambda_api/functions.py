@@ -19,6 +19,8 @@ from gateway.lambda_api.edge import (
     find,
     no_content,
 )
+from gateway.lambda_api.function_layers import Layering, check_size, lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     CodeLocation,
     Concurrency,
@@ -49,6 +51,7 @@ async def create_function(
     services: UsesServices,
     functions: UsesFunctions,
     runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """CreateFunction."""
     create = asked(request, CreateFunctionRequest)
@@ -70,8 +73,10 @@ async def create_function(
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
     if await services.store.get(reference.arn) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
+    layering = await lay(services, layers, create.layers, draft.version) or Layering()
     package = await services.artifacts.add(create.code.zip_file or b"")
-    return answer(configuration(await functions.create(coded(draft, package))), 201)
+    await check_size(services, package.sha256, layering.uses)
+    return answer(configuration(await functions.create(coded(layering.on(draft), package))), 201)
 
 
 @router.operation("ListFunctions")
@@ -110,5 +115,5 @@ async def delete_function(reference: Named, services: UsesServices, functions: U
         raise not_found(reference.arn)
     record = await services.registry.fresh(reference.arn)
     await functions.delete(reference.arn)
-    await services.artifacts.release(record.version.code_sha256)
+    await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
     return no_content()

@@ -30,7 +30,6 @@ _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
 _INSTEAD: Final[dict[str, str]] = {
     "publish": "versions are not offered yet; leave it out and call the function without a qualifier",
     "package_type": "container images are not offered yet; send a zip file",
-    "layers": "put what the layers hold into the package",
     "dead_letter_config": "asynchronous invocation is not offered yet",
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "logging_config": "logs are text, one file set per function; read them with `samovar logs`",

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
+from gateway.lambda_api import account, aliases, code, concurrency, configuration, functions, tags, urls, versions
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -45,8 +46,9 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
+    app.state.published = Published(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
-    for resource in (functions, configuration, code, urls, tags, concurrency):
+    for resource in (functions, configuration, code, versions, aliases, urls, tags, concurrency, account):
         app.include_router(resource.router, include_in_schema=False)
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)

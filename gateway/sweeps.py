@@ -10,13 +10,21 @@ from typing import Any
 import redis.asyncio
 
 from gateway.artifacts import Artifacts
+from gateway.qualified_store import QualifiedStore
 from gateway.store import Store
 from samovar import logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
-    """Remove packages no function names; the digests removed. Young ones are left alone, see `collect`."""
-    return await artifacts.collect({record.version.code_sha256 for record in await store.all()})
+    """Remove packages that no function and no version of one names; the digests removed.
+
+    Young ones are left alone, see `collect`.
+    """
+    used: set[str] = set()
+    qualified = QualifiedStore(store.redis)
+    for record in await store.all():
+        used |= {record.version.code_sha256, *await qualified.code_digests(record.arn)}
+    return await artifacts.collect(used)
 
 
 async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:

@@ -169,5 +169,6 @@ class QualifiedStore:
             await self._delete_alias(keys=[ALIASES + arn], args=[name, CHANGED, f"{arn}:{name}"])
 
     async def code_digests(self, arn: str) -> set[str]:
-        """The packages that a function's published versions use."""
-        return {record.version.code_sha256 for record in await self.versions(arn, await self.numbers(arn))}
+        """The packages and layers that a function's published versions use."""
+        versions = [record.version for record in await self.versions(arn, await self.numbers(arn))]
+        return {digest for version in versions for digest in (version.code_sha256, version.layers_sha256)}

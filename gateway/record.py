@@ -47,6 +47,14 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     revision_id: str = ""
 
 
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version that a function has; it goes on having it when the version is deleted."""
+
+    arn: str
+    code_size: int
+    code_sha256: str
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A function as the registry holds it, or one of its published versions.
 
@@ -63,6 +71,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     has_environment: bool = False
     """Whether `Environment` was ever given, even empty: until then, the API leaves it out."""
     url: FunctionUrl | None = None
+    layers: tuple[LayerUse, ...] = ()
+    """In the order in which they are laid one over the other."""
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     """Kept and told as AWS does; there is no tracing service here."""
     http_route: bool = True

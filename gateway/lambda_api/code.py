@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from gateway.artifacts import Package
 from gateway.lambda_api.configuration import configuration
 from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
+from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_architectures, check_code, refuse_unless_empty
@@ -44,6 +45,7 @@ async def update_function_code(
         record, standing = coded(current, await services.artifacts.check(update.zip_file or b"")), None
     else:
         package = await services.artifacts.add(update.zip_file or b"")
+        await check_size(services, package.sha256, current.layers)
         record, standing = await functions.change(
             reference.arn, lambda found: coded(found, package), update.revision_id
         )

@@ -15,9 +15,12 @@ from gateway.lambda_api.edge import (
     answer,
     find,
 )
+from gateway.lambda_api.function_layers import lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     ConfigurationRequest,
     FunctionConfiguration,
+    Layer,
     Logging,
     SnapStart,
     Storage,
@@ -56,6 +59,7 @@ def configuration(
         version=version.version,
         environment=Variables(version.environment) if record.has_environment else None,
         tracing_config=Tracing(record.tracing),
+        layers=[Layer(use.arn, use.code_size) for use in record.layers] or None,
         revision_id=version.revision_id,
         state="Active",
         last_update_status="Successful" if in_force else "InProgress",
@@ -120,14 +124,21 @@ async def update_function_configuration(
     services: UsesServices,
     functions: UsesFunctions,
     runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """UpdateFunctionConfiguration."""
     update = asked(request, ConfigurationRequest)
     offered(update)
     await runtimes.check(update.runtime)
-    edited = configured(await services.registry.fresh(reference.arn), update)
-    await check_provisions_fit(services, edited.version)
-    record, standing = await functions.change(
-        reference.arn, lambda current: configured(current, update), update.revision_id
-    )
+    before = await services.registry.fresh(reference.arn)
+    await check_provisions_fit(services, configured(before, update).version)
+    layering = await lay(services, layers, update.layers, before.version)
+
+    def edit(current: FunctionRecord) -> FunctionRecord:
+        edited = configured(current, update)
+        return edited if layering is None else layering.on(edited)
+
+    record, standing = await functions.change(reference.arn, edit, update.revision_id)
+    if layering is not None:
+        await services.artifacts.release(before.version.layers_sha256)
     return answer(configuration(record, reference.qualifier, standing))

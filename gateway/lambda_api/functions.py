@@ -20,6 +20,8 @@ from gateway.lambda_api.edge import (
     find,
     no_content,
 )
+from gateway.lambda_api.function_layers import Layering, check_size, lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     CodeLocation,
     Concurrency,
@@ -32,7 +34,7 @@ from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.tags import with_tags
 from gateway.lambda_api.validation import check_creation
 from gateway.listing import every_version
-from gateway.published import Publication
+from gateway.published import Publication, Published
 from gateway.record import FunctionRecord
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
@@ -49,9 +51,9 @@ async def create_function(
     request: Request,
     reference: NamedLatest,
     services: UsesServices,
-    published: UsesPublished,
     functions: UsesFunctions,
     runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """CreateFunction."""
     create = asked(request, CreateFunctionRequest)
@@ -73,10 +75,12 @@ async def create_function(
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
     if await services.store.get(reference.arn) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
+    layering = await lay(services, layers, create.layers, draft.version) or Layering()
     package = await services.artifacts.add(create.code.zip_file or b"")
-    made = await functions.create(coded(draft, package))
+    await check_size(services, package.sha256, layering.uses)
+    made = await functions.create(coded(layering.on(draft), package))
     if create.publish:
-        made = await published.publish(reference.arn, Publication())
+        made = await Published(functions).publish(reference.arn, Publication())
     return answer(configuration(made), 201)
 
 
@@ -128,5 +132,5 @@ async def delete_function(
         await published.delete(reference.arn, qualifier)
     else:
         await functions.delete(reference.arn)
-        await services.artifacts.release(record.version.code_sha256)
+        await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
     return no_content()

@@ -90,7 +90,7 @@ def _outside_the_body(request: Request, root: model.Shape) -> Iterator[tuple[str
     for name, member in root.members.items():
         where = member.location_name or name
         if member.location == "uri":
-            yield name, request.path_params[where]
+            yield name, _parsed(model.shape(member.shape), [request.path_params[where]])
         elif member.location == "querystring" and where in request.query_params:
             yield name, _parsed(model.shape(member.shape), request.query_params.getlist(where))
         elif member.location == "header" and where in request.headers:
@@ -98,7 +98,7 @@ def _outside_the_body(request: Request, root: model.Shape) -> Iterator[tuple[str
 
 
 def _parsed(kind: model.Shape, texts: list[str]) -> Any:
-    """The value of a parameter in the query, where everything is text."""
+    """The value of a parameter in path or query, where everything is text."""
     if kind.type == "list":
         return texts
     text = texts[-1]

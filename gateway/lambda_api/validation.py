@@ -29,7 +29,6 @@ _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
 
 _INSTEAD: Final[dict[str, str]] = {
     "package_type": "container images are not offered yet; send a zip file",
-    "layers": "put what the layers hold into the package",
     "dead_letter_config": "asynchronous invocation is not offered yet",
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "logging_config": "logs are text, one file set per function; read them with `samovar logs`",

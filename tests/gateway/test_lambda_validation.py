@@ -42,7 +42,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "code from S3": ({"Code": {"S3Bucket": "bucket", "S3Key": "k"}}, VALUE, "is not offered by Samovar"),
     "image": ({"PackageType": "Image"}, VALUE, 'PackageType = "Image" is not offered by Samovar'),
     "publish to": ({"PublishTo": "LATEST_PUBLISHED"}, VALUE, 'PublishTo = "LATEST_PUBLISHED" is not offered'),
-    "layers": ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, VALUE, "Layers = ["),
+    "layers": ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, VALUE, "layer:l:1 does not exist."),
     "vpc": ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, VALUE, "samovar:network"),
     "dead letters": ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q"}}, VALUE, "DeadLetterConfig"),
     "JSON logs": ({"LoggingConfig": {"LogFormat": "JSON"}}, VALUE, "LoggingConfig"),

@@ -63,7 +63,10 @@ def orders(cloud: Any) -> str:
     return "orders"
 
 
-CALLS: tuple[tuple[str, dict[str, Any]], ...] = (("list_functions", {}), ("invoke", {"FunctionName": "orders", "Payload": b"{}"}))
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("list_functions", {}),
+    ("invoke", {"FunctionName": "orders", "Payload": b"{}"}),
+)
 """One through the control API, one on the warm path."""
 
 

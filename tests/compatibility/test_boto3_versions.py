@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # i
 
 from tests.compatibility.aws import ARN, SANDBOX, create, lambda_client, package
 from tests.platform import Platform
+from tests.signing import Signing, root_key
 
 pytestmark = [
     pytest.mark.component("boto3", "valkey"),
@@ -148,7 +149,8 @@ def test_account_settings_are_those_of_this_platform(tea: Any, platform: Platfor
     after = tea.get_account_settings()["AccountLimit"]
     assert after["ConcurrentExecutions"] == limit["ConcurrentExecutions"]
     assert after["UnreservedConcurrentExecutions"] == limit["ConcurrentExecutions"] - 7
-    assert httpx.get(f"{platform.endpoint}/2016-08-19/account-settings/").status_code == 200  # as older SDKs call it
+    older_sdks_call = f"{platform.endpoint}/2016-08-19/account-settings/"
+    assert httpx.get(older_sdks_call, auth=Signing(root_key(platform.data_dir))).status_code == 200
 
 
 def test_every_region_is_a_namespace(tea: Any, platform: Platform) -> None:

@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
+from gateway.lambda_api.resources import ROUTERS
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.lambda_api.unoffered import refusal
 from gateway.layers import Layers
+from gateway.mapping_store import MappingStore
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -48,8 +50,9 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
-    for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
-        app.include_router(resource.router, include_in_schema=False)
+    app.state.mappings = MappingStore(services.redis)
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
@@ -127,6 +130,9 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    not_offered = refusal(request.method, request.url.path, request.scope["query_string"])
+    if error.status_code in (404, 405) and not_offered is not None:
+        return _rendered(not_offered, request.state.request_id)
     asked = f"{request.method} {request.url.path}"
     if error.status_code == 405:
         unknown: SamovarError = MethodNotAllowed(f"{asked} is no operation; this path takes other methods")

@@ -30,7 +30,7 @@ from gateway.lambda_api.models import (
     ListFunctionsResponse,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.lambda_api.tags import with_tags
+from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_creation
 from gateway.record import FunctionRecord
 from gateway.registry import not_found

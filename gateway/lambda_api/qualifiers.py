@@ -1,0 +1,25 @@
+"""What there is of a function besides `$LATEST`, as resources that are attached to one of it ask."""
+
+from __future__ import annotations
+
+from gateway.lambda_api.edge import find
+from gateway.registry import not_found
+from gateway.services import Services
+from samovar.errors import ResourceNotFound
+from samovar.names import LATEST, FunctionReference
+
+
+async def check_qualifier(services: Services, reference: FunctionReference) -> None:
+    """Raise `ResourceNotFound`, in AWS's words, unless there are the function and the version or alias named."""
+    await find(services, reference._replace(qualifier=None))
+    qualifier = reference.qualifier
+    if qualifier in (None, LATEST):
+        return
+    if qualifier.isdecimal() or "$" in qualifier:
+        raise not_found(reference.arn, qualifier)
+    raise ResourceNotFound(f"Cannot find alias arn: {reference.arn}:{qualifier}")
+
+
+async def revision_of(services: Services, reference: FunctionReference) -> str:
+    """The revision of the function, version or alias itself. Raises `ResourceNotFound`."""
+    return (await find(services, reference)).version.revision_id

@@ -18,7 +18,10 @@ from gateway.lambda_api.resources import ROUTERS
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.lambda_api.unoffered import refusal
 from gateway.layers import Layers
+from gateway.logs_api.api import TARGET, LogsApi
 from gateway.mapping_store import MappingStore
+from gateway.namespaces import region_of
+from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -48,11 +51,13 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
+    app.state.published = Published(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
+    app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
@@ -61,6 +66,22 @@ def create_control_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(RequestScope)
     return app
+
+
+class Targets:
+    """Services that have one path between them and are told apart by a header (the JSON protocols of AWS)."""
+
+    def __init__(self, services: Services) -> None:
+        self._default_region = services.settings.region
+        self._logs = LogsApi(services)
+
+    async def answer(self, request: Request) -> Response:
+        """Serve a request to the path `/`. Raises `UnknownOperation`."""
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(TARGET):
+            headers, query = dict(request.scope["headers"]), request.scope["query_string"]
+            return await self._logs.answer(request, region_of(headers, query, self._default_region))
+        raise UnknownOperation(f"X-Amz-Target: {target or 'none'} names no service that Samovar offers")
 
 
 class RequestScope:

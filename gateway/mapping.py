@@ -241,7 +241,11 @@ def _check_position(config: Config, kind: Kind, *, required: bool) -> None:
 
 
 def _check_batches(config: Config, name: str) -> None:
-    if name != "sqs" or config.batch_size is None:
+    if name != "sqs":
+        return
+    if config.provisioned_poller_config and (config.scaling_config or {}).get("MaximumConcurrency"):
+        raise InvalidParameterValue("ScalingConfig and ProvisionedPollerConfig exclude each other.")
+    if config.batch_size is None:
         return
     window = config.maximum_batching_window_in_seconds or 0
     if (config.event_source_arn or "").endswith(".fifo"):
@@ -253,8 +257,6 @@ def _check_batches(config: Config, name: str) -> None:
         raise InvalidParameterValue(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
         )
-    if config.provisioned_poller_config and (config.scaling_config or {}).get("MaximumConcurrency"):
-        raise InvalidParameterValue("ScalingConfig and ProvisionedPollerConfig exclude each other.")
 
 
 def _check_required(config: Config, name: str) -> None:

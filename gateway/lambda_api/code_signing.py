@@ -34,6 +34,13 @@ async def list_code_signing_configs() -> Response:
     return answer({"CodeSigningConfigs": []})
 
 
+# Before GetCodeSigningConfig, whose path takes everything that begins as it does for an ARN.
+@router.operation("ListFunctionsByCodeSigningConfig")
+async def list_functions_by_code_signing_config(request: Request) -> Response:
+    """ListFunctionsByCodeSigningConfig."""
+    _absent(request)
+
+
 @router.operation("GetCodeSigningConfig")
 async def get_code_signing_config(request: Request) -> Response:
     """GetCodeSigningConfig."""
@@ -49,12 +56,6 @@ async def update_code_signing_config(request: Request) -> Response:
 @router.operation("DeleteCodeSigningConfig")
 async def delete_code_signing_config(request: Request) -> Response:
     """DeleteCodeSigningConfig."""
-    _absent(request)
-
-
-@router.operation("ListFunctionsByCodeSigningConfig")
-async def list_functions_by_code_signing_config(request: Request) -> Response:
-    """ListFunctionsByCodeSigningConfig."""
     _absent(request)
 
 

@@ -15,11 +15,19 @@ async def check_qualifier(services: Services, reference: FunctionReference) -> N
     qualifier = reference.qualifier
     if qualifier in (None, LATEST):
         return
+    store = services.registry.qualified.store
     if qualifier.isdecimal() or "$" in qualifier:
-        raise not_found(reference.arn, qualifier)
-    raise ResourceNotFound(f"Cannot find alias arn: {reference.arn}:{qualifier}")
+        if await store.version(reference.arn, qualifier) is None:
+            raise not_found(reference.arn, qualifier)
+    elif await store.alias(reference.arn, qualifier) is None:
+        raise ResourceNotFound(f"Cannot find alias arn: {reference.arn}:{qualifier}")
 
 
 async def revision_of(services: Services, reference: FunctionReference) -> str:
     """The revision of the function, version or alias itself. Raises `ResourceNotFound`."""
+    qualifier = reference.qualifier
+    if qualifier is not None and qualifier != LATEST and not qualifier.isdecimal():
+        alias = await services.registry.qualified.store.alias(reference.arn, qualifier)
+        if alias is not None:
+            return alias.revision_id
     return (await find(services, reference)).version.revision_id

@@ -7,6 +7,8 @@ from typing import Final
 from fastapi import APIRouter
 
 from gateway.lambda_api import (
+    account,
+    aliases,
     code,
     code_signing,
     concurrency,
@@ -21,12 +23,15 @@ from gateway.lambda_api import (
     runtime_management,
     tags,
     urls,
+    versions,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     functions.router,
     configuration.router,
     code.router,
+    versions.router,
+    aliases.router,
     urls.router,
     tags.router,
     concurrency.router,
@@ -38,4 +43,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     recursion.router,
     runtime_management.router,
     code_signing.router,
+    account.router,
 )

@@ -204,9 +204,6 @@ def test_values_out_of_the_models_bounds_are_validation_errors(aws: Any) -> None
         with pytest.raises(ClientError) as error:
             aws.create_event_source_mapping(FunctionName="shop", EventSourceArn=QUEUE, **members)
         assert refusal(error)[0] == "ValidationException"
-    with pytest.raises(ClientError) as error:
-        aws.get_event_source_mapping(UUID="no-uuid")
-    assert refusal(error)[0] == "ValidationException"
 
 
 def test_a_mapping_outlives_its_function(aws: Any) -> None:

@@ -142,3 +142,28 @@ def test_a_policy_has_at_most_20_kb_and_goes_with_its_function(aws: Any) -> None
     create(aws, "shop", HANDLER)
     with pytest.raises(aws.exceptions.ResourceNotFoundException):
         aws.get_policy(FunctionName="shop")
+
+
+def test_versions_and_aliases_have_policies_of_their_own(aws: Any) -> None:
+    aws.publish_version(FunctionName="shop")
+    alias = aws.create_alias(FunctionName="shop", Name="live", FunctionVersion="1")
+    everybody = {"FunctionName": "shop", "StatementId": "all", "Principal": "*", **CALL}
+    for qualifier in ("1", "live"):
+        added = aws.add_permission(**everybody, Qualifier=qualifier)
+        assert json.loads(added["Statement"])["Resource"] == f"{ARN}shop:{qualifier}"
+    with pytest.raises(aws.exceptions.ResourceNotFoundException):
+        aws.get_policy(FunctionName="shop")
+    found = aws.get_policy(FunctionName=f"{ARN}shop:live")
+    assert found["RevisionId"] != alias["RevisionId"], "a change of the policy renews it"
+    with pytest.raises(aws.exceptions.PreconditionFailedException) as error:
+        aws.remove_permission(FunctionName="shop", Qualifier="live", StatementId="all", RevisionId=alias["RevisionId"])
+    assert "Call the GetPolicy API" in refusal(error)[1]
+    aws.delete_alias(FunctionName="shop", Name="live")
+    aws.create_alias(FunctionName="shop", Name="live", FunctionVersion="1")
+    with pytest.raises(aws.exceptions.ResourceNotFoundException):
+        aws.get_policy(FunctionName="shop", Qualifier="live")
+    assert aws.get_policy(FunctionName="shop", Qualifier="1")["Policy"]
+    aws.put_function_event_invoke_config(FunctionName="shop", Qualifier="live", MaximumRetryAttempts=1)
+    aws.put_function_event_invoke_config(FunctionName="shop", Qualifier="1", MaximumRetryAttempts=0)
+    listed = aws.list_function_event_invoke_configs(FunctionName="shop")["FunctionEventInvokeConfigs"]
+    assert [one["FunctionArn"] for one in listed] == [f"{ARN}shop:1", f"{ARN}shop:live"]

@@ -1,4 +1,4 @@
-"""What a function has beside code, through boto3: tags, runtime management, recursion, signing; and what is not offered."""
+"""What a function has beside its code, through boto3; and what is not offered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # i
 from tests.compatibility.aws import ARN, HANDLER, create, refusal, without_metadata
 
 pytestmark = pytest.mark.component("boto3", "valkey")
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/tea"
 CONFIG = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdefg"
 
 
@@ -62,11 +63,7 @@ def test_recursion_is_a_choice_that_is_kept(aws: Any) -> None:
 
 def test_code_signing_is_refused_and_no_configuration_is_ever_found(aws: Any) -> None:
     with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
-        aws.create_code_signing_config(
-            AllowedPublishers={
-                "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:123456789012:/signing-profiles/t"]
-            }
-        )
+        aws.create_code_signing_config(AllowedPublishers={"SigningProfileVersionArns": [PROFILE]})
     assert "CreateCodeSigningConfig is not offered by Samovar" in refusal(error)[1]
     assert aws.list_code_signing_configs()["CodeSigningConfigs"] == []
     for act in (

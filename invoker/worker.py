@@ -105,7 +105,7 @@ class Worker:
         deadline = self._loop.time() + timeout_s
         self._exchange = _Exchange(self._events, done, deadline)
         if isinstance(event, bytes):
-            self.channel.send(EVENT, self._events, _encode(head), event)
+            self.channel.send_at_once(EVENT, self._events, _encode(head), event)
         else:
             self.channel.send(EVENT, self._events, _encode(head), flags=0)
             event.pull(partial(self._pass_on, event, self._events), partial(self._lose_event, self._events))

@@ -89,6 +89,13 @@ class FrameChannel(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._outbox.append(encode(kind, stream, head, body, flags))
 
+    def send_at_once(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
+        """Send one frame that nothing else of this turn will go with."""
+        if self._outbox or self._transport is None or len(body) > _JOINED_BYTES:
+            self.send(kind, stream, head, body)
+        else:
+            self._transport.write(encode(kind, stream, head, body))
+
     def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back now, or as soon as the peer has caught up with what it was sent; never once it is gone."""
         if self._writable.is_set():

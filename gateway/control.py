@@ -14,9 +14,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
+from gateway.lambda_api import (
+    account,
+    aliases,
+    code,
+    concurrency,
+    configuration,
+    functions,
+    layer_policies,
+    layers,
+    tags,
+    urls,
+    versions,
+)
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.layers import Layers
+from gateway.logs_api.api import TARGET, LogsApi
+from gateway.namespaces import region_of
+from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -25,6 +40,11 @@ from samovar.errors import CallerError, SamovarError, ServiceFailure, Validation
 from samovar.names import new_request_id
 
 V1: Final = "/samovar/v1"
+LAMBDA_API: Final = (
+    *(functions, configuration, code, versions, aliases),
+    *(urls, tags, concurrency, layers, layer_policies, account),
+)
+"""One module a resource, each with the routes of its operations."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,10 +66,12 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
+    app.state.published = Published(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
-    for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
+    for resource in LAMBDA_API:
         app.include_router(resource.router, include_in_schema=False)
+    app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
@@ -58,6 +80,22 @@ def create_control_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(RequestScope)
     return app
+
+
+class Targets:
+    """Services that have one path between them and are told apart by a header (the JSON protocols of AWS)."""
+
+    def __init__(self, services: Services) -> None:
+        self._default_region = services.settings.region
+        self._logs = LogsApi(services)
+
+    async def answer(self, request: Request) -> Response:
+        """Serve a request to the path `/`. Raises `UnknownOperation`."""
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(TARGET):
+            headers, query = dict(request.scope["headers"]), request.scope["query_string"]
+            return await self._logs.answer(request, region_of(headers, query, self._default_region))
+        raise UnknownOperation(f"X-Amz-Target: {target or 'none'} names no service that Samovar offers")
 
 
 class RequestScope:

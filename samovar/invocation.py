@@ -62,6 +62,8 @@ class InvokeHead(msgspec.Struct, frozen=True, array_like=True):
     trace_id: str | None = None
     size: int = 0
     """Bytes of the event."""
+    qualifier: str | None = None
+    """The version or alias the caller named, which is in the ARN the function sees."""
 
 
 class AnswerHead(msgspec.Struct, frozen=True, array_like=True):

@@ -48,6 +48,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "celery": _wheel("celery"),
     "boto3": _wheel("boto3"),
     "aws cli": _wheel("awscli"),
+    "aws cli v2": lambda: _said_by("/usr/bin/aws", "--version").partition(" ")[0].removeprefix("aws-cli/"),
     "compose": _compose,
 }
 """Name in the marker → how to ask for its version."""

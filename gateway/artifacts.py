@@ -1,5 +1,8 @@
 """Deployment packages on disk, named by their SHA-256: `<digest>/` unpacked and read-only, `<digest>.zip` as sent.
 
+Layers are such packages. Where a function has several, they lie one over the other in a folder of their own, named by
+the digest of theirs: `<digest>/`, and `<digest>.layers`, which lists them.
+
 A package is unpacked beside its final place and renamed into it, so a folder with a digest for a name is always
 whole. Names that begin with `.new-` or `.old-` are work in progress, or what a killed process left of it.
 """
@@ -18,10 +21,11 @@ import stat
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.overlay import overlay, size_of
 from gateway.unpack import EMPTY_ZIP, flush, unpack
 from samovar.errors import InvalidParameterValue, RequestTooLarge, ServiceFailure
 
@@ -31,6 +35,7 @@ _AT_ONCE: Final = 2
 """Packages being unpacked at the same time; more would only take the disk from running functions."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NEW, _OLD = ".new-", ".old-"
+_ZIP, _LAYERS = ".zip", ".layers"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -63,7 +68,7 @@ class Artifacts:
 
     def archive(self, sha256: str) -> Path:
         """Where the package as it was sent is."""
-        return self.code_dir / f"{sha256}.zip"
+        return self.code_dir / f"{sha256}{_ZIP}"
 
     async def add(self, package: bytes) -> Package:
         """Keep and unpack a package, unless it is there already.
@@ -79,10 +84,26 @@ class Artifacts:
         async with self._turns:
             return await asyncio.to_thread(self._add, package, keep=False)
 
-    async def release(self, sha256: str) -> None:
-        """Start the grace time of a package that a function has just stopped using: running calls may still read it."""
-        with contextlib.suppress(FileNotFoundError):
-            await asyncio.to_thread(os.utime, self.archive(sha256))
+    async def combine(self, digests: Sequence[str]) -> str:
+        """Lay packages that are there one over the other, the last on top; the digest that names the folder.
+
+        No packages make no folder, and have an empty digest; one is its own. Raises `ServiceFailure`.
+        """
+        if not digests:
+            return ""
+        async with self._turns:
+            return await asyncio.to_thread(self._combine, digests)
+
+    async def unpacked_size(self, digests: Sequence[str]) -> int:
+        """Bytes of all files of these packages. Raises `ServiceFailure`."""
+        return await asyncio.to_thread(self._unpacked_size, digests)
+
+    async def release(self, *digests: str) -> None:
+        """Start the grace time of what a function has just stopped using: running calls may still read it."""
+        for digest in filter(None, digests):
+            for suffix in (_ZIP, _LAYERS):
+                with contextlib.suppress(FileNotFoundError):
+                    await asyncio.to_thread(os.utime, self.code_dir / f"{digest}{suffix}")
 
     async def collect(self, used: Collection[str], grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
         """Remove packages whose digest is not in `used`, and remains of interrupted work, older than `grace_s`.
@@ -101,34 +122,60 @@ class Artifacts:
         added = Package(hashlib.sha256(package).hexdigest(), len(package))
         with self._disk_errors():
             self.code_dir.mkdir(parents=True, exist_ok=True)
-            if self._present(added.sha256):
+            if self._present(added.sha256, _ZIP):
                 return added
-            work = Path(tempfile.mkdtemp(prefix=_NEW, dir=self.code_dir))
-            try:
-                code = work / "code"
-                code.mkdir()
-                unpack(package, code, self.max_unpacked)
+            with self._work() as work:
+                unpack(package, work / "code", self.max_unpacked)
                 if keep:
-                    _write_durably(work / "package.zip", package)
-                    self._publish(work, added.sha256)
-            finally:
-                _remove_tree(work)
+                    _write_durably(work / _ZIP, package)
+                    self._publish(work, added.sha256, _ZIP)
         return added
 
-    def _present(self, sha256: str) -> bool:
-        """Whether a package is there; makes it young again then, so that `collect` leaves it alone."""
+    def _combine(self, digests: Sequence[str]) -> str:
+        missing = [digest for digest in digests if not self._present(digest, _ZIP)]
+        if missing:
+            raise ServiceFailure(f"The package {missing[0]} of a layer is not in {self.code_dir} any more.")
+        if len(digests) == 1:
+            return digests[0]
+        listed = "\n".join(digests).encode()
+        digest = hashlib.sha256(listed).hexdigest()
+        with self._disk_errors():
+            if not self._present(digest, _LAYERS):
+                with self._work() as work:
+                    overlay([self.folder(layer) for layer in digests], work / "code")
+                    _write_durably(work / _LAYERS, listed)
+                    self._publish(work, digest, _LAYERS)
+        return digest
+
+    def _unpacked_size(self, digests: Sequence[str]) -> int:
+        with self._disk_errors():
+            return sum(size_of(self.folder(digest)) for digest in digests)
+
+    @contextlib.contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder with an empty folder `code`, for what is on its way to its final place."""
+        work = Path(tempfile.mkdtemp(prefix=_NEW, dir=self.code_dir))
+        try:
+            (work / "code").mkdir()
+            yield work
+        finally:
+            _remove_tree(work)
+
+    def _present(self, digest: str, suffix: str) -> bool:
+        """Whether a folder is there; makes it young again then, so that `collect` leaves it alone."""
         with self._locked():
-            if not (self.folder(sha256).exists() and self.archive(sha256).exists()):
+            companion = self.code_dir / f"{digest}{suffix}"
+            if not (self.folder(digest).exists() and companion.exists()):
                 return False
-            os.utime(self.archive(sha256))
+            os.utime(companion)
             return True
 
-    def _publish(self, work: Path, sha256: str) -> None:
+    def _publish(self, work: Path, sha256: str, suffix: str) -> None:
         code = work / "code"
         # Moving a folder rewrites its "..", for which only its owner's write permission will do.
         code.chmod(0o755)
         with self._locked():
-            (work / "package.zip").replace(self.archive(sha256))
+            (work / suffix).replace(self.code_dir / f"{sha256}{suffix}")
             if not self.folder(sha256).exists():  # else another deployment of the same package was faster
                 code.rename(self.folder(sha256))
                 self.folder(sha256).chmod(0o555)
@@ -141,21 +188,22 @@ class Artifacts:
                 if path.name.startswith((_NEW, _OLD)):
                     if path.stat().st_mtime < before:
                         _remove_tree(path)
-                elif _is_archive(path) and path.stem not in used and self._remove(path.stem, before):
+                elif _is_companion(path) and path.stem not in used and self._remove(path, before):
                     removed.append(path.stem)
         return removed
 
-    def _remove(self, sha256: str, before: float) -> bool:
-        """Take a package out of sight at once, then delete it; unless it has become young again."""
+    def _remove(self, companion: Path, before: float) -> bool:
+        """Take a folder out of sight at once, then delete it; unless it has become young again."""
+        folder = self.folder(companion.stem)
         work = Path(tempfile.mkdtemp(prefix=_OLD, dir=self.code_dir))
         try:
             with self._locked():
-                if self.archive(sha256).stat().st_mtime >= before:
+                if companion.stat().st_mtime >= before:
                     return False
-                if self.folder(sha256).exists():
-                    self.folder(sha256).chmod(0o755)
-                    self.folder(sha256).rename(work / "code")
-                self.archive(sha256).unlink()
+                if folder.exists():
+                    folder.chmod(0o755)
+                    folder.rename(work / "code")
+                companion.unlink()
                 return True
         finally:
             _remove_tree(work)
@@ -183,8 +231,8 @@ class Artifacts:
             ) from error
 
 
-def _is_archive(path: Path) -> bool:
-    return path.suffix == ".zip" and _DIGEST.fullmatch(path.stem) is not None
+def _is_companion(path: Path) -> bool:
+    return path.suffix in (_ZIP, _LAYERS) and _DIGEST.fullmatch(path.stem) is not None
 
 
 def _write_durably(path: Path, content: bytes) -> None:

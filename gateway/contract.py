@@ -16,15 +16,15 @@ from samovar.function import FunctionVersion
 class Functions(Protocol):
     """Where functions are looked up; `gateway.registry.Registry` is one."""
 
-    def cached(self, name: str) -> FunctionRecord | None:
-        """The function, if it is known without I/O."""
+    def cached(self, arn: str) -> FunctionRecord | None:
+        """The function of an unqualified ARN, if it is known without I/O."""
         ...
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
         """The function of a URL, if it is known without I/O."""
         ...
 
-    async def get(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+    async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """The function. Raises `ResourceNotFound` and `ServiceUnavailable`."""
         ...
 

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, tags, urls
+from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.layers import Layers
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -46,7 +47,8 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
     app.state.runtimes = Runtimes(services.link, services.clock)
-    for resource in (functions, configuration, code, urls, tags, concurrency):
+    app.state.layers = Layers(services.redis)
+    for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
         app.include_router(resource.router, include_in_schema=False)
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
@@ -69,6 +71,8 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Older SDKs end some paths of the Lambda API with a slash.
+        scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False

@@ -65,7 +65,7 @@ class Functions:
         return record
 
     async def change(
-        self, name: str, edit: Edit, revision_id: str | None = None
+        self, arn: str, edit: Edit, revision_id: str | None = None
     ) -> tuple[FunctionRecord, Standing | None]:
         """Change a function as `Registry.change` does, and its time of modification with it.
 
@@ -75,12 +75,12 @@ class Functions:
         def dated(record: FunctionRecord) -> FunctionRecord:
             return msgspec.structs.replace(edit(record), last_modified=self.timestamp())
 
-        record = await self.registry.change(name, dated, revision_id)
+        record = await self.registry.change(arn, dated, revision_id)
         return record, await self._settle(record.version)
 
-    async def attach(self, name: str, edit: Edit) -> FunctionRecord:
+    async def attach(self, arn: str, edit: Edit) -> FunctionRecord:
         """Change what is attached to a function (URL, tags): its code and configuration keep their time."""
-        record = await self.registry.change(name, edit)
+        record = await self.registry.change(arn, edit)
         await self._settle(record.version)
         return record
 
@@ -88,10 +88,10 @@ class Functions:
         """How far the newest record of a version has come; `None` if the invoker is away."""
         return await self._standing("standing", msgspec.json.encode(Subject(version.arn, version.version)))
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, arn: str) -> None:
         """Remove a function with its URL. Raises `ResourceNotFound`."""
-        serial = await self.registry.delete(name)
-        await self._tell("forget", msgspec.json.encode(Forget(self.registry.store.arn(name), serial)))
+        serial = await self.registry.delete(arn)
+        await self._tell("forget", msgspec.json.encode(Forget(arn, serial)))
 
     def timestamp(self) -> str:
         """Now, as `LastModified` prints it: `2026-11-23T05:45:11.000+0000`."""

@@ -34,7 +34,6 @@ class HotPath:
     def __init__(
         self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock, control: ASGIApp
     ) -> None:
-        self._region = settings.region
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock)
         self._invoke = InvokeApi(settings, functions, invoker)
@@ -78,7 +77,7 @@ class HotPath:
 
     def _trigger_of(self, request: Request) -> tuple[Trigger, str] | None:
         """What serves a request, and the part of it that names the function; `None` for what is not a call."""
-        url_id = url_id_of(request.headers.get(b"host", b""), self._region)
+        url_id = url_id_of(request.headers.get(b"host", b""))
         if url_id is not None:
             return self._urls, url_id
         raw_path = raw_path_of(request)

@@ -34,7 +34,7 @@ class NamedRoute:
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         name, path = _name_and_path(where)
-        record = self._functions.cached(name)
+        record = self._functions.cached(self._arn(name))
         if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
             return None
         return _wanted(request, record, path, body, self._clock.epoch())
@@ -42,14 +42,18 @@ class NamedRoute:
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
         name, path = _name_and_path(where)
-        record = self._functions.cached(name)
+        arn = self._arn(name)
+        record = self._functions.cached(arn)
         if record is None and FUNCTION_NAME.fullmatch(name) is not None:
-            record = await self._functions.get(name)
+            record = await self._functions.get(arn)
         if record is None or not record.http_route:
-            settings = self._settings
-            raise ResourceNotFound(f"Function not found: {function_arn(settings.account, settings.region, name)}")
+            raise ResourceNotFound(f"Function not found: {arn}")
         body = await request.body(self._settings.max_payload_bytes)
         return await carry_out(self._invoker, _wanted(request, record, path, body, self._clock.epoch()))
+
+    def _arn(self, name: str) -> str:
+        """Names in paths are of the platform's own region."""
+        return function_arn(self._settings.account, self._settings.region, name)
 
 
 class FunctionUrls:
@@ -129,15 +133,16 @@ def _is_preflight(request: Request) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def url_id_of(host: bytes, region: str) -> str | None:
-    """The function URL id in a Host header, `None` when the host is no function URL's.
+def url_id_of(host: bytes) -> str | None:
+    """The function URL id in a Host header with its region, `None` when the host is no function URL's.
 
-    The id of another region's URL is empty, which is nobody's.
+    Of a host in another domain it is empty, which is nobody's.
     """
     label, found, rest = host.decode("latin-1").lower().partition(_URL_LABEL)
     if not found:
         return None
-    return label if rest.partition(":")[0] == f"{region}.localhost" else ""
+    region, found, port = rest.partition(".localhost")
+    return f"{label}.{region}" if found and (not port or port.startswith(":")) else ""
 
 
 def raw_path_of(request: Request) -> bytes:

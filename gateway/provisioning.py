@@ -36,7 +36,7 @@ async def check_provisions_fit(services: Services, version: FunctionVersion) -> 
         budget_mb = msgspec.json.decode(await ask(services.link, "status"), type=InvokerStatus).memory_budget_mb
     except SamovarError:
         return
-    others_mb = sum(_reserved_mb(one.version) for one in services.registry.all_cached() if one.name != version.name)
+    others_mb = sum(_reserved_mb(one.version) for one in services.registry.all_cached() if one.arn != version.arn)
     if _reserved_mb(version) + others_mb > budget_mb:
         raise InvalidParameterValue(
             f"{version.name} cannot have {wanted} provisioned environments of {version.limits.memory_mb} MB: "

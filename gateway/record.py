@@ -35,6 +35,14 @@ class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
     modified: str
 
 
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version that a function has; it goes on having it when the version is deleted."""
+
+    arn: str
+    code_size: int
+    code_sha256: str
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A function as the registry holds it. Changing one makes a new record with a greater serial."""
 
@@ -48,10 +56,17 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     has_environment: bool = False
     """Whether `Environment` was ever given, even empty: until then, the API leaves it out."""
     url: FunctionUrl | None = None
+    layers: tuple[LayerUse, ...] = ()
+    """In the order in which they are laid one over the other."""
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     """Kept and told as AWS does; there is no tracing service here."""
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
+
+    @property
+    def arn(self) -> str:
+        """The function's ARN, without a qualifier."""
+        return self.version.arn
 
     @property
     def name(self) -> str:

@@ -16,10 +16,10 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
-from gateway.record import FunctionRecord
+from gateway.record import FunctionRecord, FunctionUrl
 from gateway.store import CHANGED, Store
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
-from samovar.names import function_arn, new_request_id
+from samovar.names import new_request_id
 
 Edit = Callable[[FunctionRecord], FunctionRecord]
 """What a change does to a record. It may run again on a newer record, so it has no side effects."""
@@ -32,9 +32,9 @@ _LAST_RETRY_S: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
-def not_found(account: str, region: str, name: str, qualifier: str | None = None) -> ResourceNotFound:
-    """The error AWS gives for a function, version or alias that does not exist."""
-    return ResourceNotFound(f"Function not found: {function_arn(account, region, name, qualifier)}")
+def not_found(arn: str, qualifier: str | None = None) -> ResourceNotFound:
+    """The error AWS gives for a function, version or alias that does not exist; `arn` is the unqualified one."""
+    return ResourceNotFound(f"Function not found: {arn}:{qualifier}" if qualifier else f"Function not found: {arn}")
 
 
 def check_revision(record: FunctionRecord, revision_id: str | None) -> None:
@@ -54,7 +54,8 @@ class Registry:
         self.following = False
         """Whether notifications arrive; without them, cached records may be out of date."""
         self._records: dict[str, FunctionRecord] = {}
-        self._names_by_url: dict[str, str] = {}
+        """By unqualified ARN."""
+        self._arns_by_url: dict[str, str] = {}
         self._changes = 0  # counts what may have made a read in progress outdated
         self._task: asyncio.Task[None] | None = None
 
@@ -75,34 +76,34 @@ class Registry:
 
     # Reading.
 
-    def cached(self, name: str) -> FunctionRecord | None:
+    def cached(self, arn: str) -> FunctionRecord | None:
         """The function as far as this process knows it. No I/O."""
-        return self._records.get(name)
+        return self._records.get(arn)
 
     def all_cached(self) -> list[FunctionRecord]:
         """Every function this process knows: all there are, as long as it follows the store. No I/O."""
         return list(self._records.values())
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
-        """The function with this URL id as far as this process knows. No I/O."""
-        name = self._names_by_url.get(url_id)
-        return None if name is None else self._records.get(name)
+        """The function with this URL (id and region, joined by a dot) as far as this process knows. No I/O."""
+        arn = self._arns_by_url.get(url_id)
+        return None if arn is None else self._records.get(arn)
 
-    async def get(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+    async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """The function from the cache, else from Redis.
 
         Raises `ResourceNotFound` (naming `qualifier` too, when given), and `ServiceUnavailable` when it is not
         cached and Redis is away.
         """
-        return self._records.get(name) or await self.fresh(name, qualifier)
+        return self._records.get(arn) or await self.fresh(arn, qualifier)
 
-    async def fresh(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+    async def fresh(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """The function as Redis has it now. Raises as `get` does."""
         changes = self._changes
-        record = await self.store.get(self.store.arn(name))
+        record = await self.store.get(arn)
         if record is None:
-            self._drop(name)
-            raise not_found(self.store.account, self.store.region, name, qualifier)
+            self._drop(arn)
+            raise not_found(arn, qualifier)
         if changes == self._changes:
             self._keep(record)
         return record
@@ -129,7 +130,7 @@ class Registry:
         self._apply(record)
         return record
 
-    async def change(self, name: str, edit: Edit, revision_id: str | None = None) -> FunctionRecord:
+    async def change(self, arn: str, edit: Edit, revision_id: str | None = None) -> FunctionRecord:
         """Change a function by `edit`, atomically; returns the new record.
 
         A change always gives a new revision; it gives a new serial, which makes environments be replaced, only
@@ -138,7 +139,7 @@ class Registry:
         getting in between.
         """
         for _ in range(_ATTEMPTS):
-            current = await self.fresh(name)
+            current = await self.fresh(arn)
             check_revision(current, revision_id)
             edited = edit(current)
             serial = current.version.serial
@@ -151,16 +152,15 @@ class Registry:
                 return edited
             self._changes += 1
         raise ResourceConflict(
-            "The operation cannot be performed at this time. An update is in progress for resource: "
-            f"{self.store.arn(name)}"
+            f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"
         )
 
-    async def delete(self, name: str) -> int:
+    async def delete(self, arn: str) -> int:
         """Remove a function and its URL. Returns a serial greater than any it had. Raises `ResourceNotFound`."""
-        serial = await self.store.delete(self.store.arn(name))
-        self._drop(name)
+        serial = await self.store.delete(arn)
+        self._drop(arn)
         if serial is None:
-            raise not_found(self.store.account, self.store.region, name)
+            raise not_found(arn)
         return serial
 
     # Following the store.
@@ -194,19 +194,19 @@ class Registry:
                 await self._refresh(message["data"].decode())
             asked = message is None
 
-    async def _refresh(self, name: str) -> None:
+    async def _refresh(self, arn: str) -> None:
         self._changes += 1
-        record = await self.store.get(self.store.arn(name))
+        record = await self.store.get(arn)
         if record is None:
-            self._drop(name)
+            self._drop(arn)
         else:
             self._keep(record)
 
     async def _reload(self) -> None:
         self._changes += 1
         records = await self.store.all()
-        for name in self._records.keys() - {record.name for record in records}:
-            self._drop(name)
+        for arn in self._records.keys() - {record.arn for record in records}:
+            self._drop(arn)
         for record in records:
             self._keep(record)
 
@@ -218,20 +218,25 @@ class Registry:
 
     def _keep(self, record: FunctionRecord) -> None:
         """Cache a record, unless a later one is there already."""
-        known = self._records.get(record.name)
+        known = self._records.get(record.arn)
         if known is not None and known.version.serial > record.version.serial:
             return
         if known is not None and known.url is not None:
-            self._names_by_url.pop(known.url.url_id, None)
-        self._records[record.name] = record
+            self._arns_by_url.pop(_url_key(known.url, known), None)
+        self._records[record.arn] = record
         if record.url is not None:
-            self._names_by_url[record.url.url_id] = record.name
+            self._arns_by_url[_url_key(record.url, record)] = record.arn
 
-    def _drop(self, name: str) -> None:
+    def _drop(self, arn: str) -> None:
         self._changes += 1
-        known = self._records.pop(name, None)
+        known = self._records.pop(arn, None)
         if known is not None and known.url is not None:
-            self._names_by_url.pop(known.url.url_id, None)
+            self._arns_by_url.pop(_url_key(known.url, known), None)
+
+
+def _url_key(url: FunctionUrl, record: FunctionRecord) -> str:
+    """What the host names of a function's URL begin with, but for the word between: its id and its region."""
+    return f"{url.url_id}.{record.version.region}"
 
 
 def _renewed(record: FunctionRecord, serial: int) -> FunctionRecord:

@@ -7,7 +7,7 @@
 | `samovar:functions:ever`      | set    | ARNs of functions that exist or existed, for their usage  |
 | `samovar:urls`                | hash   | URL id → ARN                                              |
 | `samovar:serial`              | string | the counter behind `FunctionVersion.serial`               |
-| `samovar:changed`             | channel| the name of a function that was created, changed, deleted |
+| `samovar:changed`             | channel| the ARN of a function that was created, changed, deleted  |
 
 Each change is one Lua script: compare, write, index and publish happen together or not at all.
 """
@@ -44,6 +44,7 @@ _INDEX: Final = "samovar:functions"
 _EVER: Final = "samovar:functions:ever"
 _URLS: Final = "samovar:urls"
 _SERIAL: Final = "samovar:serial"
+_PAGE: Final = 500
 
 Written = Literal["ok", "missing", "exists", "changed"]
 
@@ -61,7 +62,7 @@ redis.call('ZADD', KEYS[2], 0, ARGV[4])
 redis.call('SADD', KEYS[3], ARGV[4])
 if ARGV[5] ~= '' and ARGV[5] ~= ARGV[6] then redis.call('HDEL', KEYS[4], ARGV[5]) end
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[4], ARGV[6], ARGV[4]) end
-redis.call('PUBLISH', ARGV[7], ARGV[8])
+redis.call('PUBLISH', ARGV[7], ARGV[4])
 return 'ok'
 """
 
@@ -72,7 +73,7 @@ local url = cjson.decode(current).url
 if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+redis.call('PUBLISH', ARGV[2], ARGV[1])
 return redis.call('INCR', KEYS[4])
 """
 
@@ -111,19 +112,20 @@ def _unavailable(why: str) -> ServiceUnavailable:
 
 
 class Store:
-    """The functions of one account and region. Every method raises `ServiceUnavailable` when Redis is away."""
+    """The functions of an account, in every region. Every method raises `ServiceUnavailable` when Redis is away."""
 
     def __init__(self, client: redis.asyncio.Redis, account: str, region: str) -> None:
         self.redis: Any = client
         """Untyped on purpose: redis-py declares answers of its asynchronous commands as unions with plain values."""
         self.account = account
         self.region = region
+        """The one that is meant where none is named."""
         self._write = client.register_script(_WRITE)
         self._delete = client.register_script(_DELETE)
 
-    def arn(self, name: str) -> str:
-        """The ARN of a function of this account and region."""
-        return function_arn(self.account, self.region, name)
+    def arn(self, name: str, region: str | None = None) -> str:
+        """The ARN of a function of this account."""
+        return function_arn(self.account, region or self.region, name)
 
     async def ping(self) -> str:
         """The version of the server, when it answers."""
@@ -142,28 +144,37 @@ class Store:
             found = await self.redis.get(_PREFIX + arn)
         return None if found is None else _decode(found)
 
-    async def by_url(self, url_id: str) -> FunctionRecord | None:
-        """The function that has this URL id, if one has."""
+    async def by_url(self, url: str) -> FunctionRecord | None:
+        """The function that has this URL (id and region, joined by a dot), if one has."""
+        url_id, _, region = url.partition(".")
         async with reaching_store():
             arn = await self.redis.hget(_URLS, url_id)
         if arn is None:
             return None
         record = await self.get(arn.decode())
         # Between the two reads the URL may have moved or gone.
-        return record if record is not None and record.url is not None and record.url.url_id == url_id else None
+        if record is None or record.url is None or (record.url.url_id, record.version.region) != (url_id, region):
+            return None
+        return record
 
-    async def page(self, after: str | None, limit: int) -> tuple[list[FunctionRecord], str | None]:
-        """Up to `limit` functions in the order of their names, from behind the name `after`.
+    async def page(
+        self, after: str | None, limit: int, region: str | None = None
+    ) -> tuple[list[FunctionRecord], str | None]:
+        """Up to `limit` functions of a region in the order of their names, from behind the name `after`.
 
         The second part is the name to continue behind, or `None` at the end.
         """
-        start = "-" if after is None else f"({self.arn(after)}"
+        prefix = self.arn("", region)
+        arns, more = await self._arns(f"[{prefix}" if after is None else f"({prefix}{after}", f"[{prefix}\xff", limit)
         async with reaching_store():
-            arns = await self.redis.zrange(_INDEX, start, "+", bylex=True, offset=0, num=limit + 1)
-            more = len(arns) > limit
-            records = await self._read(arns[:limit])
-        following = arns[limit - 1].decode().rpartition(":")[2] if more else None
-        return records, following
+            records = await self._read(arns)
+        return records, arns[-1].decode().rpartition(":")[2] if more else None
+
+    async def _arns(self, start: str, end: str, limit: int) -> tuple[list[bytes], bool]:
+        """Up to `limit` ARNs between two, and whether there are more."""
+        async with reaching_store():
+            arns = await self.redis.zrange(_INDEX, start, end, bylex=True, offset=0, num=limit + 1)
+        return arns[:limit], len(arns) > limit
 
     async def count(self) -> int:
         """How many functions there are."""
@@ -171,19 +182,21 @@ class Store:
             return int(await self.redis.zcard(_INDEX))
 
     async def all(self) -> list[FunctionRecord]:
-        """Every function, read in pages so that no single command is long."""
-        records, after = await self.page(None, 500)
-        while after is not None:
-            more, after = await self.page(after, 500)
-            records += more
+        """Every function of every region, read in pages so that no single command is long."""
+        records: list[FunctionRecord] = []
+        start, more = "-", True
+        while more:
+            arns, more = await self._arns(start, "+", _PAGE)
+            async with reaching_store():
+                records += await self._read(arns)
+            start = f"({arns[-1].decode()}" if arns else "+"
         return records
 
-    async def ever(self) -> list[str]:
-        """Names of all functions that exist or existed, in order."""
+    async def ever(self, region: str | None = None) -> list[str]:
+        """ARNs of all functions of a region that exist or existed, in order."""
         async with reaching_store():
             arns = await self.redis.smembers(_EVER)
-        prefix = self.arn("")
-        return sorted(text.removeprefix(prefix) for arn in arns if (text := arn.decode()).startswith(prefix))
+        return sorted(text for arn in arns if (text := arn.decode()).startswith(self.arn("", region)))
 
     async def existed(self, arn: str) -> bool:
         """Whether a function of that ARN exists or ever existed."""
@@ -200,9 +213,8 @@ class Store:
 
     async def delete(self, arn: str) -> int | None:
         """Delete a function with its URL. Returns a serial greater than any the function had, or `None` if absent."""
-        name = arn.rpartition(":")[2]
         async with reaching_store():
-            serial = await self._delete(keys=[_PREFIX + arn, _INDEX, _URLS, _SERIAL], args=[arn, CHANGED, name])
+            serial = await self._delete(keys=[_PREFIX + arn, _INDEX, _URLS, _SERIAL], args=[arn, CHANGED])
         return int(serial) or None
 
     async def _put(self, record: FunctionRecord, expected: str, current: FunctionRecord | None) -> Written:
@@ -215,7 +227,6 @@ class Store:
             current.url.url_id if current is not None and current.url is not None else "",
             record.url.url_id if record.url is not None else "",
             CHANGED,
-            record.name,
         ]
         async with reaching_store():
             answer = await self._write(keys=[_PREFIX + arn, _INDEX, _EVER, _URLS], args=arguments)

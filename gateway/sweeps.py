@@ -10,13 +10,16 @@ from typing import Any
 import redis.asyncio
 
 from gateway.artifacts import Artifacts
+from gateway.layers import Layers
 from gateway.store import Store
 from samovar import logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
-    """Remove packages no function names; the digests removed. Young ones are left alone, see `collect`."""
-    return await artifacts.collect({record.version.code_sha256 for record in await store.all()})
+    """Remove code and layers that nothing names; the digests removed. Young ones are left alone, see `collect`."""
+    versions = [record.version for record in await store.all()]
+    used = {digest for version in versions for digest in (version.code_sha256, version.layers_sha256)}
+    return await artifacts.collect(used | await Layers(store.redis).digests())
 
 
 async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:
@@ -33,15 +36,15 @@ async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
 
     A week after a function was deleted, somebody may still ask why; a year after, nobody does.
     """
-    existing = {record.name for record in await store.all()}
-    forgotten = list(_forgotten(logs_dir / store.region, existing, before))
+    existing = {logs.folder_of(logs_dir, record.version.region, record.name) for record in await store.all()}
+    forgotten = list(_forgotten(logs_dir, existing, before))
     for folder in forgotten:
         shutil.rmtree(folder, ignore_errors=True)  # the next sweep takes what is left
     return [folder.name for folder in forgotten]
 
 
-def _forgotten(folder: Path, existing: Collection[str], before: float) -> Iterator[Path]:
-    for path in folder.iterdir() if folder.is_dir() else ():
+def _forgotten(logs_dir: Path, existing: Collection[Path], before: float) -> Iterator[Path]:
+    for path in logs_dir.glob("*/*"):
         written = [logs.segment_path(path, number).stat().st_mtime for number in logs.segments(path)]
-        if path.name not in existing and max(written, default=path.stat().st_mtime) < before:
+        if path not in existing and max(written, default=path.stat().st_mtime) < before:
             yield path

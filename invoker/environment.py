@@ -185,8 +185,8 @@ class Environment:
 
     def _spawn_order(self, snapshot: bool) -> bytes:
         box = self._started_box
-        variables = self.variables(Folders(box.task_root, box.runtime_dir, box.tmp_dir))
-        search_path = [box.task_root, "/opt/python"]
+        folders = Folders.of(box)
+        variables, search_path = self.variables(folders), folders.search_path(self.version.runtime)
         return msgspec.json.encode(
             _SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot)
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from invoker.environment import Environment, InitFailed
 from invoker.home import Home
-from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.output import EnvironmentLog, LogFiles
 from invoker.snapshots import Snapshot, Snapshots
 from invoker.variables import interpreter_variables, log_stream_name
@@ -131,10 +131,11 @@ class EnvironmentFactory:
             id=environment.id,
             runtime=version.runtime,
             code_dir=settings.code_dir / version.code_sha256,
+            layers_dir=settings.code_dir / version.layers_sha256 if version.layers_sha256 else None,
             socket_dir=settings.environments_dir / environment.id,
             limits=version.limits,
             network=version.placement.network or settings.default_network,
             oci_runtime=version.placement.oci_runtime or settings.default_oci_runtime,
-            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR),
+            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR),
             labels={"samovar.function": version.name, "samovar.version": version.version},
         )

@@ -48,8 +48,7 @@ def _candidates(major: str) -> Iterator[str]:
     if wheel is not None and wheel.origin is not None:
         places.append(Path(wheel.origin).parent / "bin")
     for folder, pattern in (
-        (Path("/opt"), f"node*{major}*/bin"),
-        (Path("/usr/local/lib/nodejs"), f"node-v{major}.*/bin"),
+        (Path("/usr/local/lib/nodejs"), f"node-v{major}*/bin"),
         (Path(os.environ.get("NVM_DIR") or home / ".nvm"), f"versions/node/v{major}.*/bin"),
         (data / "fnm", f"node-versions/v{major}.*/installation/bin"),
         (Path(os.environ.get("VOLTA_HOME") or home / ".volta"), f"tools/image/node/{major}.*/bin"),

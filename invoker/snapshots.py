@@ -86,7 +86,7 @@ class Snapshot:
     @property
     def folders(self) -> Folders:
         """Where its forks find things."""
-        return Folders(self._box.task_root, self._box.runtime_dir, self._box.tmp_dir)
+        return Folders.of(self._box)
 
     async def settle(self) -> None:
         """Make it ready to fork. Raises `EnvironmentFailure`."""

@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+from invoker.isolation.contract import Box
 from invoker.runtimes import runtime
 from samovar.function import FunctionVersion
 
@@ -18,10 +19,10 @@ _FIXED: Final = {
     "TZ": ":UTC",
     "SHLVL": "0",
 }
-_PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
-_LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib"
+_PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin"
+_LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"
 
-_NODE_PATH: Final = "/opt/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"
+_NODE_PATH: Final = "{opt}/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"
 
 
 def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
@@ -30,14 +31,14 @@ def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
     return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
 
 
-def interpreter_variables(task_root: str, runtime_dir: str, language: str = "python") -> dict[str, str]:
+def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str, language: str = "python") -> dict[str, str]:
     """What an interpreter reads only when it starts.
 
     The keeper is started with these, so that the workers it forks need not start an interpreter of their own.
     """
-    libraries = {"LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root)}
+    libraries = {"LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
     if language == "nodejs":
-        return {**libraries, "NODE_PATH": _NODE_PATH.format(runtime=runtime_dir, task=task_root)}
+        return {**libraries, "NODE_PATH": _NODE_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
     if language != "python":
         return libraries
     return {
@@ -53,6 +54,17 @@ class Folders(NamedTuple):
     task_root: str
     runtime_dir: str
     tmp_dir: str
+    opt_dir: str
+
+    @classmethod
+    def of(cls, box: Box) -> Folders:
+        """Those of a box."""
+        return cls(box.task_root, box.runtime_dir, box.tmp_dir, box.opt_dir)
+
+    def search_path(self, runtime: str) -> list[str]:
+        """Where an interpreter looks for modules first: the function's own go before those of its layers."""
+        layers = f"{self.opt_dir}/python"
+        return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers]
 
 
 def worker_variables(
@@ -84,8 +96,8 @@ def worker_variables(
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
     common = {
         **_FIXED,
-        **interpreter_variables(folders.task_root, folders.runtime_dir, language),
-        "PATH": _PATH,
+        **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir, language),
+        "PATH": _PATH.format(opt=folders.opt_dir),
         "PWD": folders.task_root,
         "HOME": folders.tmp_dir,
         "TMPDIR": folders.tmp_dir,

@@ -4,6 +4,7 @@ SamovarError
 ├── CallerError                               the caller can mend it (AWS "Type": "User")
 │   ├── InvalidParameterValue        400  InvalidParameterValueException
 │   ├── ValidationFailed             400  ValidationException
+│   ├── SerializationFailed          400  SerializationException
 │   ├── InvalidRequestContent        400  InvalidRequestContentException
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
@@ -64,6 +65,12 @@ class ValidationFailed(CallerError):
     """A parameter breaks a constraint of the API model."""
 
     status, aws_name = 400, "ValidationException"
+
+
+class SerializationFailed(CallerError):
+    """A parameter has another JSON type than the API model says."""
+
+    status, aws_name = 400, "SerializationException"
 
 
 class InvalidRequestContent(CallerError):
@@ -175,6 +182,7 @@ def by_class_name(name: str) -> type[SamovarError]:
 _OF_THE_API: tuple[type[SamovarError], ...] = (
     InvalidParameterValue,
     ValidationFailed,
+    SerializationFailed,
     InvalidRequestContent,
     InvalidZipFile,
     CodeStorageExceeded,

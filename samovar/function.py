@@ -106,6 +106,8 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     handler: str
     code_sha256: str
     """Lower-case hex digest of the deployment package; names its unpacked folder."""
+    layers_sha256: str = ""
+    """Digest that names the folder in which its layers lie one over the other; empty without layers."""
     limits: Limits = Limits()
     environment: dict[str, str] = {}
     placement: Placement = Placement()

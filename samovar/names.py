@@ -7,23 +7,25 @@ import re
 import secrets
 from typing import NamedTuple
 
-from samovar.errors import ValidationFailed
+from samovar.errors import InvalidParameterValue, ValidationFailed
 
 LATEST = "$LATEST"
 
 FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _REFERENCE = re.compile(
-    r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?"
+    r"(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?"
+    r"(?:(?P<region>(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?"
     r"(?:(?P<account>\d{12}):)?"
     r"(?:function:)?"
-    r"(?P<name>[a-zA-Z0-9_-]{1,64})"
-    r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+    r"(?P<name>[a-zA-Z0-9_.-]+)"
+    r"(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+))?"
 )
 REFERENCE_PATTERN = (
-    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?"
-    r"(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
+    r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
 )
-"""AWS's own pattern for `FunctionName`, quoted in its validation message."""
+"""AWS's own pattern for a function's name with a qualifier, quoted in its validation message."""
+_MAX_NAME_LENGTH = 64
 
 
 class FunctionReference(NamedTuple):
@@ -36,14 +38,30 @@ class FunctionReference(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> FunctionReference:
-        """Read any of the accepted forms. Raises `ValidationFailed` with AWS's message."""
+        """Read any of the accepted forms.
+
+        Raises `ValidationFailed` for other forms and `InvalidParameterValue` for a name that is too long, with AWS's
+        messages.
+        """
         match = _REFERENCE.fullmatch(text)
         if match is None:
             raise ValidationFailed(
                 f"1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint: "
                 f"Member must satisfy regular expression pattern: {REFERENCE_PATTERN}"
             )
+        if len(match["name"]) > _MAX_NAME_LENGTH:
+            raise InvalidParameterValue(
+                f"1 validation error detected: Value '{match['name']}' at 'functionName' failed to satisfy "
+                f"constraint: Member must have length less than or equal to {_MAX_NAME_LENGTH}"
+            )
         return cls(match["name"], match["qualifier"], match["account"], match["region"])
+
+    @property
+    def arn(self) -> str:
+        """The unqualified ARN, of a reference whose account and region are known."""
+        assert self.account is not None, "a name alone is in no account"
+        assert self.region is not None, "a name alone is in no region"
+        return function_arn(self.account, self.region, self.name)
 
 
 def function_arn(account: str, region: str, name: str, qualifier: str | None = None) -> str:

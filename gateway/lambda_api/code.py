@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from gateway.artifacts import Package
 from gateway.lambda_api.configuration import configuration
-from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, read, resolve_latest
+from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesServices, answer
+from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest
+from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_architectures, check_code, refuse_unless_empty
 from gateway.record import FunctionRecord
 from gateway.registry import check_revision
 
-router = APIRouter(prefix="/2015-03-31/functions")
+router = Operations()
 
 
 def coded(record: FunctionRecord, package: Package) -> FunctionRecord:
@@ -22,26 +24,26 @@ def coded(record: FunctionRecord, package: Package) -> FunctionRecord:
     return msgspec.structs.replace(record, version=version, code_size=package.size)
 
 
-@router.put("/{name}/code")
+@router.operation("UpdateFunctionCode")
 async def update_function_code(
-    name: str, request: Request, services: UsesServices, functions: UsesFunctions
+    request: Request, reference: NamedLatest, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """UpdateFunctionCode. A `DryRun` checks everything and changes nothing."""
-    reference = resolve_latest(services, name)
-    update = await read(request, UpdateFunctionCodeRequest)
+    update = asked(request, UpdateFunctionCodeRequest)
     check_code(update)
     check_architectures(update.architectures)
     refuse_unless_empty("publish", update.publish)
     refuse_unless_empty("publish_to", update.publish_to)
     # Before the package is unpacked, so that an unknown function costs nothing.
-    current = await services.registry.fresh(reference.name, reference.qualifier)
+    current = await services.registry.fresh(reference.arn, reference.qualifier)
     check_revision(current, update.revision_id)
     if update.dry_run:
         record, standing = coded(current, await services.artifacts.check(update.zip_file or b"")), None
     else:
         package = await services.artifacts.add(update.zip_file or b"")
+        await check_size(services, package.sha256, current.layers)
         record, standing = await functions.change(
-            reference.name, lambda found: coded(found, package), update.revision_id
+            reference.arn, lambda found: coded(found, package), update.revision_id
         )
         await services.artifacts.release(current.version.code_sha256)
     return answer(configuration(record, reference.qualifier, standing))

@@ -3,51 +3,60 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, find, no_content, read, resolve_latest
+from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.models import Concurrency
-from gateway.lambda_api.validation import Constraints
+from gateway.lambda_api.operations import Operations, asked
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
+from samovar.errors import InvalidParameterValue
+from samovar.names import FunctionReference
 
-router = APIRouter()
+router = Operations()
 
 _MOST = 10_000
 """As many environments as a whole host may have (`Settings.max_environments`)."""
 
 
-@router.put("/2017-10-31/functions/{name}/concurrency")
+@router.operation("PutFunctionConcurrency")
 async def put_function_concurrency(
-    name: str, request: Request, services: UsesServices, functions: UsesFunctions
+    request: Request, reference: Named, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """PutFunctionConcurrency; 0 switches the function off."""
-    reference = resolve_latest(services, name)
-    asked = await read(request, Concurrency)
-    reserved = asked.reserved_concurrent_executions
-    constraints = Constraints()
-    constraints.check(reserved is not None, reserved, "reservedConcurrentExecutions", "not be null")
-    constraints.within(reserved, "reservedConcurrentExecutions", 0, _MOST)
-    constraints.enforce()
-    record = await services.registry.fresh(reference.name)
+    _refuse_qualifier(reference)
+    wanted = asked(request, Concurrency)
+    reserved = wanted.reserved_concurrent_executions
+    if reserved is not None and reserved > _MOST:
+        raise InvalidParameterValue(f"ReservedConcurrentExecutions = {reserved} is not allowed: at most {_MOST}")
+    record = await services.registry.fresh(reference.arn)
     await check_provisions_fit(services, _reserving(record, reserved).version)
-    await functions.attach(reference.name, lambda record: _reserving(record, reserved))
-    return answer(asked)
+    await functions.attach(reference.arn, lambda record: _reserving(record, reserved))
+    return answer(wanted)
 
 
-@router.get("/2019-09-30/functions/{name}/concurrency")
-async def get_function_concurrency(name: str, services: UsesServices) -> Response:
+@router.operation("GetFunctionConcurrency")
+async def get_function_concurrency(reference: Named, services: UsesServices) -> Response:
     """GetFunctionConcurrency."""
-    record = await find(services, name)
+    _refuse_qualifier(reference)
+    record = await find(services, reference)
     return answer(Concurrency(record.version.max_environments))
 
 
-@router.delete("/2017-10-31/functions/{name}/concurrency")
-async def delete_function_concurrency(name: str, services: UsesServices, functions: UsesFunctions) -> Response:
+@router.operation("DeleteFunctionConcurrency")
+async def delete_function_concurrency(reference: Named, functions: UsesFunctions) -> Response:
     """DeleteFunctionConcurrency."""
-    reference = resolve_latest(services, name)
-    await functions.attach(reference.name, lambda record: _reserving(record, None))
+    _refuse_qualifier(reference)
+    await functions.attach(reference.arn, lambda record: _reserving(record, None))
     return no_content()
+
+
+def _refuse_qualifier(reference: FunctionReference) -> None:
+    if reference.qualifier is not None:
+        raise InvalidParameterValue(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+            "Please specify either a function name or an unqualified function ARN."
+        )
 
 
 def _reserving(record: FunctionRecord, reserved: int | None) -> FunctionRecord:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from gateway.artifacts import base64_digest
 from gateway.lambda_api.edge import (
-    Qualifier,
+    NamedLatest,
     UsesFunctions,
     UsesRuntimes,
     UsesServices,
     answer,
     find,
-    read,
-    resolve_latest,
 )
+from gateway.lambda_api.function_layers import lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     ConfigurationRequest,
     FunctionConfiguration,
+    Layer,
     Logging,
     SnapStart,
     Storage,
     Tracing,
     Variables,
 )
-from gateway.lambda_api.validation import ARCHITECTURE, check_configuration
+from gateway.lambda_api.operations import Operations, asked
+from gateway.lambda_api.validation import ARCHITECTURE, offered
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 from samovar.function import FunctionVersion, Limits
 from samovar.link import Standing
 from samovar.names import function_arn
 
-router = APIRouter(prefix="/2015-03-31/functions")
+router = Operations()
 
 
 def configuration(
@@ -56,6 +58,7 @@ def configuration(
         version=version.version,
         environment=Variables(version.environment) if record.has_environment else None,
         tracing_config=Tracing(record.tracing),
+        layers=[Layer(use.arn, use.code_size) for use in record.layers] or None,
         revision_id=version.revision_id,
         state="Active",
         last_update_status="Successful" if in_force else "InProgress",
@@ -101,28 +104,37 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
     )
 
 
-@router.get("/{name}/configuration")
+@router.operation("GetFunctionConfiguration")
 async def get_function_configuration(
-    name: str, services: UsesServices, functions: UsesFunctions, qualifier: Qualifier = None
+    reference: NamedLatest, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """GetFunctionConfiguration."""
-    reference = resolve_latest(services, name, qualifier)
-    record = await find(services, name, qualifier)
+    record = await find(services, reference)
     return answer(configuration(record, reference.qualifier, await functions.standing(record.version)))
 
 
-@router.put("/{name}/configuration")
+@router.operation("UpdateFunctionConfiguration")
 async def update_function_configuration(
-    name: str, request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes
+    request: Request,
+    reference: NamedLatest,
+    services: UsesServices,
+    functions: UsesFunctions,
+    runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """UpdateFunctionConfiguration."""
-    reference = resolve_latest(services, name)
-    update = await read(request, ConfigurationRequest)
-    check_configuration(update)
+    update = asked(request, ConfigurationRequest)
+    offered(update)
     await runtimes.check(update.runtime)
-    edited = configured(await services.registry.fresh(reference.name), update)
-    await check_provisions_fit(services, edited.version)
-    record, standing = await functions.change(
-        reference.name, lambda current: configured(current, update), update.revision_id
-    )
+    before = await services.registry.fresh(reference.arn)
+    await check_provisions_fit(services, configured(before, update).version)
+    layering = await lay(services, layers, update.layers, before.version)
+
+    def edit(current: FunctionRecord) -> FunctionRecord:
+        edited = configured(current, update)
+        return edited if layering is None else layering.on(edited)
+
+    record, standing = await functions.change(reference.arn, edit, update.revision_id)
+    if layering is not None:
+        await services.artifacts.release(before.version.layers_sha256)
     return answer(configuration(record, reference.qualifier, standing))

@@ -1,37 +1,20 @@
-"""What all resources of the control API share: reading a request, naming a function, writing an answer."""
+"""What all resources of the control API share: naming a function, writing an answer, what a handler may ask for."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
 from gateway.functions import Functions
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
 from gateway.registry import not_found
 from gateway.services import Services
-from samovar.errors import (
-    AccessDenied,
-    InvalidParameterValue,
-    InvalidRequestContent,
-    RequestTooLarge,
-    ResourceNotFound,
-    ValidationFailed,
-)
+from samovar.errors import InvalidParameterValue
 from samovar.names import LATEST, FunctionReference
-
-T = TypeVar("T")
-
-BODY_DEADLINE_S: Final = 600.0
-"""A package of 50 MB arrives within it at 1 Mbit/s."""
-_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
-"""Room for everything in a request but the package."""
-_DISCARDED_BYTES: Final = 256 * 1024 * 1024
-"""How much of a body over the limit is read and dropped, so that its sender gets to read the answer."""
 
 
 def _services(request: Request) -> Services:
@@ -49,50 +32,16 @@ def _runtimes(request: Request) -> Runtimes:
     return found
 
 
-Qualifier = Annotated[str | None, Query(alias="Qualifier")]
+def _region(request: Request) -> str:
+    settings = _services(request).settings
+    return region_of(dict(request.scope["headers"]), request.scope["query_string"], settings.region)
+
+
 UsesServices = Annotated[Services, Depends(_services)]
 UsesFunctions = Annotated[Functions, Depends(_functions)]
 UsesRuntimes = Annotated[Runtimes, Depends(_runtimes)]
-
-
-async def read(request: Request, kind: type[T]) -> T:
-    """The request's body as a record.
-
-    Raises `InvalidRequestContent` when it is no JSON, `ValidationFailed` when a member has the wrong type or a
-    required one is missing, `RequestTooLarge`.
-    """
-    body = await _body(request)
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.ValidationError as error:
-        raise ValidationFailed(f"1 validation error detected: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequestContent(f"Could not parse request body into json: {error}") from error
-
-
-async def _body(request: Request) -> bytes:
-    services: Services = request.app.state.services
-    # The package travels as base64: four characters for three bytes.
-    limit = math.ceil(services.settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            async for part in request.stream():
-                size += len(part)
-                if size <= limit:
-                    parts.append(part)
-                else:
-                    parts.clear()
-                if size > limit + _DISCARDED_BYTES:
-                    break
-    except TimeoutError as error:
-        raise InvalidRequestContent(f"The request body did not arrive within {BODY_DEADLINE_S:g} s") from error
-    if size > limit:
-        raise RequestTooLarge(
-            f"Request must be smaller than {limit} bytes: a package has at most {services.settings.max_upload_bytes}"
-        )
-    return b"".join(parts)
+Region = Annotated[str, Depends(_region)]
+"""The region the request means."""
 
 
 def answer(content: Any, status: int = 200) -> Response:
@@ -105,9 +54,10 @@ def no_content() -> Response:
     return Response(status_code=204)
 
 
-def resolve(services: Services, text: str, qualifier: str | None = None) -> FunctionReference:
+def resolve(services: Services, region: str, text: str, qualifier: str | None = None) -> FunctionReference:
     """What function, and which version of it, a caller means by any of the forms AWS accepts.
 
+    Account and region are set in the answer.
     Raises `ValidationFailed` for other forms, `InvalidParameterValue` when name and `qualifier` disagree,
     `ResourceNotFound` or `AccessDenied` for another region or account.
     """
@@ -116,27 +66,42 @@ def resolve(services: Services, text: str, qualifier: str | None = None) -> Func
         raise InvalidParameterValue(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    settings = services.settings
-    if reference.region not in (None, settings.region):
-        raise ResourceNotFound(
-            f"Functions from '{reference.region}' are not reachable in this region ('{settings.region}')"
-        )
-    if reference.account not in (None, settings.account):
-        raise AccessDenied(
-            f"Functions of account {reference.account} are not reachable: this Samovar has account {settings.account}"
-        )
-    return reference._replace(qualifier=reference.qualifier or qualifier)
+    account = services.settings.account
+    check_reachable(reference, account, region)
+    return FunctionReference(reference.name, reference.qualifier or qualifier, account, region)
 
 
-def resolve_latest(services: Services, text: str, qualifier: str | None = None) -> FunctionReference:
-    """As `resolve`, for actions on a whole function; raises `ResourceNotFound` for any qualifier but `$LATEST`."""
-    reference = resolve(services, text, qualifier)
+def resolve_latest(services: Services, region: str, text: str, qualifier: str | None = None) -> FunctionReference:
+    """As `resolve`, for what there is of whole functions; raises `ResourceNotFound` for any qualifier but `$LATEST`."""
+    reference = resolve(services, region, text, qualifier)
     if reference.qualifier not in (None, LATEST):
-        raise not_found(services.settings.account, services.settings.region, reference.name, reference.qualifier)
+        raise not_found(reference.arn, reference.qualifier)
     return reference
 
 
-async def find(services: Services, text: str, qualifier: str | None = None) -> FunctionRecord:
-    """The function a caller names, as the store has it now."""
-    reference = resolve_latest(services, text, qualifier)
-    return await services.registry.fresh(reference.name, reference.qualifier)
+def _named(request: Request, region: Region) -> FunctionReference:
+    given = request.state.given
+    return resolve(_services(request), region, given["FunctionName"], given.get("Qualifier"))
+
+
+def _named_latest(reference: Named) -> FunctionReference:
+    if reference.qualifier not in (None, LATEST):
+        raise not_found(reference.arn, reference.qualifier)
+    return reference
+
+
+def _in_path(name: str, request: Request, region: Region) -> FunctionReference:
+    return resolve_latest(_services(request), region, name)
+
+
+Named = Annotated[FunctionReference, Depends(_named)]
+"""The function an operation's `FunctionName` and `Qualifier` mean; account and region are set."""
+NamedLatest = Annotated[FunctionReference, Depends(_named_latest)]
+"""As `Named`, for operations on a whole function."""
+InPath = Annotated[FunctionReference, Depends(_in_path)]
+"""The function a path of Samovar's own interface names; account and region are set."""
+
+
+async def find(services: Services, reference: FunctionReference) -> FunctionRecord:
+    """The function a reference means, as the store has it now. Raises `ResourceNotFound`."""
+    return await services.registry.fresh(reference.arn, reference.qualifier)

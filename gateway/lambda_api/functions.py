@@ -2,60 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
 
 from gateway.lambda_api.code import coded
 from gateway.lambda_api.configuration import configuration, configured
 from gateway.lambda_api.edge import (
-    Qualifier,
+    Named,
+    NamedLatest,
+    Region,
     UsesFunctions,
     UsesRuntimes,
     UsesServices,
     answer,
     find,
     no_content,
-    read,
-    resolve,
-    resolve_latest,
 )
+from gateway.lambda_api.function_layers import Layering, check_size, lay
+from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     CodeLocation,
     Concurrency,
     CreateFunctionRequest,
     GetFunctionResponse,
+    ListFunctionsRequest,
     ListFunctionsResponse,
 )
+from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.tags import with_tags
-from gateway.lambda_api.validation import Constraints, check_creation
+from gateway.lambda_api.validation import check_creation
 from gateway.record import FunctionRecord
 from gateway.registry import not_found
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
-from samovar.names import FUNCTION_NAME, LATEST
+from samovar.names import LATEST
 
-router = APIRouter(prefix="/2015-03-31/functions")
+router = Operations()
 
 _PAGE: Final = 50
 """ListFunctions gives at most 50 a page, whatever more is asked for."""
 
 
-@router.post("")
-@router.post("/", include_in_schema=False)
+@router.operation("CreateFunction")
 async def create_function(
-    request: Request, services: UsesServices, functions: UsesFunctions, runtimes: UsesRuntimes
+    request: Request,
+    reference: NamedLatest,
+    services: UsesServices,
+    functions: UsesFunctions,
+    runtimes: UsesRuntimes,
+    layers: UsesLayers,
 ) -> Response:
     """CreateFunction."""
-    create = await read(request, CreateFunctionRequest)
-    reference = resolve_latest(services, create.function_name)
+    create = asked(request, CreateFunctionRequest)
     check_creation(create)
     await runtimes.check(create.runtime)
     draft = FunctionRecord(
         version=FunctionVersion(
             name=reference.name,
-            account=services.settings.account,
-            region=services.settings.region,
+            account=reference.account or "",
+            region=reference.region or "",
             serial=0,
             revision_id="",
             runtime=create.runtime or "",
@@ -65,43 +71,30 @@ async def create_function(
     )
     draft = with_tags(configured(draft, create), create.tags or {})
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
-    if await services.store.get(services.store.arn(reference.name)) is not None:
+    if await services.store.get(reference.arn) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
+    layering = await lay(services, layers, create.layers, draft.version) or Layering()
     package = await services.artifacts.add(create.code.zip_file or b"")
-    return answer(configuration(await functions.create(coded(draft, package))), 201)
+    await check_size(services, package.sha256, layering.uses)
+    return answer(configuration(await functions.create(coded(layering.on(draft), package))), 201)
 
 
-@router.get("")
-@router.get("/", include_in_schema=False)
-async def list_functions(
-    services: UsesServices,
-    marker: Annotated[str | None, Query(alias="Marker")] = None,
-    limit: Annotated[int, Query(alias="MaxItems")] = _PAGE,
-    versions: Annotated[str | None, Query(alias="FunctionVersion")] = None,
-) -> Response:
+@router.operation("ListFunctions")
+async def list_functions(request: Request, region: Region, services: UsesServices) -> Response:
     """ListFunctions, in the order of their names. A marker is the name of the last function of the page before."""
-    constraints = Constraints()
-    constraints.within(limit, "maxItems", 1, 10_000)
-    constraints.one_of(versions, "functionVersion", ("ALL",))
-    constraints.matches(marker or None, "marker", FUNCTION_NAME.pattern)
-    constraints.enforce()
-    records, following = await services.store.page(marker or None, min(limit, _PAGE))
-    qualifier = LATEST if versions == "ALL" else None
+    wanted = asked(request, ListFunctionsRequest)
+    records, following = await services.store.page(wanted.marker or None, min(wanted.max_items, _PAGE), region)
+    qualifier = LATEST if wanted.function_version == "ALL" else None
     shown = [configuration(record, qualifier) for record in records]
     return answer(ListFunctionsResponse(functions=shown, next_marker=following))
 
 
-@router.get("/{name}")
+@router.operation("GetFunction")
 async def get_function(
-    name: str,
-    request: Request,
-    services: UsesServices,
-    functions: UsesFunctions,
-    qualifier: Qualifier = None,
+    request: Request, reference: NamedLatest, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """GetFunction: configuration, tags, reserved concurrency, and where to download the package."""
-    reference = resolve_latest(services, name, qualifier)
-    record = await find(services, name, qualifier)
+    record = await find(services, reference)
     reserved = record.version.max_environments
     return answer(
         GetFunctionResponse(
@@ -113,20 +106,14 @@ async def get_function(
     )
 
 
-@router.delete("/{name}")
-async def delete_function(
-    name: str,
-    services: UsesServices,
-    functions: UsesFunctions,
-    qualifier: Qualifier = None,
-) -> Response:
+@router.operation("DeleteFunction")
+async def delete_function(reference: Named, services: UsesServices, functions: UsesFunctions) -> Response:
     """DeleteFunction, with its URL. Running calls finish; its logs and meter readings stay."""
-    reference = resolve(services, name, qualifier)
     if reference.qualifier == LATEST:
         raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
     if reference.qualifier is not None:
-        raise not_found(services.settings.account, services.settings.region, reference.name)
-    record = await services.registry.fresh(reference.name)
-    await functions.delete(reference.name)
-    await services.artifacts.release(record.version.code_sha256)
+        raise not_found(reference.arn)
+    record = await services.registry.fresh(reference.arn)
+    await functions.delete(reference.arn)
+    await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
     return no_content()

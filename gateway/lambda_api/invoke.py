@@ -16,15 +16,12 @@ import msgspec
 from gateway.asgi import Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.invoker_link import Answer, Call, Errand
+from gateway.lambda_api import constraints
+from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
+from gateway.registry import not_found
 from gateway.rendering import Response, render_error
-from samovar.errors import (
-    InvalidParameterValue,
-    InvalidRequestContent,
-    ResourceNotFound,
-    SamovarError,
-    ValidationFailed,
-)
+from samovar.errors import InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
@@ -40,7 +37,8 @@ _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
 class Target(NamedTuple):
     """What an Invoke call names: a function and which version of it."""
 
-    reference: FunctionReference
+    arn: str
+    """The unqualified one."""
     qualifier: str
 
 
@@ -53,15 +51,20 @@ def function_name_in(path: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def target_of(function_name: str, query: bytes) -> Target:
-    """Read FunctionName and the Qualifier parameter. Raises `ValidationFailed` and `InvalidParameterValue`."""
+def target_of(function_name: str, query: bytes, account: str, region: str) -> Target:
+    """Read FunctionName and the Qualifier parameter of a request to a region.
+
+    Raises `ValidationFailed` and `InvalidParameterValue`, and `ResourceNotFound` and `AccessDenied` for functions of
+    another region or account.
+    """
     reference = FunctionReference.parse(function_name)
     given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
     if given is not None and reference.qualifier is not None and given != reference.qualifier:
         raise InvalidParameterValue(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    return Target(reference, given or reference.qualifier or LATEST)
+    check_reachable(reference, account, region)
+    return Target(function_arn(account, region, reference.name), given or reference.qualifier or LATEST)
 
 
 class InvokeApi:
@@ -78,15 +81,15 @@ class InvokeApi:
             return None
         if len(body) > self._settings.max_payload_bytes:
             return None
-        target = target_of(where, request.scope["query_string"])
-        record = self._functions.cached(target.reference.name) if self._is_ours(target) else None
+        target = self._target(request, where)
+        record = self._functions.cached(target.arn) if target.qualifier == LATEST else None
         return None if record is None else _wanted(request, record, body)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
         payload = await request.body(self._settings.max_payload_bytes)
-        target = target_of(where, request.scope["query_string"])
-        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "invocationType", _INVOCATION_TYPES)
+        target = self._target(request, where)
+        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
         wanted = _wanted(request, await self._record(target), payload)
         if invocation_type == "Event":
             raise InvalidParameterValue(
@@ -96,26 +99,19 @@ class InvokeApi:
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
         return await carry_out(self._invoker, wanted)
 
-    async def _record(self, target: Target) -> FunctionRecord:
-        reference, qualifier = target
-        if self._is_ours(target):
-            return self._functions.cached(reference.name) or await self._functions.get(reference.name, qualifier)
-        account, region = reference.account or self._settings.account, reference.region or self._settings.region
-        raise ResourceNotFound(f"Function not found: {function_arn(account, region, reference.name, qualifier)}")
+    def _target(self, request: Request, where: str) -> Target:
+        query, settings = request.scope["query_string"], self._settings
+        return target_of(where, query, settings.account, region_of(request.headers, query, settings.region))
 
-    def _is_ours(self, target: Target) -> bool:
-        """Whether a function of this account and region is meant, as it is now."""
-        reference, settings = target.reference, self._settings
-        return (
-            target.qualifier == LATEST
-            and reference.account in (None, settings.account)
-            and reference.region in (None, settings.region)
-        )
+    async def _record(self, target: Target) -> FunctionRecord:
+        if target.qualifier != LATEST:
+            raise not_found(*target)
+        return self._functions.cached(target.arn) or await self._functions.get(*target)
 
 
 def _wanted(request: Request, record: FunctionRecord, payload: bytes) -> Wanted:
     headers = request.headers
-    log_type = _choice(headers, b"x-amz-log-type", "logType", _LOG_TYPES)
+    log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
     call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers))
     return Wanted(Errand(record.version, call, checked_event(payload)), partial(_settled, request.id))
 
@@ -157,10 +153,7 @@ def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tu
         return None
     text = given.decode("latin-1")
     if text not in allowed:
-        raise ValidationFailed(
-            f"1 validation error detected: Value '{text}' at '{member}' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
-        )
+        constraints.refuse("Invoke", member, text)
     return text
 
 

@@ -20,7 +20,6 @@ class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     image_config: Any = None
     vpc_config: Any = None
     dead_letter_config: Any = None
-    layers: Any = None
     file_system_configs: Any = None
     code_signing_config_arn: Any = None
     snap_start: Any = None
@@ -73,6 +72,7 @@ class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"
     environment: Variables | None = None
     ephemeral_storage: Storage | None = None
     tracing_config: Tracing | None = None
+    layers: list[str] | None = None
     revision_id: str | None = None
 
 
@@ -109,6 +109,13 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     log_group: str
 
 
+class Layer(msgspec.Struct, frozen=True, rename="pascal"):
+    """`Layer`: a layer version that a function has; its size is that of the package."""
+
+    arn: str
+    code_size: int
+
+
 class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`FunctionConfiguration`, what most actions answer with."""
 
@@ -126,6 +133,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     version: str
     environment: Variables | None = None
     tracing_config: Tracing
+    layers: list[Layer] | None = None
     revision_id: str
     state: str
     last_update_status: str
@@ -157,6 +165,14 @@ class GetFunctionResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pas
     code: CodeLocation
     tags: dict[str, str] | None = None
     concurrency: Concurrency | None = None
+
+
+class ListFunctionsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`ListFunctions`."""
+
+    marker: str | None = None
+    max_items: int = 50
+    function_version: str | None = None
 
 
 class ListFunctionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
@@ -203,7 +219,27 @@ class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal"):
     function_url_configs: list[UrlConfig]
 
 
+class TagKeys(msgspec.Struct, frozen=True, rename="pascal"):
+    """`UntagResource`."""
+
+    tag_keys: list[str]
+
+
 class Tags(msgspec.Struct, frozen=True, rename="pascal"):
     """`TagResource` and `ListTags`."""
 
     tags: dict[str, str]
+
+
+class PolicyAnswer(msgspec.Struct, frozen=True, rename="pascal"):
+    """`GetLayerVersionPolicy`, `GetPolicy`."""
+
+    policy: str
+    revision_id: str
+
+
+class StatementAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """`AddLayerVersionPermission`, `AddPermission`; a function's has no revision in it."""
+
+    statement: str
+    revision_id: str | None = None

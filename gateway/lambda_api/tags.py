@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
 
-from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, find, no_content, read, resolve
-from gateway.lambda_api.models import Tags
+from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, find, no_content, resolve
+from gateway.lambda_api.models import TagKeys, Tags
+from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_tags
 from gateway.record import FunctionRecord
+from gateway.services import Services
 from samovar.errors import InvalidParameterValue
 from samovar.function import Network, OciRuntime, Placement
+from samovar.names import FunctionReference
 
-router = APIRouter(prefix="/2017-03-31/tags")
+router = Operations()
 
 _ISOLATIONS: Final = ("docker", "sandbox")
 """`none` is the operator's decision, never a function's."""
@@ -57,42 +60,43 @@ def _choice(key: str) -> tuple[str, tuple[str, ...]]:
     return _CHOICES[key]
 
 
-@router.post("/{arn:path}")
-async def tag_resource(arn: str, request: Request, services: UsesServices, functions: UsesFunctions) -> Response:
+@router.operation("TagResource")
+async def tag_resource(request: Request, region: Region, services: UsesServices, functions: UsesFunctions) -> Response:
     """TagResource: add tags, or replace the values of those that are there."""
-    name = _named(services, arn)
-    added = (await read(request, Tags)).tags
+    function = _named(request, services, region)
+    added = asked(request, Tags).tags
     if not added:
         raise InvalidParameterValue("An error occurred and the request cannot be processed.")
-    await functions.attach(name, lambda record: with_tags(record, {**record.tags, **added}))
+    await functions.attach(function.arn, lambda record: with_tags(record, {**record.tags, **added}))
     return no_content()
 
 
-@router.delete("/{arn:path}")
+@router.operation("UntagResource")
 async def untag_resource(
-    arn: str, services: UsesServices, functions: UsesFunctions, keys: Annotated[list[str], Query(alias="tagKeys")]
+    request: Request, region: Region, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """UntagResource: remove tags; those that are not there are no error."""
-    name = _named(services, arn)
+    function = _named(request, services, region)
+    keys = asked(request, TagKeys).tag_keys
 
     def without(record: FunctionRecord) -> FunctionRecord:
         return with_tags(record, {key: value for key, value in record.tags.items() if key not in keys})
 
-    await functions.attach(name, without)
+    await functions.attach(function.arn, without)
     return no_content()
 
 
-@router.get("/{arn:path}")
-async def list_tags(arn: str, services: UsesServices) -> Response:
+@router.operation("ListTags")
+async def list_tags(request: Request, region: Region, services: UsesServices) -> Response:
     """ListTags."""
-    return answer(Tags((await find(services, _named(services, arn))).tags))
+    return answer(Tags((await find(services, _named(request, services, region))).tags))
 
 
-def _named(services: UsesServices, arn: str) -> str:
+def _named(request: Request, services: Services, region: str) -> FunctionReference:
     """The function an ARN means. Tags belong to functions, not to versions or aliases."""
-    reference = resolve(services, arn)
+    reference = resolve(services, region, request.state.given["Resource"])
     if reference.qualifier is not None:
         raise InvalidParameterValue(
             "Tags on function aliases and versions are not supported. Please specify a function ARN."
         )
-    return reference.name
+    return reference

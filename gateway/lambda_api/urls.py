@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from gateway.lambda_api.edge import Qualifier, UsesFunctions, UsesServices, answer, no_content, read, resolve
+from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, no_content
 from gateway.lambda_api.models import CorsConfig, UrlConfig, UrlConfigs, UrlRequest
-from gateway.lambda_api.validation import Constraints, check_cors
+from gateway.lambda_api.operations import Operations, asked
 from gateway.record import Cors, FunctionRecord, FunctionUrl
 from gateway.registry import Edit
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, new_url_id
 
-router = APIRouter(prefix="/2021-10-31/functions")
+router = Operations()
+_METHODS = frozenset({"*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"})
 
 
-@router.post("/{name}/url")
-async def create_function_url_config(
-    name: str,
-    request: Request,
-    services: UsesServices,
-    functions: UsesFunctions,
-    qualifier: Qualifier = None,
-) -> Response:
+@router.operation("CreateFunctionUrlConfig")
+async def create_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
     """CreateFunctionUrlConfig."""
-    reference = _resolve(services, name, qualifier)
-    asked = await read(request, UrlRequest)
-    _check(asked, creating=True)
+    _refuse_qualifier(reference)
+    wanted = _checked(request)
     now = functions.url_timestamp()
-    url = _with(FunctionUrl(url_id=new_url_id(), created=now, modified=now), asked, now)
+    url = _with(FunctionUrl(url_id=new_url_id(), created=now, modified=now), wanted, now)
 
     def create(record: FunctionRecord) -> FunctionRecord:
         if record.url is not None:
@@ -41,52 +35,36 @@ async def create_function_url_config(
         return msgspec.structs.replace(record, url=url)
 
     try:
-        record = await functions.attach(reference.name, create)
+        record = await functions.attach(reference.arn, create)
     except ResourceNotFound as error:
         raise ResourceNotFound("Function does not exist") from error
     return answer(_shown(record, url, request), 201)
 
 
-@router.get("/{name}/url")
-async def get_function_url_config(
-    name: str,
-    request: Request,
-    services: UsesServices,
-    qualifier: Qualifier = None,
-) -> Response:
+@router.operation("GetFunctionUrlConfig")
+async def get_function_url_config(request: Request, reference: Named, services: UsesServices) -> Response:
     """GetFunctionUrlConfig."""
-    record = await _record(services, _resolve(services, name, qualifier).name)
+    _refuse_qualifier(reference)
+    record = await _record(services, reference.arn)
     return answer(_shown(record, _url_of(record), request))
 
 
-@router.put("/{name}/url")
-async def update_function_url_config(
-    name: str,
-    request: Request,
-    services: UsesServices,
-    functions: UsesFunctions,
-    qualifier: Qualifier = None,
-) -> Response:
+@router.operation("UpdateFunctionUrlConfig")
+async def update_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
     """UpdateFunctionUrlConfig: what is not given stays."""
-    reference = _resolve(services, name, qualifier)
-    asked = await read(request, UrlRequest)
-    _check(asked, creating=False)
+    _refuse_qualifier(reference)
+    wanted = _checked(request)
     now = functions.url_timestamp()
     record = await _attach(
-        functions, reference, lambda found: msgspec.structs.replace(found, url=_with(_url_of(found), asked, now))
+        functions, reference, lambda found: msgspec.structs.replace(found, url=_with(_url_of(found), wanted, now))
     )
     return answer(_shown(record, _url_of(record), request))
 
 
-@router.delete("/{name}/url")
-async def delete_function_url_config(
-    name: str,
-    services: UsesServices,
-    functions: UsesFunctions,
-    qualifier: Qualifier = None,
-) -> Response:
+@router.operation("DeleteFunctionUrlConfig")
+async def delete_function_url_config(reference: Named, functions: UsesFunctions) -> Response:
     """DeleteFunctionUrlConfig."""
-    reference = _resolve(services, name, qualifier)
+    _refuse_qualifier(reference)
 
     def without(record: FunctionRecord) -> FunctionRecord:
         _url_of(record)
@@ -96,34 +74,29 @@ async def delete_function_url_config(
     return no_content()
 
 
-@router.get("/{name}/urls")
-async def list_function_url_configs(name: str, request: Request, services: UsesServices) -> Response:
+@router.operation("ListFunctionUrlConfigs")
+async def list_function_url_configs(request: Request, reference: Named, services: UsesServices) -> Response:
     """ListFunctionUrlConfigs."""
-    record = await services.registry.fresh(_resolve(services, name, None).name)
+    record = await services.registry.fresh(reference.arn)
     return answer(UrlConfigs([] if record.url is None else [_shown(record, record.url, request)]))
 
 
-def _resolve(services: Services, name: str, qualifier: str | None) -> FunctionReference:
-    """URLs of aliases are not offered, and `$LATEST` cannot have one of its own."""
-    reference = resolve(services, name, qualifier)
-    constraints = Constraints()
-    constraints.matches(reference.qualifier, "qualifier", r"(?!\d+$)[0-9a-zA-Z_-]+", r"((?!^\d+$)^[0-9a-zA-Z-_]+$)")
-    constraints.enforce()
+def _refuse_qualifier(reference: FunctionReference) -> None:
+    """URLs of aliases are not offered."""
     if reference.qualifier is not None:
         raise ResourceNotFound("Function does not exist")
-    return reference
 
 
 async def _attach(functions: UsesFunctions, reference: FunctionReference, edit: Edit) -> FunctionRecord:
     try:
-        return await functions.attach(reference.name, edit)
+        return await functions.attach(reference.arn, edit)
     except ResourceNotFound as error:
         raise _absent() from error
 
 
-async def _record(services: Services, name: str) -> FunctionRecord:
+async def _record(services: Services, arn: str) -> FunctionRecord:
     try:
-        return await services.registry.fresh(name)
+        return await services.registry.fresh(arn)
     except ResourceNotFound as error:
         raise _absent() from error
 
@@ -138,26 +111,27 @@ def _absent() -> ResourceNotFound:
     return ResourceNotFound("The resource you requested does not exist.")
 
 
-def _check(asked: UrlRequest, *, creating: bool) -> None:
-    constraints = Constraints()
-    constraints.check(asked.auth_type is not None or not creating, None, "authType", "not be null")
-    constraints.one_of(asked.auth_type, "authType", ("NONE", "AWS_IAM"))
-    constraints.one_of(asked.invoke_mode, "invokeMode", ("BUFFERED", "RESPONSE_STREAM"))
-    constraints.enforce()
-    check_cors(asked.cors)
-    if asked.auth_type == "AWS_IAM":
+def _checked(request: Request) -> UrlRequest:
+    wanted = asked(request, UrlRequest)
+    unknown = set(wanted.cors.allow_methods or () if wanted.cors is not None else ()) - _METHODS
+    if unknown:
+        raise InvalidParameterValue(
+            f"AllowMethods may have {', '.join(sorted(_METHODS))}, not {', '.join(sorted(unknown))}"
+        )
+    if wanted.auth_type == "AWS_IAM":
         # Accepting it without checking signatures would open what the caller asked to close.
         raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
-    if asked.invoke_mode == "RESPONSE_STREAM":
+    if wanted.invoke_mode == "RESPONSE_STREAM":
         raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
+    return wanted
 
 
-def _with(url: FunctionUrl, asked: UrlRequest, now: str) -> FunctionUrl:
-    return msgspec.structs.replace(url, modified=now, cors=url.cors if asked.cors is None else _cors(asked.cors))
+def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
+    return msgspec.structs.replace(url, modified=now, cors=url.cors if wanted.cors is None else _cors(wanted.cors))
 
 
-def _cors(asked: CorsConfig) -> Cors | None:
-    given = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
+def _cors(wanted: CorsConfig) -> Cors | None:
+    given = {name: value for name in wanted.__struct_fields__ if (value := getattr(wanted, name)) is not None}
     return msgspec.convert(given, Cors) if given else None
 
 

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.lambda_api.edge import UsesServices, resolve_latest
+from gateway.lambda_api.edge import InPath, UsesServices
 from gateway.log_reader import Selection, follow, tail
 from gateway.v1.schema import described
 from samovar.answers import LogRecord
@@ -23,7 +23,7 @@ MEDIA_TYPE = "application/x-ndjson"
 
 @router.get("/functions/{name}/logs", responses=described.answers(LogRecord, MEDIA_TYPE))
 async def logs(
-    name: str,
+    reference: InPath,
     services: UsesServices,
     since: Annotated[int, Query(ge=0, description="Epoch milliseconds of the oldest line wanted.")] = 0,
     request_id: Annotated[str | None, Query(description="Lines of this invocation only.")] = None,
@@ -33,10 +33,9 @@ async def logs(
     ] = False,
 ) -> Response:
     """The last lines, oldest first, one JSON object a line. Logs of deleted functions can be read until they rotate."""
-    reference = resolve_latest(services, name)
-    folder = folder_of(services.settings.logs_dir, services.settings.region, reference.name)
+    folder = folder_of(services.settings.logs_dir, reference.region or "", reference.name)
     if not await asyncio.to_thread(folder.is_dir):
-        await services.registry.get(reference.name)
+        await services.registry.get(reference.arn)
     selection = Selection(since_ms=since, request_id=request_id, limit=limit)
     if following:
         return StreamingResponse(_followed(folder, selection, services.stopping), media_type=MEDIA_TYPE)

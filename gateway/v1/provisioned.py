@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from gateway.lambda_api.edge import UsesFunctions, UsesServices, answer, find, no_content, read, resolve_latest
+from gateway.lambda_api.body import read
+from gateway.lambda_api.edge import InPath, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 from gateway.v1.schema import described
@@ -23,27 +24,27 @@ class ProvisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @router.get("", responses=described.answers(Provisioned))
-async def get_provisioned(name: str, services: UsesServices, functions: UsesFunctions) -> Response:
+async def get_provisioned(reference: InPath, services: UsesServices, functions: UsesFunctions) -> Response:
     """The environments a function keeps ready: what it asks for, how many that are now, and how many there are."""
-    record = await find(services, name)
+    record = await find(services, reference)
     return answer(_shown(record, await functions.standing(record.version)))
 
 
 @router.put("", responses=described.answers(Provisioned))
-async def put_provisioned(name: str, request: Request, services: UsesServices, functions: UsesFunctions) -> Response:
+async def put_provisioned(
+    request: Request, reference: InPath, services: UsesServices, functions: UsesFunctions
+) -> Response:
     """Replace what a function asks for. Its environments stay; those that are missing are being started."""
-    reference = resolve_latest(services, name)
     asked = (await read(request, ProvisionRequest)).provisions
-    await check_provisions_fit(services, _providing(await find(services, name), asked).version)
-    record = await functions.attach(reference.name, lambda record: _providing(record, asked))
+    await check_provisions_fit(services, _providing(await find(services, reference), asked).version)
+    record = await functions.attach(reference.arn, lambda record: _providing(record, asked))
     return answer(_shown(record, await functions.standing(record.version)))
 
 
 @router.delete("", status_code=204)
-async def delete_provisioned(name: str, services: UsesServices, functions: UsesFunctions) -> Response:
+async def delete_provisioned(reference: InPath, services: UsesServices, functions: UsesFunctions) -> Response:
     """Have a function keep nothing ready but what its keep-alive says."""
-    reference = resolve_latest(services, name)
-    await functions.attach(reference.name, lambda record: _providing(record, ()))
+    await functions.attach(reference.arn, lambda record: _providing(record, ()))
     return no_content()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 
 from gateway.functions import ask
-from gateway.lambda_api.edge import UsesServices, answer, resolve_latest
+from gateway.lambda_api.edge import InPath, Region, UsesServices, answer
 from gateway.registry import not_found
 from gateway.services import Services
 from gateway.usage import Window, read_reading, read_readings, read_usage
@@ -18,6 +18,7 @@ from samovar.answers import Usage
 from samovar.errors import ResourceNotFound, SamovarError
 from samovar.explanation import Explanation, explain
 from samovar.invocation import Reading
+from samovar.names import FunctionReference
 
 router = APIRouter()
 _DAY_S: Final = 86_400
@@ -28,32 +29,34 @@ Until = Annotated[str | None, Query(description="Epoch seconds or ISO 8601; by d
 
 
 @router.get("/usage", responses=described.answers(Usage))
-async def usage(services: UsesServices, since: Since = None, until: Until = None) -> Response:
+async def usage(region: Region, services: UsesServices, since: Since = None, until: Until = None) -> Response:
     """What all functions used together, and each of them, deleted ones included."""
     window = _window(services, since, until)
     complete = await _flushed(services)
-    arns = [services.store.arn(name) for name in await services.store.ever()]
+    arns = await services.store.ever(region)
     return answer(await read_usage(services.redis, arns, window, complete=complete, each=True))
 
 
 @router.get("/functions/{name}/usage", responses=described.answers(Usage))
-async def function_usage(name: str, services: UsesServices, since: Since = None, until: Until = None) -> Response:
+async def function_usage(
+    reference: InPath, services: UsesServices, since: Since = None, until: Until = None
+) -> Response:
     """What one function used. A deleted function's usage is kept."""
     window = _window(services, since, until)
-    arn = await _known(services, name)
+    arn = await _known(services, reference)
     complete = await _flushed(services)
     return answer(await read_usage(services.redis, [arn], window, complete=complete, each=False))
 
 
 @router.get("/functions/{name}/invocations", responses=described.answers(list[Reading]))
 async def invocations(
-    name: str,
+    reference: InPath,
     services: UsesServices,
     since: Since = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
 ) -> Response:
     """The meter readings of a function's latest invocations, newest first."""
-    arn = await _known(services, name)
+    arn = await _known(services, reference)
     oldest = epoch_seconds(since, services.clock.epoch() - _DAY_S)
     await _flushed(services)
     return answer(await read_readings(services.redis, arn, int(oldest * 1000), limit))
@@ -89,13 +92,11 @@ def _window(services: Services, since: str | None, until: str | None) -> Window:
     return Window.over(epoch_seconds(since, end - _DAY_S), end, now)
 
 
-async def _known(services: Services, name: str) -> str:
+async def _known(services: Services, reference: FunctionReference) -> str:
     """The ARN of a function that exists or existed. Raises `ResourceNotFound`."""
-    reference = resolve_latest(services, name)
-    arn = services.store.arn(reference.name)
-    if not await services.store.existed(arn):
-        raise not_found(services.settings.account, services.settings.region, reference.name)
-    return arn
+    if not await services.store.existed(reference.arn):
+        raise not_found(reference.arn)
+    return reference.arn
 
 
 async def _flushed(services: Services) -> bool:

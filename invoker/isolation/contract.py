@@ -5,8 +5,8 @@ is the runtime's keeper (`runtimes/python/bootstrap.py`). How keeper and invoker
 isolation: it only makes the folder `BoxSpec.socket_dir` visible inside as `SOCKET_DIR`.
 
 Promises of a box:
-- Inside, code is at `TASK_ROOT` (read-only), the runtime at `RUNTIME_DIR` (read-only), `/tmp` is writable,
-  private, empty at the start and limited to `Limits.tmp_mb`; nothing else can be written.
+- Inside, code is at `TASK_ROOT`, layers at `OPT_DIR`, the runtime at `RUNTIME_DIR`, all read-only; `/tmp` is
+  writable, private, empty at the start and limited to `Limits.tmp_mb`; nothing else can be written.
 - It cannot see the files, processes, or sockets of the host or of other boxes, and no network but what
   `BoxSpec.network` allows: `none` has no interface but loopback, `bridge` reaches out through NAT but not the
   host's loopback, `host` shares the host's network.
@@ -28,6 +28,7 @@ from samovar.link import IsolationStatus
 
 TASK_ROOT = "/var/task"
 RUNTIME_DIR = "/var/runtime"
+OPT_DIR = "/opt"
 SOCKET_DIR = "/run/samovar"
 INVOKER_SOCKET = "invoker.sock"
 """Inside `SOCKET_DIR`: frames between invoker and runtime."""
@@ -58,6 +59,8 @@ class BoxSpec:
     socket_dir: Path
     """Folder on the host that holds the invoker's sockets for this box, and nothing else."""
     limits: Limits
+    layers_dir: Path | None = None
+    """The layers on the host, one over the other and read-only; `None` without layers."""
     network: Network = "none"
     oci_runtime: OciRuntime = "runc"
     variables: dict[str, str] = field(default_factory=dict)
@@ -78,6 +81,8 @@ class Box(Protocol):
     """Where the runtime is, as seen inside: `RUNTIME_DIR` unless the isolation cannot mount."""
     tmp_dir: str
     """The private writable folder, as seen inside: `/tmp` unless the isolation cannot mount."""
+    opt_dir: str
+    """Where layers are, as seen inside: `OPT_DIR` unless the isolation cannot mount."""
 
     def usage(self) -> Usage:
         """Peak memory and CPU time of all processes of the box so far.

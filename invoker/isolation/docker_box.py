@@ -17,7 +17,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from invoker.isolation.cgroup import Places
-from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Usage
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, Usage
 from invoker.isolation.docker_container import container_name, later_limits
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch, open_process, process_ended
@@ -46,6 +46,7 @@ class DockerBox:
     task_root = TASK_ROOT
     runtime_dir = RUNTIME_DIR
     tmp_dir = "/tmp"  # noqa: S108 - inside the box
+    opt_dir = OPT_DIR
 
     def __init__(
         self, started: Started, engine: Engine, exits: ExitWatch, settled: Callable[[Started, bool], None]

@@ -11,7 +11,7 @@ from typing import Any
 
 from invoker.isolation.carried import PLACE, Carried
 from invoker.isolation.cgroup import cpu_limit, cpu_shares
-from invoker.isolation.contract import SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
@@ -59,6 +59,7 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
             "LogConfig": {"Type": "none"},
             "Mounts": [
                 _read_only(spec.code_dir, TASK_ROOT),
+                *([_read_only(spec.layers_dir, OPT_DIR)] if spec.layers_dir is not None else []),
                 # Connecting to a socket does not write to its folder, so the function cannot fill the host's disk.
                 _read_only(spec.socket_dir, SOCKET_DIR),
             ],

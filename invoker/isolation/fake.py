@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET, BoxSpec, Usage
+from invoker.isolation.contract import INVOKER_SOCKET, OPT_DIR, OUTPUT_SOCKET, BoxSpec, Usage
 from samovar import wire
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -71,6 +71,7 @@ class FakeBox:
         self.task_root = str(spec.code_dir)
         self.runtime_dir = str(Path(__file__).parent)
         self.tmp_dir = tempfile.mkdtemp(prefix="samovar-fake-")
+        self.opt_dir = str(spec.layers_dir or OPT_DIR)
         self.used = Usage(0, 0)
         """What `usage` answers; a test may set it."""
         self.destroyed: str | None = None

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from invoker.isolation.cgroup import Cgroup, Cgroups
 from invoker.isolation.child import Child, in_words
-from invoker.isolation.contract import Usage
+from invoker.isolation.contract import OPT_DIR, Usage
 
 log = logging.getLogger("samovar.invoker.isolation")
 
@@ -43,6 +43,7 @@ class View:
     task_root: str
     runtime_dir: str
     tmp_dir: str
+    opt_dir: str = OPT_DIR
 
 
 class LocalBox:
@@ -57,6 +58,7 @@ class LocalBox:
         self.task_root = view.task_root
         self.runtime_dir = view.runtime_dir
         self.tmp_dir = view.tmp_dir
+        self.opt_dir = view.opt_dir
         self._child = child
         self._meter = meter
         self._held = held

@@ -18,7 +18,7 @@ from invoker.isolation import rlimits
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.child import Child, Command, spawn
-from invoker.isolation.contract import BoxSpec
+from invoker.isolation.contract import OPT_DIR, BoxSpec
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
 from invoker.runtimes import Interpreter, require_interpreter, runtime
@@ -80,7 +80,12 @@ class ProcessIsolation:
                 rlimits.apply(child.pid, spec.limits, memory=False, pids=pids)
             except OSError as error:
                 raise EnvironmentFailure(f"the process could not be started: {error}") from error
-            view = View(task_root=str(spec.code_dir), runtime_dir=str(program.runtime_dir), tmp_dir=folder)
+            view = View(
+                task_root=str(spec.code_dir),
+                runtime_dir=str(program.runtime_dir),
+                tmp_dir=folder,
+                opt_dir=str(spec.layers_dir or OPT_DIR),
+            )
             return LocalBox(spec.id, child.pid, child, _meter(group, child, spec, held), view, held.pop_all())
         raise AssertionError("an exit stack that swallowed an error")
 

@@ -169,6 +169,7 @@ class Seat:
         self.task_root = box.task_root
         self.runtime_dir = box.runtime_dir
         self.tmp_dir = box.tmp_dir
+        self.opt_dir = box.opt_dir
         self.moving: asyncio.Task[None] | None = None
         """Under way while the process it was forked from leaves its control group."""
         self._box = box

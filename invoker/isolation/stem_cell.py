@@ -18,7 +18,7 @@ from typing import Protocol, cast
 
 from invoker.isolation import mounts
 from invoker.isolation.cgroup import Places, apply_limits
-from invoker.isolation.contract import SOCKET_DIR, STEM_DIR, TASK_ROOT, Box, BoxSpec, Isolation
+from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, Box, BoxSpec, Isolation
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 
@@ -213,7 +213,8 @@ class StemCell:
         assert self.box.control_groups is not None, "only a warm cell is bound"
         apply_limits(self.box.control_groups, spec.limits)
         self.box.admit(spec.socket_dir)
-        mounts.put({TASK_ROOT: spec.code_dir, SOCKET_DIR: spec.socket_dir}, self._namespace)
+        layers = {} if spec.layers_dir is None else {OPT_DIR: spec.layers_dir}
+        mounts.put({TASK_ROOT: spec.code_dir, **layers, SOCKET_DIR: spec.socket_dir}, self._namespace)
 
     async def destroy(self, reason: str) -> None:
         """Remove it with every trace. Idempotent. Raises `EnvironmentFailure` as `Box.destroy` does."""

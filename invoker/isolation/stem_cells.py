@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from invoker.isolation import mounts
-from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
 from invoker.isolation.stem_cell import STEM_VARIABLES, Stem, StemCell, StemIsolation, Unsupported
 from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
 from invoker.isolation.stem_supply import StemSupply
@@ -231,7 +231,7 @@ class StemCells:
             socket_dir=folder,
             limits=STEM_LIMITS,
             network=self._settings.network,
-            variables={**interpreter_variables(TASK_ROOT, RUNTIME_DIR), **STEM_VARIABLES},
+            variables={**interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR), **STEM_VARIABLES},
             labels={"samovar.stem": runtime},
         )
 

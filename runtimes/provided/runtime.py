@@ -54,6 +54,8 @@ class Outcome(NamedTuple):
     invocation: Invocation
     error: str | None
     body: bytes
+    ends: bool = False
+    """The runtime is not to be trusted with another event: AWS's client for Python, for one, ends itself."""
 
 
 class RuntimeApi:
@@ -129,7 +131,7 @@ class RuntimeApi:
         if body is None or len(body) > self._max_response:
             message = f"Response payload size exceeded maximum allowed payload size ({self._max_response} bytes)."
             name = "Function.ResponseSizeTooLarge"
-            self._settle(Outcome(current, name, _error(name, message)))
+            self._settle(Outcome(current, name, _error(name, message), ends=True))
             limit = f"Exceeded maximum allowed payload size ({self._max_response} bytes)."
             return failure(413, "RequestEntityTooLarge", limit)
         self._settle(Outcome(current, _error_type(request) if what == "error" else None, body))

@@ -99,7 +99,7 @@ class Service:
         self._send(READY, self._order.number, head if error is None else {**head, "error": error}, body)
 
     def _finished(self, outcome: Outcome) -> None:
-        head = None if outcome.error is None else {"error": outcome.error}
+        head = None if outcome.error is None else {"error": outcome.error, **({"ends": True} if outcome.ends else {})}
         self._send(RESULT, outcome.invocation.stream, head, outcome.body)
 
     def _send(self, kind: int, stream: int, head: dict[str, Any] | None, body: bytes = b"") -> None:

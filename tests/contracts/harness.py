@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET, Box, BoxSpec, Isolation
+from invoker.variables import Folders
 from samovar import wire
 from samovar.function import Limits, Network, OciRuntime
 
@@ -104,7 +105,7 @@ class Room:
                 "PATH": "/usr/bin:/bin",
             },
             "max_response_bytes": 6_291_556,
-            "search_path": [self.box.task_root],
+            "search_path": Folders.of(self.box).search_path("python3.11"),
         }
         self.keeper.send(wire.SPAWN, self.workers, body=msgspec.json.encode(order))
         worker = await within(self.arrivals.get())
@@ -175,6 +176,8 @@ class Wish:
     limits: Limits = field(default_factory=lambda: Limits(memory_mb=256))
     network: Network = "none"
     oci_runtime: OciRuntime = "runc"
+    layers: dict[str, str] = field(default_factory=dict)
+    """Path → content of executable files under `OPT_DIR`; without any there are no layers."""
 
 
 @contextlib.asynccontextmanager
@@ -210,6 +213,7 @@ async def open_room(isolation: Isolation, wish: Wish) -> AsyncIterator[Room]:
                 runtime="python3.11",
                 code_dir=code,
                 socket_dir=sockets,
+                layers_dir=_layers(folder, wish.layers),
                 limits=wish.limits,
                 network=wish.network,
                 oci_runtime=wish.oci_runtime,
@@ -247,6 +251,18 @@ def _folders() -> tuple[Path, Path, Path]:
     sockets.mkdir()
     (code / "subject.py").write_text(SUBJECT)
     return folder, code, sockets
+
+
+def _layers(folder: Path, files: dict[str, str]) -> Path | None:
+    if not files:
+        return None
+    layers = folder / "layers"
+    for name, content in files.items():
+        path = layers / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        path.chmod(0o755)
+    return layers
 
 
 async def _listen(

@@ -68,7 +68,11 @@ def test_an_invalid_name(lab: Lab, name: str) -> None:
     with httpx.Client(base_url=lab.endpoint) as http:
         invoked = http.post(invoke_path(name), content=b"{}")
         assert invoked.status_code in (400, 404)
-        assert invoked.headers["x-amzn-errortype"] in ("ValidationException", "ResourceNotFoundException")
+        assert invoked.headers["x-amzn-errortype"] in (
+            "ValidationException",
+            "InvalidParameterValueException",
+            "ResourceNotFoundException",
+        )
         created = http.post(
             "/2015-03-31/functions", json={**FUNCTION, "FunctionName": name, "Code": {"ZipFile": "AA=="}}
         )
@@ -109,7 +113,7 @@ def test_a_body_over_the_limit(lab: Lab, anything: Function) -> None:
         ({"Runtime": "cobol85"}, "InvalidParameterValueException", "Value cobol85 at 'runtime'"),
         ({"Runtime": "python2.7"}, "InvalidParameterValueException", "python3.11"),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "InvalidParameterValueException", "AWS_REGION"),
-        ({"Environment": {"Variables": {"A-B": "x"}}}, "InvalidParameterValueException", "A-B"),
+        ({"Environment": {"Variables": {"A-B": "x"}}}, "ValidationException", "at 'environment.variables'"),
         ({"Environment": {"Variables": {"LONG": "x" * 5000}}}, "InvalidParameterValueException", "4"),
         ({"Role": "admin"}, "ValidationException", "'role'"),
         ({"Description": "x" * 257}, "ValidationException", "256"),
@@ -185,7 +189,7 @@ def test_headers_that_cannot_be(lab: Lab, anything: Function, headers: dict[str,
 def test_a_control_request_that_is_not_as_the_model_wants_it(lab: Lab, body: bytes) -> None:
     answer = httpx.post(f"{lab.endpoint}/2015-03-31/functions", content=body)
     assert answer.status_code == 400
-    assert answer.headers["x-amzn-errortype"] in ("ValidationException", "InvalidRequestContentException")
+    assert answer.headers["x-amzn-errortype"] in ("SerializationException", "InvalidRequestContentException")
     assert answer.json()["Type"] == "User"
 
 

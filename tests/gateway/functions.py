@@ -14,10 +14,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.hot import HotPath
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.record import Cors, FunctionRecord, FunctionUrl
+from gateway.registry import not_found
 from samovar.clock import ManualClock
-from samovar.errors import ResourceNotFound
 from samovar.function import FunctionVersion
-from samovar.names import function_arn
 from samovar.settings import Settings
 from tests.gateway.fake_invoker import FakeInvoker, Run, echo
 
@@ -48,23 +47,23 @@ class KnownFunctions:
     """A registry whose functions are given; half of the look-ups miss the cache, as they may in life."""
 
     def __init__(self, *records: FunctionRecord, warm: bool = True) -> None:
-        self._records = {record.name: record for record in records}
-        self._by_url = {record.url.url_id: record for record in records if record.url is not None}
+        self._records = {record.arn: record for record in records}
+        self._by_url = {f"{record.url.url_id}.{REGION}": record for record in records if record.url is not None}
         self._warm = warm
 
-    def cached(self, name: str) -> FunctionRecord | None:
+    def cached(self, arn: str) -> FunctionRecord | None:
         """See `gateway.contract.Functions`."""
-        return self._records.get(name) if self._warm else None
+        return self._records.get(arn) if self._warm else None
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
         """See `gateway.contract.Functions`."""
         return self._by_url.get(url_id) if self._warm else None
 
-    async def get(self, name: str, qualifier: str | None = None) -> FunctionRecord:
+    async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """See `gateway.contract.Functions`."""
-        if name not in self._records:
-            raise ResourceNotFound(f"Function not found: {function_arn(ACCOUNT, REGION, name, qualifier)}")
-        return self._records[name]
+        if arn not in self._records:
+            raise not_found(arn, qualifier)
+        return self._records[arn]
 
     async def by_url(self, url_id: str) -> FunctionRecord | None:
         """See `gateway.contract.Functions`."""

@@ -84,7 +84,8 @@ async def test_urls_that_cannot_be_are_named(api: httpx.AsyncClient) -> None:
         ({"AuthType": "AWS_IAM"}, "InvalidParameterValueException"),
         ({"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"}, "InvalidParameterValueException"),
         ({"AuthType": "NONE", "Cors": {"MaxAge": 86_401}}, "ValidationException"),
-        ({"AuthType": "NONE", "Cors": {"AllowMethods": ["BREW"]}}, "ValidationException"),
+        ({"AuthType": "NONE", "Cors": {"AllowMethods": ["CONNECT"]}}, "ValidationException"),
+        ({"AuthType": "NONE", "Cors": {"AllowMethods": ["BREW"]}}, "InvalidParameterValueException"),
     ],
 )
 async def test_a_wrong_url_is_refused(api: httpx.AsyncClient, body: dict[str, Any], kind: str) -> None:
@@ -104,7 +105,7 @@ async def test_tags_are_added_replaced_and_removed(api: httpx.AsyncClient) -> No
 async def test_tags_place_a_function(api: httpx.AsyncClient, link: RecordingLink, services: Services) -> None:
     chosen = {"samovar:isolation": "docker", "samovar:oci-runtime": "runsc", "samovar:network": "bridge"}
     await api.post(TAGS, json={"Tags": chosen | {"samovar:http": "off"}})
-    known = services.registry.cached("hello")
+    known = services.registry.cached(ARN)
     assert known is not None
     placement = known.version.placement
     assert (placement.isolation, placement.oci_runtime, placement.network) == ("docker", "runsc", "bridge")
@@ -112,7 +113,7 @@ async def test_tags_place_a_function(api: httpx.AsyncClient, link: RecordingLink
     first, second = link.of("declare")
     assert second["serial"] > first["serial"]
     await api.delete(TAGS, params={"tagKeys": ["samovar:isolation", "samovar:http"]})
-    known = services.registry.cached("hello")
+    known = services.registry.cached(ARN)
     assert known is not None
     assert (known.version.placement.isolation, known.http_route) == (None, True)
 

@@ -80,12 +80,13 @@ async def test_a_url_leads_to_its_function_until_it_changes_or_goes(store: Store
     first = revised(record(), "r1", url=FunctionUrl(url_id="one", created="", modified=""))
     second = revised(first, "r2", url=FunctionUrl(url_id="two", created="", modified=""))
     await store.create(first)
-    assert await store.by_url("one") == first
+    assert await store.by_url("one.us-east-1") == first
     await store.replace(first, second)
-    assert await store.by_url("one") is None
-    assert await store.by_url("two") == second
+    assert await store.by_url("one.us-east-1") is None
+    assert await store.by_url("two.us-east-1") == second
+    assert await store.by_url("two.eu-west-1") is None
     await store.replace(second, revised(second, "r3", url=None))
-    assert await store.by_url("two") is None
+    assert await store.by_url("two.us-east-1") is None
 
 
 async def test_deleting_removes_all_but_the_memory_that_it_existed(store: Store) -> None:
@@ -95,8 +96,8 @@ async def test_deleting_removes_all_but_the_memory_that_it_existed(store: Store)
     assert serial is not None
     assert serial > last
     assert await store.delete(store.arn("hello")) is None
-    assert (await store.page(None, 9), await store.by_url("one")) == (([], None), None)
-    assert await store.ever() == ["hello"]
+    assert (await store.page(None, 9), await store.by_url("one.us-east-1")) == (([], None), None)
+    assert await store.ever() == [store.arn("hello")]
     assert await store.existed(store.arn("hello"))
 
 

@@ -175,7 +175,7 @@ def test_an_answer_over_the_limit_is_refused_and_told(worker: Worker, ready: Run
         "errorMessage": f"Exceeded maximum allowed payload size ({limit} bytes).",
     }
     message = result_of(worker)
-    assert message.head == {"error": "Function.ResponseSizeTooLarge"}
+    assert message.head == {"error": "Function.ResponseSizeTooLarge", "ends": True}
     assert message.json() == {
         "errorType": "Function.ResponseSizeTooLarge",
         "errorMessage": f"Response payload size exceeded maximum allowed payload size ({limit} bytes).",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from invoker.isolation import carried
-from invoker.isolation.contract import RUNTIME_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.sandbox.users import GID, UID
 from samovar.errors import EnvironmentFailure
 
@@ -98,13 +98,15 @@ def options(spec: BoxSpec, program: Program, descriptors: Descriptors, *, stem: 
 
 def _function(spec: BoxSpec) -> Iterator[str]:
     yield from ("--ro-bind", str(spec.code_dir), TASK_ROOT)
+    if spec.layers_dir is not None:
+        yield from ("--ro-bind", str(spec.layers_dir), OPT_DIR)
     # Read-only keeps a box from making or removing sockets; connecting to one is not writing.
     yield from ("--ro-bind", str(spec.socket_dir), SOCKET_DIR)
 
 
 def _room_for_a_function(spec: BoxSpec) -> Iterator[str]:
     # The loader remembers which folders of LD_LIBRARY_PATH there were when the keeper started: so there is a `lib`.
-    for place in (TASK_ROOT, f"{TASK_ROOT}/lib", SOCKET_DIR):
+    for place in (TASK_ROOT, f"{TASK_ROOT}/lib", OPT_DIR, f"{OPT_DIR}/lib", SOCKET_DIR):
         yield from ("--perms", "0755", "--dir", place)
     yield from ("--ro-bind", str(spec.socket_dir), STEM_DIR)
 
@@ -130,7 +132,7 @@ def _root(files: Mapping[str, int]) -> Iterator[str]:
             yield from ("--symlink", os.readlink(path), path)
         elif os.path.isdir(path):
             yield from ("--ro-bind", path, path)
-    for path in ("/etc", "/dev", "/var", "/run"):
+    for path in ("/etc", "/dev", "/opt", "/var", "/run"):
         yield from ("--perms", "0755", "--dir", path)
     for path in _HOST_FILES:
         yield from ("--ro-bind-try", path, path)

@@ -8,11 +8,12 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
-from invoker.isolation.contract import RUNTIME_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop, sweep
 from invoker.isolation.sandbox import probe
 from invoker.isolation.sandbox.bwrap import Program
@@ -77,8 +78,8 @@ class SandboxIsolation:
         return LocalBox(spec.id, launched.first, child, _meter(launched, spec, held), _VIEW, held)
 
     def can_bind(self, spec: BoxSpec) -> bool:
-        """See `StemIsolation.can_bind`."""
-        return True
+        """See `StemIsolation.can_bind`: what is mounted at `OPT_DIR` would hide an interpreter that runs from there."""
+        return spec.layers_dir is None or not _lies_in_opt(self._program(spec.runtime))
 
     async def start_stem(self, spec: BoxSpec) -> SandboxStem:
         """See `StemIsolation.start_stem`."""
@@ -142,6 +143,11 @@ class SandboxIsolation:
 
     def _order(self, spec: BoxSpec, program: Program, stem: bool) -> Order:
         files = dict(_FILES)
+        if spec.layers_dir is not None and _lies_in_opt(program):
+            raise EnvironmentFailure(
+                f"the interpreter of {spec.runtime} on this host is in {OPT_DIR}, where the function's layers belong: "
+                "run the function with isolation docker, or install the interpreter elsewhere"
+            )
         if spec.network != "none":
             files["/etc/resolv.conf"] = resolver(spec.network)
         connect = self._bridge.connect if spec.network == "bridge" else None
@@ -214,6 +220,10 @@ def _meter(launched: Launched, spec: BoxSpec, held: contextlib.AsyncExitStack) -
     watch = Watch(launched.first, spec.limits.memory_mb * MEGABYTE)
     held.callback(watch.close)
     return watch
+
+
+def _lies_in_opt(program: Program) -> bool:
+    return any(Path(path).is_relative_to(OPT_DIR) for path in program.mounts)
 
 
 def _mechanisms(cgroups: Cgroups | None) -> dict[str, str]:

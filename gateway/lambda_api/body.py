@@ -1,0 +1,69 @@
+"""Reading the body of a request to the control API, within bounds of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any, Final, TypeVar
+
+import msgspec
+from fastapi import Request
+
+from gateway.services import Services
+from samovar.errors import InvalidRequestContent, RequestTooLarge, ValidationFailed
+
+T = TypeVar("T")
+
+BODY_DEADLINE_S: Final = 600.0
+"""A package of 50 MB arrives within it at 1 Mbit/s."""
+_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
+"""Room for everything in a request but the package."""
+_DISCARDED_BYTES: Final = 256 * 1024 * 1024
+"""How much of a body over the limit is read and dropped, so that its sender gets to read the answer."""
+
+
+async def read(request: Request, kind: type[T]) -> T:
+    """The body of a request to an interface of Samovar's own, as a record.
+
+    Raises `InvalidRequestContent` when it is no JSON, `ValidationFailed` when a member has the wrong type or a
+    required one is missing, `RequestTooLarge`.
+    """
+    body = await json_body(request)
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(f"1 validation error detected: {error}") from error
+
+
+async def json_body(request: Request) -> Any:
+    """The body as a JSON value; an empty one is `{}`. Raises `InvalidRequestContent` and `RequestTooLarge`."""
+    body = await _whole(request)
+    try:
+        return msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestContent(f"Could not parse request body into json: {error}") from error
+
+
+async def _whole(request: Request) -> bytes:
+    services: Services = request.app.state.services
+    # The package travels as base64: four characters for three bytes.
+    limit = math.ceil(services.settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            async for part in request.stream():
+                size += len(part)
+                if size <= limit:
+                    parts.append(part)
+                else:
+                    parts.clear()
+                if size > limit + _DISCARDED_BYTES:
+                    break
+    except TimeoutError as error:
+        raise InvalidRequestContent(f"The request body did not arrive within {BODY_DEADLINE_S:g} s") from error
+    if size > limit:
+        raise RequestTooLarge(
+            f"Request must be smaller than {limit} bytes: a package has at most {services.settings.max_upload_bytes}"
+        )
+    return b"".join(parts)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.components import CLIENTS
 from tests.end_to_end.lab import ROLE, Function, Lab
-
-CLIENTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samovar" / "runtime-clients"
-"""AWS's runtime interface clients; `scripts/ensure-components runtime-clients` puts them there."""
 
 JAVASCRIPT = """
     import fs from "node:fs";

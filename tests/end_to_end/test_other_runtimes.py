@@ -21,7 +21,13 @@ CALLERS = 32
 REPORT = re.compile(r"REPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\tMemory Size: 192 MB\t")
 
 
-@pytest.fixture(scope="module", params=FLAVOURS)
+COMPONENTS = {"awslambdaric": ("awslambdaric",), "aws-lambda-ric": ("aws-lambda-ric", "node")}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.component(*COMPONENTS.get(name, ("node",)))) for name in FLAVOURS],
+)
 def flavour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -17,6 +17,8 @@ from gateway.functions import Functions
 from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.layers import Layers
+from gateway.logs_api.api import TARGET, LogsApi
+from gateway.namespaces import region_of
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -50,6 +52,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.layers = Layers(services.redis)
     for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
         app.include_router(resource.router, include_in_schema=False)
+    app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
@@ -58,6 +61,22 @@ def create_control_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(RequestScope)
     return app
+
+
+class Targets:
+    """Services that have one path between them and are told apart by a header (the JSON protocols of AWS)."""
+
+    def __init__(self, services: Services) -> None:
+        self._default_region = services.settings.region
+        self._logs = LogsApi(services)
+
+    async def answer(self, request: Request) -> Response:
+        """Serve a request to the path `/`. Raises `UnknownOperation`."""
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(TARGET):
+            headers, query = dict(request.scope["headers"]), request.scope["query_string"]
+            return await self._logs.answer(request, region_of(headers, query, self._default_region))
+        raise UnknownOperation(f"X-Amz-Target: {target or 'none'} names no service that Samovar offers")
 
 
 class RequestScope:

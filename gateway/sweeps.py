@@ -12,7 +12,7 @@ import redis.asyncio
 from gateway.artifacts import Artifacts
 from gateway.layers import Layers
 from gateway.store import Store
-from samovar import logs, usage
+from samovar import log_groups, logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
@@ -34,7 +34,8 @@ async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:
 async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
     """Remove log folders of functions that are gone and wrote nothing since `before` (epoch s); the functions' names.
 
-    A week after a function was deleted, somebody may still ask why; a year after, nobody does.
+    A week after a function was deleted, somebody may still ask why; a year after, nobody does. Groups that somebody
+    made or gave a retention are left to that.
     """
     existing = {logs.folder_of(logs_dir, record.version.region, record.name) for record in await store.all()}
     forgotten = list(_forgotten(logs_dir, existing, before))
@@ -45,6 +46,9 @@ async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
 
 def _forgotten(logs_dir: Path, existing: Collection[Path], before: float) -> Iterator[Path]:
     for path in logs_dir.glob("*/*"):
+        group = log_groups.read(path)
+        if group is not None and group.is_explicit:
+            continue
         written = [logs.segment_path(path, number).stat().st_mtime for number in logs.segments(path)]
         if path not in existing and max(written, default=path.stat().st_mtime) < before:
             yield path

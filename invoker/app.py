@@ -23,6 +23,7 @@ from invoker.invoke import Invocations
 from invoker.isolation.seats import Seats
 from invoker.journal import Journal
 from invoker.keepalive import KeepAlive
+from invoker.log_groups import LogGroups
 from invoker.metering import Meter
 from invoker.operations import Operations
 from invoker.outlook import PoolSettings
@@ -80,10 +81,12 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     pool = Pool(factory, _pool_settings(settings), clock)
     rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
     operations = Operations(rollouts, pool, meter, files, choice, clock)
+    groups = LogGroups(files, settings.logs_dir, clock)
     invocations = Invocations(versions, pool, meter, clock)
-    server = Server(invocations, operations.table(), _max_event_bytes(settings))
+    server = Server(invocations, operations.table() | groups.table(), _max_event_bytes(settings))
 
     meter.start()
+    groups.start()
     await server.listen(settings.invoker_socket)
     heap.settle()
     log.info("ready: isolation %s%s", choice.default, _others(choice))
@@ -94,6 +97,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
         await rollouts.close()
         await pool.close(settings.drain_timeout_s)
         await server.close(_REDIS_TIMEOUT_S)
+        await groups.close()
         files.close()
         await meter.close(_REDIS_TIMEOUT_S)
         await redis.aclose()

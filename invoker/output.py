@@ -11,15 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from samovar import logs
+from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.invocation import LOG_TAIL_BYTES
 
 log = logging.getLogger("samovar.output")
 
 _READ_SIZE = 64 * 1024
-_MAX_LINE = 256 * 1024
-"""A longer line is cut, as CloudWatch cuts events."""
 _OPEN_FILES = 128
 
 
@@ -50,12 +48,31 @@ class LogFiles:
         self.flush()
         self._close((region, name))
 
+    def delete(self, region: str, name: str) -> None:
+        """Remove a function's lines and its group; what it writes from now on makes a new one."""
+        self.finish(region, name)
+        folder = logs.folder_of(self._folder, region, name)
+        log_groups.remove(folder)
+        for number in logs.segments(folder):
+            logs.segment_path(folder, number).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody put a file of theirs into it
+            folder.rmdir()
+
+    def expire(self, region: str, name: str, before_ms: int) -> None:
+        """Remove the segments in which no line is stamped `before_ms` or later."""
+        self.finish(region, name)
+        folder = logs.folder_of(self._folder, region, name)
+        for number in logs.segments(folder):
+            path = logs.segment_path(folder, number)
+            if path.stat().st_mtime * 1000 < before_ms:
+                path.unlink(missing_ok=True)
+
     def flush(self) -> None:
         """Write what is waiting. Lines that the disk does not take are counted, said once, and dropped."""
         waiting, self._waiting = self._waiting, {}
         for key, lines in waiting.items():
             try:
-                self._segment(key).write(b"".join(lines))
+                self._segment(key, lines[0]).write(b"".join(lines))
             except OSError as error:
                 if self._lost_lines == 0:
                     log.error("log lines are being lost: %s; make room on the disk of %s", error, self._folder)
@@ -72,20 +89,24 @@ class LogFiles:
         for key in list(self._open):
             self._close(key)
 
-    def _segment(self, key: tuple[str, str]) -> _Segment:
+    def _segment(self, key: tuple[str, str], line: bytes) -> _Segment:
+        """The file to write to, of which `line` will be the next line."""
         segment = self._open.get(key)
         if segment is None or segment.size >= self._max_bytes:
-            segment = self._next_segment(key)
+            segment = self._next_segment(key, line)
         self._open.move_to_end(key)
         while len(self._open) > _OPEN_FILES:
             self._close(next(iter(self._open)))
         return segment
 
-    def _next_segment(self, key: tuple[str, str]) -> _Segment:
+    def _next_segment(self, key: tuple[str, str], line: bytes) -> _Segment:
         folder = logs.folder_of(self._folder, *key)
-        folder.mkdir(parents=True, exist_ok=True)
         numbers = logs.segments(folder)
-        number = numbers[-1] if numbers else 1
+        stamp_ms = int(line.partition(b"\t")[0])
+        if not numbers and log_groups.read(folder) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            log_groups.write(folder, log_groups.LogGroup(created_ms=stamp_ms))
+        number = numbers[-1] if numbers else stamp_ms // 1000
         full = bool(numbers) and logs.segment_path(folder, number).stat().st_size >= self._max_bytes
         if full:
             number += 1
@@ -200,9 +221,9 @@ class OutputListener:
         *lines, rest = (self._partial + data).split(b"\n")
         for line in lines:
             self._deliver(line)
-        while len(rest) > _MAX_LINE:
-            self._deliver(rest[:_MAX_LINE])
-            rest = rest[_MAX_LINE:]
+        while len(rest) > logs.MAX_LINE_BYTES:
+            self._deliver(rest[: logs.MAX_LINE_BYTES])
+            rest = rest[logs.MAX_LINE_BYTES :]
         self._partial = rest
         return len(data) == _READ_SIZE
 

@@ -4,6 +4,8 @@ SamovarError
 ├── CallerError                               the caller can mend it (AWS "Type": "User")
 │   ├── InvalidParameterValue        400  InvalidParameterValueException
 │   ├── ValidationFailed             400  ValidationException
+│   ├── InvalidParameter             400  InvalidParameterException (CloudWatch Logs)
+│   ├── ResourceAlreadyExists        400  ResourceAlreadyExistsException (CloudWatch Logs)
 │   ├── SerializationFailed          400  SerializationException
 │   ├── InvalidRequestContent        400  InvalidRequestContentException
 │   ├── InvalidZipFile               400  InvalidZipFileException
@@ -65,6 +67,18 @@ class ValidationFailed(CallerError):
     """A parameter breaks a constraint of the API model."""
 
     status, aws_name = 400, "ValidationException"
+
+
+class InvalidParameter(CallerError):
+    """A parameter of CloudWatch Logs has a value the API does not take."""
+
+    status, aws_name = 400, "InvalidParameterException"
+
+
+class ResourceAlreadyExists(CallerError):
+    """There is a log group of that name."""
+
+    status, aws_name = 400, "ResourceAlreadyExistsException"
 
 
 class SerializationFailed(CallerError):

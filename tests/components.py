@@ -53,6 +53,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "celery": _wheel("celery"),
     "boto3": _wheel("boto3"),
     "aws cli": _wheel("awscli"),
+    "aws cli v2": lambda: _said_by("/usr/bin/aws", "--version").partition(" ")[0].removeprefix("aws-cli/"),
     "compose": _compose,
     "node": lambda: " and ".join(found.version for major in ("20", "22") if (found := node.find(major))),
     "awslambdaric": lambda: next((CLIENTS / "python").glob("awslambdaric-*")).name.split("-")[1].removesuffix(".dist"),

@@ -48,6 +48,11 @@ async def _whole(request: Request) -> bytes:
     services: Services = request.app.state.services
     # The package travels as base64: four characters for three bytes.
     limit = math.ceil(services.settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
+    return await whole(request, limit, f": a package has at most {services.settings.max_upload_bytes}")
+
+
+async def whole(request: Request, limit: int, because: str = "") -> bytes:
+    """The body, if it has at most `limit` bytes. Raises `RequestTooLarge` and `InvalidRequestContent`."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -63,7 +68,5 @@ async def _whole(request: Request) -> bytes:
     except TimeoutError as error:
         raise InvalidRequestContent(f"The request body did not arrive within {BODY_DEADLINE_S:g} s") from error
     if size > limit:
-        raise RequestTooLarge(
-            f"Request must be smaller than {limit} bytes: a package has at most {services.settings.max_upload_bytes}"
-        )
+        raise RequestTooLarge(f"Request must be smaller than {limit} bytes{because}")
     return b"".join(parts)

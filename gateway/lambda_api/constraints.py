@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-from gateway.lambda_api.model import Member, Shape, operations, shape
+from gateway.lambda_api.model import Api, Member, Shape, operations, shape
 from samovar.errors import SerializationFailed, ValidationFailed
 
 _MATCHED_LENGTH: Final = 65_536
@@ -22,15 +22,15 @@ _CHECKED_BY_THE_SERVICE: Final = {("CreateFunction", "Runtime"), ("UpdateFunctio
 _NUMBERS: Final = {"integer": "an Integer", "long": "a Long", "double": "a Double", "float": "a Float"}
 
 
-def check(operation: str, given: Mapping[str, Any]) -> None:
+def check(operation: str, given: Mapping[str, Any], api: Api = "lambda") -> None:
     """Check all members of a request by their names. Raises `SerializationFailed` and `ValidationFailed`."""
-    name = operations()[operation].input
-    root = shape(name) if name is not None else Shape("structure")
+    name = operations(api)[operation].input
+    root = shape(name, api) if name is not None else Shape("structure")
     broken = [
         found
         for member, part in root.members.items()
         if (operation, member) not in _CHECKED_BY_THE_SERVICE
-        for found in _member(part, given.get(member), _lowered(member), member in root.required)
+        for found in _member(api, part, given.get(member), _lowered(member), member in root.required)
     ]
     if broken:
         raise failure(broken)
@@ -40,7 +40,7 @@ def refuse(operation: str, member: str, value: str) -> NoReturn:
     """Raise `ValidationFailed` for a value that is known to break the constraints of a member."""
     name = operations()[operation].input
     assert name is not None, "operations with members have an input"
-    raise failure([*_member(shape(name).members[member], value, _lowered(member), required=True)])
+    raise failure([*_member("lambda", shape(name).members[member], value, _lowered(member), required=True)])
 
 
 def failure(broken: list[str]) -> ValidationFailed:
@@ -54,55 +54,55 @@ def _lowered(member: str) -> str:
     return member[0].lower() + member[1:]
 
 
-def _member(member: Member, value: Any, at: str, required: bool) -> Iterator[str]:
+def _member(api: Api, member: Member, value: Any, at: str, required: bool) -> Iterator[str]:
     if value is None:
         if required:
             yield f"Value null at '{at}' failed to satisfy constraint: {_NOT_NULL}"
         return
-    kind = shape(member.shape)
+    kind = shape(member.shape, api)
     if kind.type == "structure":
-        yield from _structure(kind, value, at)
+        yield from _structure(api, kind, value, at)
     elif kind.type == "list":
-        yield from _list(kind, value, at)
+        yield from _list(api, kind, value, at)
     elif kind.type == "map":
-        yield from _map(kind, value, at)
+        yield from _map(api, kind, value, at)
     else:
         yield from (_broken(value, at, rule, kind) for rule in _broken_rules(kind, value))
 
 
-def _structure(kind: Shape, value: Any, at: str) -> Iterator[str]:
+def _structure(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
     if not isinstance(value, dict):
         raise SerializationFailed(f"Expected a structure at '{at}', found {_token(value)}")
     for name, member in kind.members.items():
-        yield from _member(member, value.get(name), f"{at}.{_lowered(name)}", name in kind.required)
+        yield from _member(api, member, value.get(name), f"{at}.{_lowered(name)}", name in kind.required)
 
 
-def _list(kind: Shape, value: Any, at: str) -> Iterator[str]:
+def _list(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
     if not isinstance(value, list):
         raise SerializationFailed(f"Expected a list at '{at}', found {_token(value)}")
     assert kind.member is not None, "lists have members"
     yield from (_broken(value, at, rule, kind) for rule in _broken_sizes(kind, len(value)))
-    item = shape(kind.member.shape)
+    item = shape(kind.member.shape, api)
     if item.type in ("structure", "list", "map"):
         for number, one in enumerate(value, 1):
-            yield from _member(kind.member, one, f"{at}.{number}.member", required=True)
+            yield from _member(api, kind.member, one, f"{at}.{number}.member", required=True)
     elif any(one is None or _broken_rules(item, one) for one in value):
         yield _broken(value, at, f"Member must satisfy constraint: [{_all_rules(item)}]", item)
 
 
-def _map(kind: Shape, value: Any, at: str) -> Iterator[str]:
+def _map(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
     if not isinstance(value, dict):
         raise SerializationFailed(f"Expected a map at '{at}', found {_token(value)}")
     assert kind.key is not None, "maps have keys"
     assert kind.value is not None, "maps have values"
     yield from (_broken(value, at, rule, kind) for rule in _broken_sizes(kind, len(value)))
-    key, item = shape(kind.key.shape), shape(kind.value.shape)
+    key, item = shape(kind.key.shape, api), shape(kind.value.shape, api)
     hidden = key if key.sensitive else item
     if any(_broken_rules(key, one) for one in value):
         yield _broken(value, at, f"Map keys must satisfy constraint: [{', '.join(_rules(key))}]", hidden)
     if item.type in ("structure", "list", "map"):
         for name, one in value.items():
-            yield from _member(kind.value, one, f"{at}.{name}.member", required=True)
+            yield from _member(api, kind.value, one, f"{at}.{name}.member", required=True)
     elif any(one is None or _broken_rules(item, one) for one in value.values()):
         yield _broken(value, at, f"Map value must satisfy constraint: [{_all_rules(item)}]", hidden)
 

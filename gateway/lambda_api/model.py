@@ -1,4 +1,4 @@
-"""AWS's own model of the Lambda API, as botocore ships it: which operations there are, where, and what they take.
+"""AWS's own models of its APIs, as botocore ships them: which operations there are, where, and what they take.
 
 Only the file is read. Importing botocore would take longer than everything else a gateway does at its start, and ten
 times the memory; what is kept here is names, paths and the shapes of requests. The shapes are read with the first
@@ -12,11 +12,15 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-_FILE: Final = "data/lambda/2015-03-31/service-2.json.gz"
+Api = Literal["lambda", "logs"]
+_FILES: Final[dict[Api, str]] = {
+    "lambda": "data/lambda/2015-03-31/service-2.json.gz",
+    "logs": "data/logs/2014-03-28/service-2.json.gz",
+}
 
 
 class Member(msgspec.Struct, frozen=True, rename="camel"):
@@ -84,21 +88,21 @@ class _Shapes(msgspec.Struct):
 
 
 @cache
-def operations() -> dict[str, Operation]:
+def operations(api: Api = "lambda") -> dict[str, Operation]:
     """Every operation of the API by its name, offered here or not."""
-    read = msgspec.json.decode(_text(), type=_Operations).operations
+    read = msgspec.json.decode(_text(api), type=_Operations).operations
     return {name: _compact(operation) for name, operation in read.items()}
 
 
-def shape(name: str) -> Shape:
+def shape(name: str, api: Api = "lambda") -> Shape:
     """A shape some request is made of."""
-    return _shapes()[name]
+    return _shapes(api)[name]
 
 
 @cache
-def _shapes() -> dict[str, Shape]:
-    every = msgspec.json.decode(_text(), type=_Shapes).shapes
-    return _reachable(every, (operation.input for operation in operations().values() if operation.input))
+def _shapes(api: Api) -> dict[str, Shape]:
+    every = msgspec.json.decode(_text(api), type=_Shapes).shapes
+    return _reachable(every, (operation.input for operation in operations(api).values() if operation.input))
 
 
 def _reachable(every: dict[str, Shape], roots: Iterable[str]) -> dict[str, Shape]:
@@ -119,8 +123,8 @@ def _compact(read: _Operation) -> Operation:
     return Operation(read.name, read.http.method, path, query, read.input.shape if read.input else None)
 
 
-def _text() -> bytes:
+def _text(api: Api) -> bytes:
     found = find_spec("botocore")
     assert found is not None, "botocore is a dependency"
     assert found.submodule_search_locations, "and a package"
-    return gzip.decompress((Path(found.submodule_search_locations[0]) / _FILE).read_bytes())
+    return gzip.decompress((Path(found.submodule_search_locations[0]) / _FILES[api]).read_bytes())

@@ -27,7 +27,8 @@ async def test_every_answer_has_its_own_request_id(api: httpx.AsyncClient) -> No
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
-        ("GET", "/", 404, "UnknownOperationException"),
+        ("GET", "/nothing", 404, "UnknownOperationException"),
+        ("GET", "/", 405, "MethodNotAllowedException"),
         ("GET", "/2015-03-31/layers", 404, "UnknownOperationException"),
         ("PATCH", "/2015-03-31/functions", 405, "MethodNotAllowedException"),
     ],

@@ -1,0 +1,197 @@
+"""Log groups: DescribeLogGroups, CreateLogGroup, DeleteLogGroup, retention policies and tags."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from gateway.logs_api import tokens
+from gateway.logs_api.folders import Place
+from samovar import log_groups, logs
+from samovar.errors import InvalidParameter
+from samovar.log_groups import PREFIX, GroupChange, GroupSubject, LogGroup
+from samovar.names import FUNCTION_NAME
+
+_DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+"""Days a policy may keep events (PutRetentionPolicy)."""
+_PAGE: Final = 50
+
+
+class DescribeLogGroups(msgspec.Struct, kw_only=True, rename="camel"):
+    """Members of the request that say which groups."""
+
+    log_group_name_prefix: str | None = None
+    log_group_name_pattern: str | None = None
+    log_group_identifiers: list[str] | None = None
+    log_group_class: str | None = None
+    next_token: str | None = None
+    limit: int = _PAGE
+
+
+class CreateLogGroup(msgspec.Struct, kw_only=True, rename="camel"):
+    """A group to be made before its function writes."""
+
+    log_group_name: str
+    tags: dict[str, str] = {}
+    log_group_class: str = "STANDARD"
+    kms_key_id: str | None = None
+
+
+class NamedGroup(msgspec.Struct, kw_only=True, rename="camel"):
+    """A request that only names a group."""
+
+    log_group_name: str
+
+
+class PutRetentionPolicy(NamedGroup, kw_only=True, rename="camel"):
+    """How long a group's events are kept."""
+
+    retention_in_days: int
+
+
+class TaggedResource(msgspec.Struct, kw_only=True, rename="camel"):
+    """A group by its ARN, and tags to add or remove."""
+
+    resource_arn: str
+    tags: dict[str, str] = {}
+    tag_keys: list[str] = []
+
+
+class TaggedGroup(NamedGroup, kw_only=True, rename="camel"):
+    """A group by its name, and tags to add."""
+
+    tags: dict[str, str] = {}
+
+
+class UntaggedGroup(NamedGroup, kw_only=True, rename="camel"):
+    """A group by its name, and keys of tags to remove."""
+
+    tags: list[str] = []
+
+
+async def describe(place: Place, request: DescribeLogGroups) -> dict[str, Any]:
+    """DescribeLogGroups: by name, by what a name begins with or contains, or all."""
+    if request.log_group_name_prefix is not None and request.log_group_name_pattern is not None:
+        raise InvalidParameter("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+    after = tokens.redeem(request.next_token, request, str) if request.next_token else ""
+    names = [name for name in await asyncio.to_thread(log_groups.names, place.logs_dir, place.region) if name > after]
+    chosen = [name for name in names if _is_meant(place, request, name)]
+    page = chosen[: request.limit]
+    shown = await asyncio.to_thread(lambda: [_shown(place, name) for name in page])
+    answer: dict[str, Any] = {"logGroups": [group for group in shown if group is not None]}
+    if len(chosen) > len(page):
+        answer["nextToken"] = tokens.issue(request, page[-1])
+    return answer
+
+
+def _is_meant(place: Place, request: DescribeLogGroups, name: str) -> bool:
+    group = PREFIX + name
+    if not group.startswith(request.log_group_name_prefix or ""):
+        return False
+    if (request.log_group_name_pattern or "").lower() not in group.lower():
+        return False
+    if request.log_group_class not in (None, "STANDARD"):
+        return False
+    wanted = request.log_group_identifiers
+    return wanted is None or group in wanted or place.arn(name) in wanted
+
+
+def _shown(place: Place, name: str) -> dict[str, Any] | None:
+    folder = place.folder(name)
+    group = log_groups.read(folder)
+    if group is None:
+        return None  # deleted since it was listed
+    retention = {} if group.retention_days is None else {"retentionInDays": group.retention_days}
+    return {
+        "logGroupName": PREFIX + name,
+        "creationTime": group.created_ms,
+        **retention,
+        "metricFilterCount": 0,
+        "arn": f"{place.arn(name)}:*",
+        "storedBytes": logs.size_of(folder),
+        "logGroupClass": "STANDARD",
+        "logGroupArn": place.arn(name),
+    }
+
+
+async def create(place: Place, request: CreateLogGroup) -> None:
+    """CreateLogGroup, for a function that need not exist yet."""
+    name = request.log_group_name.removeprefix(PREFIX)
+    if not request.log_group_name.startswith(PREFIX) or not FUNCTION_NAME.fullmatch(name):
+        raise InvalidParameter(
+            f"Log group {request.log_group_name} is not offered: Samovar keeps the logs of functions, "
+            f"in groups called {PREFIX}FUNCTION"
+        )
+    if request.log_group_class != "STANDARD" or request.kms_key_id:
+        raise InvalidParameter("Samovar offers log groups of the class STANDARD, without keys of their own")
+    await place.order("create_log_group", GroupChange(region=place.region, name=name, add_tags=request.tags))
+
+
+async def delete(place: Place, request: NamedGroup) -> None:
+    """DeleteLogGroup: the lines are gone; the function's next one makes a new group."""
+    name = place.function_of(request.log_group_name)
+    await place.order("delete_log_group", GroupSubject(region=place.region, name=name))
+
+
+async def put_retention(place: Place, request: PutRetentionPolicy) -> None:
+    """PutRetentionPolicy: older events are hidden at once; their files go within the hour."""
+    if request.retention_in_days not in _DAYS:
+        raise InvalidParameter(
+            f"1 validation error detected: Value '{request.retention_in_days}' at 'retentionInDays' failed to satisfy "
+            f"constraint: Member must satisfy enum value set: [{', '.join(map(str, _DAYS))}]"
+        )
+    await _keep_for(place, request.log_group_name, request.retention_in_days)
+
+
+async def delete_retention(place: Place, request: NamedGroup) -> None:
+    """DeleteRetentionPolicy: events stay until the files are rotated."""
+    await _keep_for(place, request.log_group_name, None)
+
+
+async def _keep_for(place: Place, group: str, days: int | None) -> None:
+    name = place.function_of(group)
+    await place.order("change_log_group", GroupChange(region=place.region, name=name, retention_days=days))
+
+
+async def list_tags_of_resource(place: Place, request: TaggedResource) -> dict[str, Any]:
+    """ListTagsForResource."""
+    _, group = await _by_arn(place, request)
+    return {"tags": group.tags}
+
+
+async def tag_resource(place: Place, request: TaggedResource) -> None:
+    """TagResource."""
+    name, _ = await _by_arn(place, request)
+    await place.order("change_log_group", GroupChange(region=place.region, name=name, add_tags=request.tags))
+
+
+async def untag_resource(place: Place, request: TaggedResource) -> None:
+    """UntagResource."""
+    name, _ = await _by_arn(place, request)
+    await place.order("change_log_group", GroupChange(region=place.region, name=name, remove_tags=request.tag_keys))
+
+
+async def list_tags(place: Place, request: NamedGroup) -> dict[str, Any]:
+    """ListTagsLogGroup, the older form."""
+    _, group = await place.find(request.log_group_name)
+    return {"tags": group.tags}
+
+
+async def tag(place: Place, request: TaggedGroup) -> None:
+    """TagLogGroup, the older form."""
+    name = place.function_of(request.log_group_name)
+    await place.order("change_log_group", GroupChange(region=place.region, name=name, add_tags=request.tags))
+
+
+async def untag(place: Place, request: UntaggedGroup) -> None:
+    """UntagLogGroup, the older form."""
+    name = place.function_of(request.log_group_name)
+    await place.order("change_log_group", GroupChange(region=place.region, name=name, remove_tags=request.tags))
+
+
+async def _by_arn(place: Place, request: TaggedResource) -> tuple[str, LogGroup]:
+    if not request.resource_arn.startswith("arn:"):
+        raise InvalidParameter(f"{request.resource_arn} is not a valid ARN of a log group.")
+    return await place.find(None, request.resource_arn)

@@ -1,0 +1,96 @@
+"""Log groups: what is kept of a function's log beside its lines, and what gateways ask the invoker to do with it.
+
+A group is the folder of a function's log with a record in it. The invoker alone writes both; gateways read.
+
+| operation           | body           | what it does                                                        |
+|---------------------|----------------|---------------------------------------------------------------------|
+| `create_log_group`  | `GroupChange`  | an empty group; `ResourceAlreadyExists`                             |
+| `change_log_group`  | `GroupChange`  | retention, tags                                                     |
+| `delete_log_group`  | `GroupSubject` | lines and record are gone; what is written later makes a new group  |
+| `delete_log_stream` | `GroupSubject` | the lines of `stream` are gone                                      |
+
+All but the first raise `ResourceNotFound` where there is no such group or stream.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from samovar import logs
+
+PREFIX: Final = "/aws/lambda/"
+"""The log group of a function is called this and its name."""
+_RECORD: Final = "group.json"
+DAY_MS: Final = 86_400_000
+
+
+class LogGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one group."""
+
+    created_ms: int
+    retention_days: int | None = None
+    """Lines older than this are gone; `None` keeps them until the files are rotated."""
+    tags: dict[str, str] = {}
+    erasures: int = 0
+    """How often streams were deleted: who remembers what the files hold looks again when it changes."""
+    is_explicit: bool = False
+    """Somebody made it or gave it a retention: it stays when its function is gone and its lines are old."""
+
+    def oldest_ms(self, now_ms: int) -> int:
+        """Lines stamped before this are not shown any more."""
+        return 0 if self.retention_days is None else now_ms - self.retention_days * DAY_MS
+
+
+class GroupSubject(msgspec.Struct, frozen=True, kw_only=True):
+    """A group, or one stream of it."""
+
+    region: str
+    name: str
+    """The function's."""
+    stream: str = ""
+
+
+class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a group is to have. Members that are not given stay as they are."""
+
+    region: str
+    name: str
+    retention_days: int | msgspec.UnsetType | None = msgspec.UNSET
+    add_tags: dict[str, str] = {}
+    remove_tags: list[str] = []
+
+
+def read(folder: Path) -> LogGroup | None:
+    """The record of the group whose lines are in `folder`; `None` where there is none.
+
+    Logs that are older than this record have one made up from their first line.
+    """
+    try:
+        return msgspec.json.decode((folder / _RECORD).read_bytes(), type=LogGroup)
+    except FileNotFoundError:
+        pass
+    first = next(logs.read_from(folder, logs.Position()), None)
+    return None if first is None else LogGroup(created_ms=first[1].epoch_ms)
+
+
+def write(folder: Path, group: LogGroup) -> None:
+    """Replace the record, or make it, whole or not at all."""
+    new = folder / f"{_RECORD}.new"
+    new.write_bytes(msgspec.json.encode(group))
+    os.replace(new, folder / _RECORD)
+
+
+def remove(folder: Path) -> None:
+    """Take the record away: what is left of the folder is no group."""
+    (folder / _RECORD).unlink(missing_ok=True)
+
+
+def names(logs_dir: Path, region: str) -> list[str]:
+    """The functions that have a group, in order."""
+    folder = logs_dir / region
+    found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(path.name for path in found if read(path) is not None)

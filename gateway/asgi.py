@@ -8,9 +8,11 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.rendering import Headers, Response
+from gateway.room import Room
 from samovar.access import AccessKey
 from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
+from samovar.wire import CHUNK_SIZE
 
 BODY_DEADLINE_S: Final = 120.0
 """A body that takes longer to arrive is given up: the largest one needs about 0.5 Mbit/s."""
@@ -24,12 +26,14 @@ class ClientGone(Exception):
 
 
 class Request:
-    """One HTTP request: its head, and its body still to be received."""
+    """One HTTP request: its head, and its body still to be received. Large bodies are received when there is `room`."""
 
-    __slots__ = ("_body", "_receive", "caller", "close", "headers", "id", "scope")
+    __slots__ = ("_body", "_held", "_receive", "_room", "caller", "close", "headers", "id", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, room: Room | None = None) -> None:
         self._receive = receive
+        self._room = room
+        self._held = 0
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         """The last value of each header; for headers that are given once."""
@@ -48,15 +52,27 @@ class Request:
         """
         return b"transfer-encoding" in self.headers and b"content-length" in self.headers
 
-    @property
-    def taken(self) -> bytes | None:
-        """The body, if it has been received already."""
-        return self._body
+    async def body(self, limit: int) -> bytes:
+        """The body, of at most `limit` bytes; no more than that is ever kept in memory. It is given out once.
 
-    async def body(self, limit: int, deadline_s: float = BODY_DEADLINE_S, operation: str = "InvokeFunction") -> bytes:
-        """The body, of at most `limit` bytes; no more than that is ever kept in memory. May be asked for again.
+        Raises what `look_ahead` raises.
+        """
+        body = await self.look_ahead(limit)
+        self._body = None
+        return body
 
-        Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, and `ClientGone`.
+    def received(self) -> bytes | None:
+        """Give out the body if it has been received already."""
+        body, self._body = self._body, None
+        return body
+
+    async def look_ahead(
+        self, limit: int, deadline_s: float = BODY_DEADLINE_S, operation: str = "InvokeFunction"
+    ) -> bytes:
+        """The body, which `body` still gives out afterwards.
+
+        Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, `TooManyRequests` when there
+        is no room for it, and `ClientGone`.
         """
         if self._body is None:
             self._body = await self._receive_body(limit, deadline_s, operation)
@@ -73,12 +89,20 @@ class Request:
                 if announced is not None and int(announced) > limit:
                     await self._discard(int(announced))
                     raise _too_large(limit, operation)
+                if self._room is not None and (announced is None or int(announced) > CHUNK_SIZE):
+                    self._held = await self._room.take(limit if announced is None else int(announced))
                 return await self._read(limit, operation)
         except TimeoutError as error:
             self.close = True
             raise InvalidRequestContent(
                 f"The request body did not arrive within {deadline_s:g} s. Send it faster or make it smaller."
             ) from error
+
+    def let_go(self) -> None:
+        """Its body is not kept any more."""
+        if self._room is not None and self._held:
+            self._room.give(self._held)
+            self._held = 0
 
     async def _read(self, limit: int, operation: str) -> bytes:
         body, more = await self._part()

@@ -52,7 +52,9 @@ class NamedRoute:
         if record is None or not record.http_route:
             raise ResourceNotFound(f"Function not found: {arn}")
         body = await request.body(self._settings.max_payload_bytes)
-        return await carry_out(self._invoker, _wanted(request, record, path, body, self._clock.epoch()))
+        running = carry_out(self._invoker, _wanted(request, record, path, body, self._clock.epoch()))
+        del body  # as `carry_out` does
+        return await running
 
     def _arn(self, name: str) -> str:
         """Names in paths are of the platform's own region."""
@@ -100,7 +102,9 @@ class FunctionUrls:
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
             refused = render_error(error, request.id)
         else:
-            return await carry_out(self._invoker, self._wanted(request, record, rules, body))
+            running = carry_out(self._invoker, self._wanted(request, record, rules, body))
+            del body  # as `carry_out` does
+            return await running
         return refused if rules is None else cors.apply(rules, origin, refused)
 
     def _is_admitted(self, request: Request, record: FunctionRecord, body: bytes) -> bool:
@@ -127,7 +131,7 @@ def _wanted(
     host = request.headers.get(b"host", b"localhost")
     call = HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch, caller)
     event = encode_event(call)
-    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event)
+    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event, request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
 

@@ -42,28 +42,22 @@ class Door:
         except ClientGone:
             return
         scope.setdefault("state", {})["caller"] = request.caller
-        await self._control(scope, _replayed(request, receive), send)
+        body = request.received()
+        await self._control(scope, receive if body is None else _replaying(body, receive), send)
 
     async def _identity(self, request: Request) -> Response:
-        body = await request.body(largest(self._settings), BODY_DEADLINE_S)
+        body = await request.body(largest(self._settings))
         given = request.scope["query_string"] + b"&" + body
         action = parse_qs(given.decode("latin-1")).get("Action", [""])[0]
         assert request.caller is not None
         return identity.answer(action, request.caller, self._settings.account, request.id)
 
 
-def _replayed(request: Request, receive: Receive) -> Receive:
+def _replaying(body: bytes, receive: Receive) -> Receive:
     """The body that was read to verify its hash, once more; after it, what the client does next."""
-    body = request.taken
-    if body is None:
-        return receive
-    replayed = False
+    replay: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
-        nonlocal replayed
-        if replayed:
-            return await receive()
-        replayed = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return replay.pop() if replay else await receive()
 
     return again

@@ -56,7 +56,7 @@ class Guard:
         return True
 
     async def admit(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> None:
-        """As `admit_at_once`, reading a body of at most `limit` bytes first, which `request.body` then has ready.
+        """As `admit_at_once`, reading a body of at most `limit` bytes first, which `request.body` then gives out.
 
         Nothing is read for a key that does not exist or for a signature that is too old. Raises also
         `UnrecognizedClient`, `ServiceUnavailable`, and what `Request.body` raises.
@@ -68,7 +68,7 @@ class Guard:
         claim = sigv4.claim_of(signed)
         held = await self._known(claim)
         self._check_claim(claim, asked)
-        body = await request.body(limit, deadline_s, asked.operation.action.partition(":")[2])
+        body = await request.look_ahead(limit, deadline_s, asked.operation.action.partition(":")[2])
         stated = await asyncio.to_thread(_hash, request, body) if len(body) > _HASHED_ASIDE_BYTES else None
         sigv4.check_signature(claim, signed, held.signing_key(claim), stated or _hash(request, body))
         request.caller = held.key

@@ -74,9 +74,9 @@ def test_every_line_of_an_invocation_is_found_within_a_second(cloud: Any, logs: 
     began = time.time()
     request_id, stream = say(cloud, "first cup")
     answered = time.monotonic()
-    while not any("REPORT" in message for message in messages(logs)):
+    while not any("REPORT" in message for message in messages(logs, logStreamNames=[stream])):
         assert time.monotonic() < answered + FOUND_WITHIN_S
-    start, said, structured, end, report = messages(logs)
+    start, said, structured, end, report = messages(logs, logStreamNames=[stream])
     assert start == f"START RequestId: {request_id} Version: $LATEST\n"
     assert said == "first cup\n"
     assert json.loads(structured)["request"] == request_id

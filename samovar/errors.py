@@ -10,12 +10,14 @@ SamovarError
 │   ├── InvalidRequestContent        400  InvalidRequestContentException
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
+│   ├── PolicyLengthExceeded         400  PolicyLengthExceededException
 │   ├── AccessDenied                 403  AccessDeniedException
 │   ├── MissingAuthenticationToken   403  MissingAuthenticationTokenException
 │   ├── IncompleteSignature          403  IncompleteSignatureException
 │   ├── UnrecognizedClient           403  UnrecognizedClientException
 │   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
+│   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
 │   ├── PreconditionFailed           412  PreconditionFailedException
 │   ├── RequestTooLarge              413  RequestTooLargeException
@@ -109,6 +111,12 @@ class CodeStorageExceeded(CallerError):
     status, aws_name = 400, "CodeStorageExceededException"
 
 
+class PolicyLengthExceeded(CallerError):
+    """A resource policy would be longer than 20 KB."""
+
+    status, aws_name = 400, "PolicyLengthExceededException"
+
+
 class AccessDenied(CallerError):
     """The caller may not do this."""
 
@@ -143,6 +151,12 @@ class ResourceNotFound(CallerError):
     """The named function, version or configuration does not exist."""
 
     status, aws_name = 404, "ResourceNotFoundException"
+
+
+class CodeSigningConfigNotFound(CallerError):
+    """A function is to have a code signing configuration, of which there are none."""
+
+    status, aws_name = 404, "CodeSigningConfigNotFoundException"
 
 
 class ResourceConflict(CallerError):
@@ -228,6 +242,8 @@ _OF_THE_API: tuple[type[SamovarError], ...] = (
     InvalidRequestContent,
     InvalidZipFile,
     CodeStorageExceeded,
+    PolicyLengthExceeded,
+    CodeSigningConfigNotFound,
     AccessDenied,
     MissingAuthenticationToken,
     IncompleteSignature,

@@ -21,6 +21,7 @@ from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, u
 from gateway.invoker_link import Answer
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
+from gateway.room import Room
 from samovar.clock import Clock
 from samovar.errors import InvalidRequestContent, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
@@ -39,6 +40,7 @@ class HotPath:
         self._invoke = InvokeApi(settings, functions, invoker)
         self._invoker = invoker
         self._control = control
+        self._room = Room()
 
     def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
         """Serve a request that has arrived whole; false, with nothing done, when it has to come through ASGI.
@@ -61,7 +63,7 @@ class HotPath:
         if scope["type"] != "http":
             await self._control(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = Request(scope, receive, self._room)
         if request.has_ambiguous_length:
             request.close = True
             refusal = InvalidRequestContent("Content-Length and Transfer-Encoding must not be given together.")
@@ -71,7 +73,10 @@ class HotPath:
         if found is None:
             await self._control(scope, receive, send)
             return
-        response = await _answered(request, *found)
+        try:
+            response = await _answered(request, *found)
+        finally:
+            request.let_go()
         if response is not None:
             await send_response(send, request, response)
 

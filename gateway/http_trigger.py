@@ -53,7 +53,9 @@ class NamedRoute:
             raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
         wanted = _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
-        return await carry_out(self._invoker, wanted)
+        running = carry_out(self._invoker, wanted)
+        del body, wanted  # as `carry_out` does
+        return await running
 
     def _arn(self, name: str) -> str:
         """Names in paths are of the platform's own region."""
@@ -96,7 +98,9 @@ class FunctionUrls:
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
             refused = render_error(error, request.id)
             return refused if rules is None else cors.apply(rules, origin, refused)
-        return await carry_out(self._invoker, self._wanted(request, record, rules, body))
+        running = carry_out(self._invoker, self._wanted(request, record, rules, body))
+        del body  # as `carry_out` does
+        return await running
 
     def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
         wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
@@ -113,7 +117,8 @@ def _wanted(
     trace_id = _trace_id(request, epoch)
     host = request.headers.get(b"host", b"localhost")
     event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
-    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id, qualifier=qualifier), event)
+    call = Call(request.id, "http", trace_id=trace_id, qualifier=qualifier)
+    errand = Errand(record.version, call, event, request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
 

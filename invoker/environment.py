@@ -19,8 +19,9 @@ from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.runtime_link import RuntimeLink
+from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, worker_variables
-from invoker.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
+from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
@@ -196,7 +197,7 @@ class Environment:
         assert self._box is not None, "only a booted environment is used"
         return self._box
 
-    def run(self, head: EventHead, event: bytes, timeout_s: float, done: Callable[[RunResult], None]) -> None:
+    def run(self, head: EventHead, event: bytes | Upload, timeout_s: float, done: Callable[[RunResult], None]) -> None:
         """Give one event to the worker; `done` is told, later, what came of it within `timeout_s`, whatever it is."""
         worker = self.link.worker
         assert worker is not None, "only a ready environment is leased"
@@ -208,11 +209,13 @@ class Environment:
         if isinstance(outcome, Answer):
             if outcome.error is None:
                 return RunResult(Outcome.OK, outcome.payload)
-            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload)
+            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload, outcome.ends)
         if isinstance(outcome, TimeoutError):
             return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
         if isinstance(outcome, AnswerTooLarge):
             return RunResult(Outcome.TOO_LARGE, faults.response_too_large(), worker_lost=True)
+        if isinstance(outcome, EventLost):
+            return RunResult(Outcome.ERROR, faults.event_lost(request_id), worker_lost=True)
         assert isinstance(outcome, WorkerEnded)
         return self._obituary(request_id, outcome)
 

@@ -12,6 +12,7 @@ from invoker.lease import Lease, Refusal
 from invoker.metering import Meter
 from invoker.output import InvocationLog
 from invoker.pool import Pool
+from invoker.upload import Event
 from invoker.versions import Versions
 from invoker.worker import EventHead
 from samovar.clock import Clock
@@ -34,7 +35,7 @@ class Invocations:
         self.meter = meter
         self.clock = clock
 
-    def prepare(self, call: InvokeHead, event: bytes, reply: Reply) -> Invocation:
+    def prepare(self, call: InvokeHead, event: Event, reply: Reply) -> Invocation:
         """An invocation that has not begun."""
         return Invocation(self, call, event, reply)
 
@@ -44,7 +45,7 @@ class Invocation:
 
     __slots__ = ("_at", "_began", "_call", "_event", "_lease", "_log", "_reply", "_started")
 
-    def __init__(self, at: Invocations, call: InvokeHead, event: bytes, reply: Reply) -> None:
+    def __init__(self, at: Invocations, call: InvokeHead, event: Event, reply: Reply) -> None:
         self._at = at
         self._call = call
         self._event = event

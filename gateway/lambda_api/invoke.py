@@ -101,7 +101,9 @@ class InvokeApi:
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
-        return await carry_out(self._invoker, wanted)
+        running = carry_out(self._invoker, wanted)
+        del payload, wanted  # as `carry_out` does
+        return await running
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
@@ -112,7 +114,7 @@ def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, pay
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
     call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers), qualifier)
-    return Wanted(Errand(record.version, call, checked_event(payload)), partial(_settled, request.id))
+    return Wanted(Errand(record.version, call, checked_event(payload), request.let_go), partial(_settled, request.id))
 
 
 def _settled(request_id: str, outcome: Answer | SamovarError) -> Response:

@@ -1,8 +1,9 @@
-"""What runs inside an environment of a Python runtime: the keeper, and the worker it forks.
+"""What runs inside an environment: the keeper, and the worker it forks.
 
 This file starts both and holds what they share: frames, connections, orders. What each of them does is in
 `samovar_keeper.py` and `samovar_worker.py` beside it; `samovar_snapshot.py` makes a worker one that further workers can
 be forked from. All speak docs/runtime-protocol.md, need the standard library only, and run on Python 3.9 and later.
+Environments of other languages have the same keeper, and a worker of their own.
 
 The keeper says hello before it imports anything that costs time (the other files among it, which would
 take longer to compile than the interpreter takes to start), and imports what every worker needs before the first fork.
@@ -29,6 +30,8 @@ SOCKET_DIR = "/run/samovar"
 STEM_VARIABLE = "SAMOVAR_STEM_CELL"
 """Set where the keeper is started before there is a function for it: the folder with the socket it waits on."""
 STEM_SOCKET = "stem.sock"
+WORKER_VARIABLE = "SAMOVAR_WORKER"
+"""Names the module that is the worker where that is not Python's own: its `run` gets the order and never returns."""
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
 START_VARIABLES = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 """Prefixes of variables that are read once, when a process starts."""
@@ -42,37 +45,62 @@ CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT, FORK, BIND = 3, 10, 11,
 
 def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> Iterator[bytes]:
     """A message as frames: one when the body is small, else a first frame and chunks."""
+    view = memoryview(body)
     for start in range(0, len(body) or 1, CHUNK_SIZE):
-        part = body[start : start + CHUNK_SIZE]
+        part = view[start : start + CHUNK_SIZE]
         last = start + CHUNK_SIZE >= len(body)
         yield HEADER.pack(len(head) + len(part), stream, len(head), kind, END if last else 0) + head + part
         kind, head = CHUNK, b""
 
 
 class Decoder:
-    """Cuts a byte stream into frames `(kind, flags, stream, head, body)`."""
+    """Cuts a byte stream into frames `(kind, flags, stream, head, body)`; a chunk in as many as it arrives in."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._left = 0
+        """Bytes still to come of the chunk that is being handed out."""
+        self._stream = self._flags = 0
+        """Of that chunk."""
+
+    @property
+    def is_within_chunk(self) -> bool:
+        """Whether much is to be expected."""
+        return self._left > 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes. Raises `ValueError` on a frame no honest peer would send."""
-        buffer = self._buffer
-        buffer += data
         frames: list[Frame] = []
-        position = 0
-        while len(buffer) - position >= HEADER.size:
-            length, stream, head_length, kind, flags = HEADER.unpack_from(buffer, position)
+        source: bytes | bytearray = data
+        if self._buffer:
+            self._buffer += data
+            source = self._buffer
+        position = self._part_of_chunk(source, 0, frames) if self._left else 0
+        while len(source) - position >= HEADER.size:
+            length, stream, head_length, kind, flags = HEADER.unpack_from(source, position)
             if length > MAX_FRAME or head_length > length:
                 raise ValueError(f"frame of {length} bytes with a head of {head_length} bytes")
             start = position + HEADER.size
             middle, end = start + head_length, start + length
-            if len(buffer) < end:
+            if len(source) < end:
+                if kind == CHUNK and not head_length:
+                    self._left, self._stream, self._flags = length, stream, flags
+                    position = self._part_of_chunk(source, start, frames)
                 break
-            frames.append((kind, flags, stream, bytes(buffer[start:middle]), bytes(buffer[middle:end])))
+            frames.append((kind, flags, stream, bytes(source[start:middle]), bytes(source[middle:end])))
             position = end
-        del buffer[:position]
+        if source is data:
+            self._buffer += data[position:]
+        else:
+            del self._buffer[:position]
         return frames
+
+    def _part_of_chunk(self, source: bytes | bytearray, start: int, frames: list[Frame]) -> int:
+        part = bytes(source[start : start + self._left])
+        self._left -= len(part)
+        if part:
+            frames.append((CHUNK, self._flags & ~END if self._left else self._flags, self._stream, b"", part))
+        return start + len(part)
 
 
 class Connection:
@@ -98,7 +126,7 @@ class Connection:
     def receive(self) -> list[Frame] | None:
         """Read once; the frames completed by that (perhaps none), or `None` when the invoker is gone."""
         try:
-            data = self._socket.recv(65536)
+            data = self._socket.recv(CHUNK_SIZE if self._decoder.is_within_chunk else 65536)
         except ConnectionError:
             return None
         return self._decoder.feed(data) if data else None
@@ -140,7 +168,8 @@ def await_owner(stem_dir: str) -> None:
     import select  # noqa: F401
     import signal  # noqa: F401
 
-    runtime_module("samovar_snapshot")
+    if WORKER_VARIABLE not in os.environ:
+        runtime_module("samovar_snapshot")
     preload()
     invoker = connect(stem_dir, STEM_SOCKET)
     try:
@@ -208,8 +237,9 @@ def preload() -> None:
     """Import what every worker uses, so that a fork is ready at once and shares the memory."""
     import gc
 
-    complete_site()
-    runtime_module("samovar_worker")
+    if WORKER_VARIABLE not in os.environ:
+        complete_site()
+    runtime_module(os.environ.get(WORKER_VARIABLE, "samovar_worker"))
     runtime_module("samovar_keeper")
     gc.freeze()  # a worker's garbage collector then leaves the shared pages alone
 
@@ -276,6 +306,8 @@ def main() -> None:
         if STEM_VARIABLE in os.environ:
             await_owner(os.environ[STEM_VARIABLE])
         order = keep(os.environ.get("SAMOVAR_SOCKET_DIR") or SOCKET_DIR)
+        if WORKER_VARIABLE in os.environ:
+            runtime_module(os.environ[WORKER_VARIABLE]).run(order)
         if order.needs_new_interpreter():
             order.execute()
     worker = runtime_module("samovar_worker")

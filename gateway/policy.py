@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from samovar.errors import CallerError, InvalidParameterValue, ResourceConflict, ResourceNotFound
+from samovar.errors import InvalidParameterValue, PolicyLengthExceeded, ResourceConflict, ResourceNotFound
 
 Statement = Mapping[str, Any]
 """One statement of a policy, member by member as IAM names them."""
@@ -23,12 +23,6 @@ MAX_POLICY_BYTES: Final = 20_480
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _SERVICE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazon(aws)?\.com(\.cn)?")
 _PRINCIPAL_ARN: Final = re.compile(r"arn:aws[a-zA-Z-]*:(iam|sts)::\d{12}:.+")
-
-
-class PolicyLengthExceeded(CallerError):
-    """The policy document would be longer than 20 KB."""
-
-    status, aws_name = 400, "PolicyLengthExceededException"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

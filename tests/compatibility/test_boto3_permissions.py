@@ -146,7 +146,8 @@ def test_a_policy_has_at_most_20_kb_and_goes_with_its_function(aws: Any) -> None
 
 def test_versions_and_aliases_have_policies_of_their_own(aws: Any) -> None:
     aws.publish_version(FunctionName="shop")
-    alias = aws.create_alias(FunctionName="shop", Name="live", FunctionVersion="1")
+    aws.create_alias(FunctionName="shop", Name="live", FunctionVersion="1")
+    alias = aws.get_alias(FunctionName="shop", Name="live")
     everybody = {"FunctionName": "shop", "StatementId": "all", "Principal": "*", **CALL}
     for qualifier in ("1", "live"):
         added = aws.add_permission(**everybody, Qualifier=qualifier)

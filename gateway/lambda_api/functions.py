@@ -130,8 +130,10 @@ async def delete_function(
         raise InvalidParameterValue("Deletion of aliases is not currently supported.")
     record = await services.registry.fresh(reference.arn)
     if qualifier is not None:
-        await published.delete(reference.arn, qualifier)
+        released = await published.delete(reference.arn, qualifier)
     else:
+        released = await services.registry.qualified.store.code_digests(reference.arn)
+        released |= {record.version.code_sha256, record.version.layers_sha256}
         await functions.delete(reference.arn)
-        await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
+    await services.artifacts.release(*released)
     return no_content()

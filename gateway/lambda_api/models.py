@@ -370,3 +370,16 @@ class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal"):
 
     update_runtime_on: str
     function_arn: str
+
+
+class ResourcePolicyName(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`GetResourcePolicy` and `DeleteResourcePolicy`."""
+
+    resource_arn: str
+    revision_id: str | None = None
+
+
+class ResourcePolicyRequest(ResourcePolicyName, frozen=True, kw_only=True, rename="pascal"):
+    """`PutResourcePolicy`."""
+
+    policy: str

@@ -189,12 +189,9 @@ def test_a_whole_policy_takes_the_place_of_what_there_was(aws: Any) -> None:
     stale = "00000000-0000-4000-8000-000000000000"
     with pytest.raises(aws.exceptions.PreconditionFailedException):
         aws.delete_resource_policy(ResourceArn=f"{ARN}shop", RevisionId=stale)
-    for wrong in (
-        "no JSON",
-        "{}",
-        json.dumps({"Statement": [{"Effect": "Maybe"}]}),
-        json.dumps({"Statement": [denial] * 2}),
-    ):
+    nested = {**denial, "Condition": ["Bool"]}
+    for statements in (None, [{"Effect": "Maybe"}], [denial, denial], nested, {**denial, "NotAction": "*"}):
+        wrong = "no JSON" if statements is None else json.dumps({"Statement": statements})
         with pytest.raises(aws.exceptions.InvalidParameterValueException):
             aws.put_resource_policy(ResourceArn=f"{ARN}shop", Policy=wrong)
     aws.delete_resource_policy(ResourceArn=f"{ARN}shop", RevisionId=put["RevisionId"])

@@ -165,7 +165,8 @@ class _ChangedMeanwhile(Exception):
 
 def _check_preconditions(current: FunctionRecord, wish: Publication) -> None:
     check_revision(current, wish.revision_id)
-    digest = base64_digest(current.version.code_sha256)
+    code = current.version.code_sha256
+    digest = base64_digest(code) if current.version.image is None else code
     if wish.code_sha256 and wish.code_sha256 != digest:
         raise InvalidParameterValue(
             f"CodeSHA256 ({wish.code_sha256}) is different from current CodeSHA256 in $LATEST ({digest}). "

@@ -11,13 +11,14 @@ from gateway.record import FunctionRecord
 from gateway.rendering import Response
 from samovar.errors import SamovarError
 from samovar.function import FunctionVersion
+from samovar.names import LATEST
 
 
 class Functions(Protocol):
     """Where functions are looked up; `gateway.registry.Registry` is one."""
 
-    def cached(self, arn: str) -> FunctionRecord | None:
-        """The function of an unqualified ARN, if it is known without I/O."""
+    def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
+        """What takes a call to the function of an unqualified ARN, if it is known without I/O."""
         ...
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
@@ -25,7 +26,7 @@ class Functions(Protocol):
         ...
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
-        """The function. Raises `ResourceNotFound` and `ServiceUnavailable`."""
+        """What takes a call to it. Raises `ResourceNotFound` and `ServiceUnavailable`."""
         ...
 
     async def by_url(self, url_id: str) -> FunctionRecord | None:

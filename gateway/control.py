@@ -14,11 +14,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import code, concurrency, configuration, functions, layer_policies, layers, tags, urls
+from gateway.lambda_api import (
+    account,
+    aliases,
+    code,
+    concurrency,
+    configuration,
+    functions,
+    layer_policies,
+    layers,
+    tags,
+    urls,
+    versions,
+)
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.layers import Layers
 from gateway.logs_api.api import TARGET, LogsApi
 from gateway.namespaces import region_of
+from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import logs, platform, provisioned, usage
@@ -27,6 +40,11 @@ from samovar.errors import CallerError, SamovarError, ServiceFailure, Validation
 from samovar.names import new_request_id
 
 V1: Final = "/samovar/v1"
+LAMBDA_API: Final = (
+    *(functions, configuration, code, versions, aliases),
+    *(urls, tags, concurrency, layers, layer_policies, account),
+)
+"""One module a resource, each with the routes of its operations."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +66,10 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
+    app.state.published = Published(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
-    for resource in (functions, configuration, code, urls, tags, concurrency, layers, layer_policies):
+    for resource in LAMBDA_API:
         app.include_router(resource.router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):

@@ -61,7 +61,7 @@ class Functions:
     async def create(self, record: FunctionRecord) -> FunctionRecord:
         """Add a function. Raises `ResourceConflict` if there is one of its name."""
         record = await self.registry.create(msgspec.structs.replace(record, last_modified=self.timestamp()))
-        await self._tell("declare", msgspec.json.encode(record.version))
+        await self.tell("declare", msgspec.json.encode(record.version))
         return record
 
     async def change(
@@ -73,7 +73,9 @@ class Functions:
         """
 
         def dated(record: FunctionRecord) -> FunctionRecord:
-            return msgspec.structs.replace(edit(record), last_modified=self.timestamp())
+            edited = edit(record)
+            is_published = record.is_published and edited == record
+            return msgspec.structs.replace(edited, last_modified=self.timestamp(), is_published=is_published)
 
         record = await self.registry.change(arn, dated, revision_id)
         return record, await self._settle(record.version)
@@ -89,9 +91,9 @@ class Functions:
         return await self._standing("standing", msgspec.json.encode(Subject(version.arn, version.version)))
 
     async def delete(self, arn: str) -> None:
-        """Remove a function with its URL. Raises `ResourceNotFound`."""
+        """Remove a function with its versions, aliases and URL. Raises `ResourceNotFound`."""
         serial = await self.registry.delete(arn)
-        await self._tell("forget", msgspec.json.encode(Forget(arn, serial)))
+        await self.tell("forget", msgspec.json.encode(Forget(arn, serial)))
 
     def timestamp(self) -> str:
         """Now, as `LastModified` prints it: `2026-11-23T05:45:11.000+0000`."""
@@ -105,10 +107,11 @@ class Functions:
         return await self._standing("settle", msgspec.json.encode(Settle(version, SETTLED_WITHIN_S)))
 
     async def _standing(self, op: str, body: bytes) -> Standing | None:
-        answer = await self._tell(op, body)
+        answer = await self.tell(op, body)
         return msgspec.json.decode(answer, type=Standing) if answer else None
 
-    async def _tell(self, op: str, body: bytes) -> bytes:
+    async def tell(self, op: str, body: bytes) -> bytes:
+        """Have the invoker hear of a change; the answer's body, or nothing if it is away."""
         try:
             return await ask(self.link, op, body)
         except SamovarError as error:

@@ -52,6 +52,8 @@ class Call(msgspec.Struct, frozen=True):
     client_context: str | None = None
     """Base64 as the caller sent it."""
     trace_id: str | None = None
+    qualifier: str | None = None
+    """The version or alias the caller named."""
 
 
 class Answer(NamedTuple):
@@ -311,6 +313,7 @@ def _invoke_head(version: FunctionVersion, call: Call) -> bytes:
             call.tail,
             call.client_context,
             call.trace_id,
+            call.qualifier,
         )
     )
 

@@ -35,6 +35,18 @@ class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
     modified: str
 
 
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for one version, or for two that share its calls."""
+
+    name: str
+    version: str
+    """The version it points to: a number or `$LATEST`."""
+    weights: dict[str, float] = {}
+    """The share of calls, 0 to 1, that another version gets."""
+    description: str = ""
+    revision_id: str = ""
+
+
 class LayerUse(msgspec.Struct, frozen=True):
     """A layer version that a function has; it goes on having it when the version is deleted."""
 
@@ -44,7 +56,10 @@ class LayerUse(msgspec.Struct, frozen=True):
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A function as the registry holds it. Changing one makes a new record with a greater serial."""
+    """A function as the registry holds it, or one of its published versions.
+
+    Changing a function makes a new record with a greater serial; a published version stays as it is.
+    """
 
     version: FunctionVersion
     description: str = ""
@@ -62,6 +77,13 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Kept and told as AWS does; there is no tracing service here."""
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
+
+    last_published: int = 0
+    """The number of the last version that was published of it. Numbers are not given twice."""
+    is_published: bool = False
+    """Whether nothing has changed since then."""
+    attached_serial: int = 0
+    """The serial with which something last changed that all its versions have in common."""
 
     @property
     def arn(self) -> str:

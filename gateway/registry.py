@@ -16,10 +16,12 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
+from gateway.qualified import Qualified
+from gateway.qualified_store import QualifiedStore
 from gateway.record import FunctionRecord, FunctionUrl
 from gateway.store import CHANGED, Store
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
-from samovar.names import new_request_id
+from samovar.names import LATEST, new_request_id, split_arn
 
 Edit = Callable[[FunctionRecord], FunctionRecord]
 """What a change does to a record. It may run again on a newer record, so it has no side effects."""
@@ -51,6 +53,8 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.qualified = Qualified(QualifiedStore(store.redis), lambda arn: self._records.get(arn))
+        """Versions and aliases."""
         self.following = False
         """Whether notifications arrive; without them, cached records may be out of date."""
         self._records: dict[str, FunctionRecord] = {}
@@ -76,9 +80,9 @@ class Registry:
 
     # Reading.
 
-    def cached(self, arn: str) -> FunctionRecord | None:
-        """The function as far as this process knows it. No I/O."""
-        return self._records.get(arn)
+    def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
+        """What takes a call to the function of an ARN, as far as this process knows it. No I/O."""
+        return self._records.get(arn) if qualifier == LATEST else self.qualified.cached(arn, qualifier)
 
     def all_cached(self) -> list[FunctionRecord]:
         """Every function this process knows: all there are, as long as it follows the store. No I/O."""
@@ -90,15 +94,27 @@ class Registry:
         return None if arn is None else self._records.get(arn)
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
-        """The function from the cache, else from Redis.
+        """What takes a call to a function, or to a version or an alias of it, from the cache, else from Redis.
 
         Raises `ResourceNotFound` (naming `qualifier` too, when given), and `ServiceUnavailable` when it is not
         cached and Redis is away.
         """
-        return self._records.get(arn) or await self.fresh(arn, qualifier)
+        latest = self._records.get(arn) or await self._fresh(arn, qualifier)
+        if qualifier is None or qualifier == LATEST:
+            return latest
+        return _existing(await self.qualified.get(latest, qualifier), arn, qualifier)
 
     async def fresh(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
-        """The function as Redis has it now. Raises as `get` does."""
+        """The function, its version, or the version an alias of it mainly points to, as Redis has it now.
+
+        Raises as `get` does.
+        """
+        latest = await self._fresh(arn, qualifier)
+        if qualifier is None or qualifier == LATEST:
+            return latest
+        return _existing(await self.qualified.fresh(latest, qualifier), arn, qualifier)
+
+    async def _fresh(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         changes = self._changes
         record = await self.store.get(arn)
         if record is None:
@@ -127,7 +143,7 @@ class Registry:
         record = _renewed(record, serial)
         if await self.store.create(record) != "ok":
             raise ResourceConflict(f"Function already exist: {record.name}")
-        self._apply(record)
+        self.apply(record)
         return record
 
     async def change(self, arn: str, edit: Edit, revision_id: str | None = None) -> FunctionRecord:
@@ -139,16 +155,16 @@ class Registry:
         getting in between.
         """
         for _ in range(_ATTEMPTS):
-            current = await self.fresh(arn)
+            current = await self._fresh(arn)
             check_revision(current, revision_id)
             edited = edit(current)
             serial = current.version.serial
             if edited.version != current.version:
                 serial = await self.store.next_serial()
-            edited = _renewed(edited, serial)
+            edited = _renewed(edited, serial, is_attached=_attached(edited) != _attached(current))
             written = await self.store.replace(current, edited)
             if written == "ok":
-                self._apply(edited)
+                self.apply(edited)
                 return edited
             self._changes += 1
         raise ResourceConflict(
@@ -194,8 +210,12 @@ class Registry:
                 await self._refresh(message["data"].decode())
             asked = message is None
 
-    async def _refresh(self, arn: str) -> None:
+    async def _refresh(self, changed: str) -> None:
         self._changes += 1
+        arn, qualifier = split_arn(changed)
+        if qualifier is not None:
+            await self.qualified.refresh(arn, qualifier)
+            return
         record = await self.store.get(arn)
         if record is None:
             self._drop(arn)
@@ -205,6 +225,7 @@ class Registry:
     async def _reload(self) -> None:
         self._changes += 1
         records = await self.store.all()
+        self.qualified.clear()
         for arn in self._records.keys() - {record.arn for record in records}:
             self._drop(arn)
         for record in records:
@@ -212,7 +233,8 @@ class Registry:
 
     # The cache.
 
-    def _apply(self, record: FunctionRecord) -> None:
+    def apply(self, record: FunctionRecord) -> None:
+        """Cache what this process has written itself."""
         self._changes += 1
         self._keep(record)
 
@@ -224,11 +246,13 @@ class Registry:
         if known is not None and known.url is not None:
             self._arns_by_url.pop(_url_key(known.url, known), None)
         self._records[record.arn] = record
+        self.qualified.follows(record)
         if record.url is not None:
             self._arns_by_url[_url_key(record.url, record)] = record.arn
 
     def _drop(self, arn: str) -> None:
         self._changes += 1
+        self.qualified.drop(arn)
         known = self._records.pop(arn, None)
         if known is not None and known.url is not None:
             self._arns_by_url.pop(_url_key(known.url, known), None)
@@ -239,6 +263,18 @@ def _url_key(url: FunctionUrl, record: FunctionRecord) -> str:
     return f"{url.url_id}.{record.version.region}"
 
 
-def _renewed(record: FunctionRecord, serial: int) -> FunctionRecord:
+def _renewed(record: FunctionRecord, serial: int, *, is_attached: bool = False) -> FunctionRecord:
     version = msgspec.structs.replace(record.version, serial=serial, revision_id=new_request_id())
-    return msgspec.structs.replace(record, version=version)
+    attached_serial = serial if is_attached else record.attached_serial
+    return msgspec.structs.replace(record, version=version, attached_serial=attached_serial)
+
+
+def _attached(record: FunctionRecord) -> tuple[object, ...]:
+    """What all versions of a function have in common."""
+    return record.version.max_environments, record.version.placement
+
+
+def _existing(record: FunctionRecord | None, arn: str, qualifier: str) -> FunctionRecord:
+    if record is None:
+        raise not_found(arn, qualifier)
+    return record

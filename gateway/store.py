@@ -9,6 +9,8 @@
 | `samovar:serial`              | string | the counter behind `FunctionVersion.serial`               |
 | `samovar:changed`             | channel| the ARN of a function that was created, changed, deleted  |
 
+Versions and aliases are in `qualified_store.py`, but go with their function.
+
 Each change is one Lua script: compare, write, index and publish happen together or not at all.
 """
 
@@ -39,11 +41,13 @@ COMMAND_TIMEOUT_S: Final = 5.0
 """Longest wait for one command, or one pipeline, including a new connection."""
 RETRY_AFTER_S: Final = 1.0
 CHANGED: Final = "samovar:changed"
-_PREFIX: Final = "samovar:function:"
+FUNCTION: Final = "samovar:function:"
 _INDEX: Final = "samovar:functions"
+VERSIONS: Final = "samovar:versions:"
+ALIASES: Final = "samovar:aliases:"
 _EVER: Final = "samovar:functions:ever"
 _URLS: Final = "samovar:urls"
-_SERIAL: Final = "samovar:serial"
+SERIAL: Final = "samovar:serial"
 _PAGE: Final = 500
 
 Written = Literal["ok", "missing", "exists", "changed"]
@@ -71,7 +75,7 @@ local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
 local url = cjson.decode(current).url
 if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[1])
 return redis.call('INCR', KEYS[4])
@@ -136,12 +140,12 @@ class Store:
     async def next_serial(self) -> int:
         """A number greater than all given out before."""
         async with reaching_store():
-            return int(await self.redis.incr(_SERIAL))
+            return int(await self.redis.incr(SERIAL))
 
     async def get(self, arn: str) -> FunctionRecord | None:
         """The function's record, if it exists."""
         async with reaching_store():
-            found = await self.redis.get(_PREFIX + arn)
+            found = await self.redis.get(FUNCTION + arn)
         return None if found is None else _decode(found)
 
     async def by_url(self, url: str) -> FunctionRecord | None:
@@ -212,9 +216,14 @@ class Store:
         return await self._put(record, current.version.revision_id, current)
 
     async def delete(self, arn: str) -> int | None:
-        """Delete a function with its URL. Returns a serial greater than any the function had, or `None` if absent."""
+        """Delete a function with its versions, aliases and URL.
+
+        Returns a serial greater than any the function had, or `None` if absent.
+        """
         async with reaching_store():
-            serial = await self._delete(keys=[_PREFIX + arn, _INDEX, _URLS, _SERIAL], args=[arn, CHANGED])
+            serial = await self._delete(
+                keys=[FUNCTION + arn, _INDEX, _URLS, SERIAL, VERSIONS + arn, ALIASES + arn], args=[arn, CHANGED]
+            )
         return int(serial) or None
 
     async def _put(self, record: FunctionRecord, expected: str, current: FunctionRecord | None) -> Written:
@@ -229,13 +238,13 @@ class Store:
             CHANGED,
         ]
         async with reaching_store():
-            answer = await self._write(keys=[_PREFIX + arn, _INDEX, _EVER, _URLS], args=arguments)
+            answer = await self._write(keys=[FUNCTION + arn, _INDEX, _EVER, _URLS], args=arguments)
         return cast(Written, answer.decode())
 
     async def _read(self, arns: Sequence[bytes]) -> list[FunctionRecord]:
         if not arns:
             return []
-        found = await self.redis.mget([_PREFIX.encode() + arn for arn in arns])
+        found = await self.redis.mget([FUNCTION.encode() + arn for arn in arns])
         return [_decode(raw) for raw in found if raw is not None]
 
 

@@ -11,15 +11,21 @@ import redis.asyncio
 
 from gateway.artifacts import Artifacts
 from gateway.layers import Layers
+from gateway.qualified_store import QualifiedStore
 from gateway.store import Store
 from samovar import log_groups, logs, usage
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:
-    """Remove code and layers that nothing names; the digests removed. Young ones are left alone, see `collect`."""
-    versions = [record.version for record in await store.all()]
-    used = {digest for version in versions for digest in (version.code_sha256, version.layers_sha256)}
-    return await artifacts.collect(used | await Layers(store.redis).digests())
+    """Remove code and layers that no function and no version of one names; the digests removed.
+
+    Young ones are left alone, see `collect`.
+    """
+    qualified = QualifiedStore(store.redis)
+    used = await Layers(store.redis).digests()
+    for record in await store.all():
+        used |= {record.version.code_sha256, record.version.layers_sha256, *await qualified.code_digests(record.arn)}
+    return await artifacts.collect(used)
 
 
 async def trim_readings(client: redis.asyncio.Redis, before_ms: int) -> int:

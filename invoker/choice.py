@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import psutil
 
+from invoker.isolation.carried import Carrier
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
@@ -45,12 +46,14 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None) 
     engine that answers but can neither find nor build an image is of no use to a function. The others are prepared
     when a function asks for them.
     """
+    carrier = Carrier(settings.data / "carried")
+    docker = DockerIsolation(instance, base_image=settings.base_image, seats=seats, carrier=carrier)
     candidates: list[Isolation] = [
-        _with_stem_cells(DockerIsolation(instance, base_image=settings.base_image, seats=seats), settings),
-        _with_stem_cells(SandboxIsolation(instance, seats=seats), settings),
+        _with_stem_cells(docker, settings),
+        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier), settings),
     ]
     if settings.isolation == "none":
-        candidates.append(ProcessIsolation(instance))
+        candidates.append(ProcessIsolation(instance, carrier=carrier))
     offered: dict[str, Isolation] = {}
     statuses: list[IsolationStatus] = []
     is_prepared = False

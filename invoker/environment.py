@@ -208,7 +208,7 @@ class Environment:
         if isinstance(outcome, Answer):
             if outcome.error is None:
                 return RunResult(Outcome.OK, outcome.payload)
-            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload)
+            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload, outcome.ends)
         if isinstance(outcome, TimeoutError):
             return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
         if isinstance(outcome, AnswerTooLarge):

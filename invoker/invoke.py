@@ -185,7 +185,7 @@ def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> E
     return EventHead(
         request_id=call.request_id,
         deadline_ms=int((started + version.limits.timeout_s) * 1000),
-        arn=call.arn if call.version == version.version else f"{call.arn}:{call.version}",
+        arn=call.arn if call.qualifier is None else f"{call.arn}:{call.qualifier}",
         client_context=context,
         trace_id=call.trace_id,
     )

@@ -15,10 +15,11 @@ from invoker.metering import Meter
 from invoker.output import LogFiles
 from invoker.pool import Pool
 from invoker.rollout import Rollouts
-from invoker.runtimes import Runtime, catalog, default_runtime, find_interpreter
+from invoker.runtimes import Runtime, catalog, default_runtime, require_interpreter
 from invoker.server import Operation
 from invoker.versions import Key
 from samovar.clock import Clock
+from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.link import (
     EnvironmentView,
@@ -154,9 +155,12 @@ def _runtime_statuses(offered: Collection[str]) -> list[RuntimeStatus]:
 
 
 def _runtime_status(runtime: Runtime, offered: Collection[str]) -> RuntimeStatus:
-    interpreter = find_interpreter(runtime.name) if runtime.language == "python" else None
-    if interpreter is not None:
-        return RuntimeStatus(name=runtime.name, available=True, detail=interpreter.executable)
-    if "docker" in offered:
-        return RuntimeStatus(name=runtime.name, available=True, detail=f"image {runtime.image}, isolation docker only")
-    return RuntimeStatus(name=runtime.name, available=False, detail="this host has no such interpreter")
+    if not runtime.interpreters:
+        return RuntimeStatus(name=runtime.name, available=True, detail="runs the function's own bootstrap")
+    try:
+        return RuntimeStatus(name=runtime.name, available=True, detail=require_interpreter(runtime.name).executable)
+    except EnvironmentFailure as failure:
+        if "docker" in offered:
+            detail = f"image {runtime.image}, isolation docker only"
+            return RuntimeStatus(name=runtime.name, available=True, detail=detail)
+        return RuntimeStatus(name=runtime.name, available=False, detail=failure.message)

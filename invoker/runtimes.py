@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from invoker import node
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
 
 _PROBE_TIMEOUT_S = 10
@@ -48,8 +49,15 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     """What is mounted at `/var/runtime`; also the build context of the image."""
     bootstrap: Path
-    """The file of `folder` that starts first in an environment."""
+    """The file of `folder` that starts first in an environment, or that its worker starts."""
     dockerfile: Path
+    worker: str = ""
+    """The module that is the worker of a carried keeper; empty where the keeper is the runtime's own."""
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether further workers can be forked from an initialised one."""
+        return not self.worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,9 @@ def catalog() -> Mapping[str, Runtime]:
 
 
 def _runtime(name: str, fields: dict[str, Any], languages: dict[str, dict[str, str]], root: Path) -> Runtime:
-    paths = {key: root / path for key, path in languages[fields["language"]].items()}
-    return msgspec.convert({"name": name, **fields, **paths}, Runtime)
+    language = languages[fields["language"]]
+    paths = {key: root / path for key, path in language.items() if key != "worker"}
+    return msgspec.convert({"name": name, **fields, **paths, "worker": language.get("worker", "")}, Runtime)
 
 
 def default_runtime() -> str:
@@ -98,9 +107,14 @@ def find_interpreter(name: str) -> Interpreter | None:
     """The interpreter for a runtime, or `None` when this host has none. For the default runtime it is our own.
 
     Asks each candidate once, which takes the time of an interpreter start; the answer is kept for the life of
-    the process. Raises `InvalidParameterValue` for an unknown runtime.
+    the process. A runtime whose functions bring their own program has none. Raises `InvalidParameterValue` for an
+    unknown runtime.
     """
     wanted = runtime(name)
+    if wanted.language == "nodejs":
+        return _node(name)
+    if not wanted.interpreters:
+        return None
     if name == default_runtime():
         return _own()
     for candidate in _candidates(wanted.interpreters):
@@ -113,6 +127,9 @@ def find_interpreter(name: str) -> Interpreter | None:
 def require_interpreter(name: str) -> Interpreter:
     """As `find_interpreter`, but raises `EnvironmentFailure` that says how to get one."""
     found = find_interpreter(name)
+    if found is None and runtime(name).language == "nodejs":
+        major = _node_major(name)
+        raise EnvironmentFailure(f"this host has no Node.js {major} for the runtime {name}: {node.advice(major)}")
     if found is None:
         version = name.removeprefix(runtime(name).language)
         raise EnvironmentFailure(
@@ -120,6 +137,16 @@ def require_interpreter(name: str) -> Interpreter:
             f"`pyenv install {version}` or your distribution's package), or run the function with isolation docker"
         )
     return found
+
+
+def _node(name: str) -> Interpreter | None:
+    found = node.find(_node_major(name))
+    return None if found is None else Interpreter(found.executable, found.version, _mounts(found.executable, []))
+
+
+def _node_major(name: str) -> str:
+    """`20` of `nodejs20.x`."""
+    return name.removeprefix("nodejs").partition(".")[0]
 
 
 def _candidates(names: tuple[str, ...]) -> Iterator[str]:

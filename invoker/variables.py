@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from invoker.isolation.contract import Box
+from invoker.runtimes import runtime
 from samovar.function import FunctionVersion
 
 InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start"]
@@ -22,6 +22,8 @@ _FIXED: Final = {
 _PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin"
 _LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"
 
+_NODE_PATH: Final = "{opt}/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"
+
 
 def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
     """The log stream of one environment: `YYYY/MM/DD/[VERSION]32hex`."""
@@ -29,13 +31,18 @@ def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
     return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
 
 
-def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str) -> dict[str, str]:
+def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str, language: str = "python") -> dict[str, str]:
     """What an interpreter reads only when it starts.
 
     The keeper is started with these, so that the workers it forks need not start an interpreter of their own.
     """
+    libraries = {"LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
+    if language == "nodejs":
+        return {**libraries, "NODE_PATH": _NODE_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
+    if language != "python":
+        return libraries
     return {
-        "LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir),
+        **libraries,
         "PYTHONPATH": runtime_dir,
         "PYTHONDONTWRITEBYTECODE": "1",  # the code is mounted read-only
     }
@@ -68,11 +75,10 @@ def worker_variables(
     The access key belongs to this environment alone and opens nothing yet; it is there so that SDKs, which
     refuse to work without one, can reach endpoints that ask for none.
     """
-    reserved: Mapping[str, str] = {
+    reserved: dict[str, str] = {
         "_HANDLER": version.handler,
         "AWS_REGION": version.region,
         "AWS_DEFAULT_REGION": version.region,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.runtime}",
         "AWS_LAMBDA_FUNCTION_NAME": version.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.limits.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
@@ -85,9 +91,12 @@ def worker_variables(
         "LAMBDA_TASK_ROOT": folders.task_root,
         "LAMBDA_RUNTIME_DIR": folders.runtime_dir,
     }
+    language = runtime(version.runtime).language
+    if language != "provided":  # AWS leaves it to the runtime there
+        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
     common = {
         **_FIXED,
-        **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir),
+        **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir, language),
         "PATH": _PATH.format(opt=folders.opt_dir),
         "PWD": folders.task_root,
         "HOME": folders.tmp_dir,

@@ -46,6 +46,8 @@ class Answer(NamedTuple):
 
     error: str | None
     payload: bytes
+    ends: bool = False
+    """It is the worker's last."""
 
 
 Done = Callable[[Answer | Exception], None]
@@ -64,6 +66,10 @@ class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class _ResultHead(msgspec.Struct, frozen=True):
     error: str | None = None
+    ends: bool = False
+
+
+_PLAIN_RESULT = _ResultHead()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -188,5 +194,6 @@ class _Exchange:
         if not frame.ends_message:
             self._parts.append(frame.body)
             return None
-        error = _decode_result(self._head).error if self._head else None
-        return Answer(error, b"".join((*self._parts, frame.body)) if self._parts else frame.body)
+        head = _decode_result(self._head) if self._head else _PLAIN_RESULT
+        payload = b"".join((*self._parts, frame.body)) if self._parts else frame.body
+        return Answer(head.error, payload, head.ends)

@@ -70,6 +70,12 @@ def function_arn(account: str, region: str, name: str, qualifier: str | None = N
     return f"{arn}:{qualifier}" if qualifier else arn
 
 
+def split_arn(arn: str) -> tuple[str, str | None]:
+    """The unqualified ARN of a function and the qualifier, of an ARN that may have one."""
+    parts = arn.split(":", 7)
+    return ":".join(parts[:7]), parts[7] if len(parts) == 8 else None
+
+
 _POOL_BYTES = 4096
 _pool = memoryview(b"")
 """Random bytes of the kernel that have not been used; asking for a few at a time costs more than all they are for."""

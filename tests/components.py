@@ -13,9 +13,14 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+from invoker import node
+
+CLIENTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samovar" / "runtime-clients"
+"""AWS's runtime interface clients; `scripts/ensure-components runtime-clients` puts them there."""
 COMPONENTS_KEY = "components"
 
 
@@ -50,6 +55,11 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "aws cli": _wheel("awscli"),
     "aws cli v2": lambda: _said_by("/usr/bin/aws", "--version").partition(" ")[0].removeprefix("aws-cli/"),
     "compose": _compose,
+    "node": lambda: " and ".join(found.version for major in ("20", "22") if (found := node.find(major))),
+    "awslambdaric": lambda: next((CLIENTS / "python").glob("awslambdaric-*")).name.split("-")[1].removesuffix(".dist"),
+    "aws-lambda-ric": lambda: str(
+        json.loads((CLIENTS / "node/node_modules/aws-lambda-ric/package.json").read_text())["version"]
+    ),
 }
 """Name in the marker → how to ask for its version."""
 
@@ -58,7 +68,14 @@ def version_of(component: str) -> str:
     """The version in use, or why it cannot be told."""
     try:
         return COMPONENTS[component]()
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError, metadata.PackageNotFoundError) as error:
+    except (
+        OSError,
+        subprocess.SubprocessError,
+        ValueError,
+        LookupError,
+        metadata.PackageNotFoundError,
+        StopIteration,
+    ) as error:
         return f"missing ({type(error).__name__})"
 
 

@@ -7,11 +7,12 @@ from fastapi import Request, Response
 
 from gateway.artifacts import Package
 from gateway.lambda_api.configuration import configuration
-from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesServices, answer
+from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
 from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_architectures, check_code, refuse_unless_empty
+from gateway.published import Publication
 from gateway.record import FunctionRecord
 from gateway.registry import check_revision
 
@@ -26,13 +27,16 @@ def coded(record: FunctionRecord, package: Package) -> FunctionRecord:
 
 @router.operation("UpdateFunctionCode")
 async def update_function_code(
-    request: Request, reference: NamedLatest, services: UsesServices, functions: UsesFunctions
+    request: Request,
+    reference: NamedLatest,
+    services: UsesServices,
+    functions: UsesFunctions,
+    published: UsesPublished,
 ) -> Response:
     """UpdateFunctionCode. A `DryRun` checks everything and changes nothing."""
     update = asked(request, UpdateFunctionCodeRequest)
     check_code(update)
     check_architectures(update.architectures)
-    refuse_unless_empty("publish", update.publish)
     refuse_unless_empty("publish_to", update.publish_to)
     # Before the package is unpacked, so that an unknown function costs nothing.
     current = await services.registry.fresh(reference.arn, reference.qualifier)
@@ -46,4 +50,7 @@ async def update_function_code(
             reference.arn, lambda found: coded(found, package), update.revision_id
         )
         await services.artifacts.release(current.version.code_sha256)
+        if update.publish:
+            version = await published.publish(reference.arn, Publication())
+            return answer(configuration(version, version.version.version))
     return answer(configuration(record, reference.qualifier, standing))

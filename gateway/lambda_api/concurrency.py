@@ -10,13 +10,11 @@ from gateway.lambda_api.models import Concurrency
 from gateway.lambda_api.operations import Operations, asked
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
+from gateway.services import Services
 from samovar.errors import InvalidParameterValue
 from samovar.names import FunctionReference
 
 router = Operations()
-
-_MOST = 10_000
-"""As many environments as a whole host may have (`Settings.max_environments`)."""
 
 
 @router.operation("PutFunctionConcurrency")
@@ -27,9 +25,12 @@ async def put_function_concurrency(
     _refuse_qualifier(reference)
     wanted = asked(request, Concurrency)
     reserved = wanted.reserved_concurrent_executions
-    if reserved is not None and reserved > _MOST:
-        raise InvalidParameterValue(f"ReservedConcurrentExecutions = {reserved} is not allowed: at most {_MOST}")
     record = await services.registry.fresh(reference.arn)
+    if (reserved or 0) > unreserved(services, but=record.arn):
+        raise InvalidParameterValue(
+            "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+            "below its minimum value of [0]."
+        )
     await check_provisions_fit(services, _reserving(record, reserved).version)
     await functions.attach(reference.arn, lambda record: _reserving(record, reserved))
     return answer(wanted)
@@ -57,6 +58,12 @@ def _refuse_qualifier(reference: FunctionReference) -> None:
             "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
             "Please specify either a function name or an unqualified function ARN."
         )
+
+
+def unreserved(services: Services, but: str | None = None) -> int:
+    """Environments that no function (`but` one) has reserved, of all this platform may have, in whatever region."""
+    functions = [one.version for one in services.registry.all_cached() if one.arn != but]
+    return max(0, services.settings.max_environments - sum(one.max_environments or 0 for one in functions))
 
 
 def _reserving(record: FunctionRecord, reserved: int | None) -> FunctionRecord:

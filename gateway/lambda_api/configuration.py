@@ -7,6 +7,7 @@ from fastapi import Request, Response
 
 from gateway.artifacts import base64_digest
 from gateway.lambda_api.edge import (
+    Named,
     NamedLatest,
     UsesFunctions,
     UsesRuntimes,
@@ -71,6 +72,11 @@ def configuration(
     )
 
 
+def listed(record: FunctionRecord, qualifier: str | None = None) -> FunctionConfiguration:
+    """A function or a version as it stands in a list, where AWS leaves its state out."""
+    return msgspec.structs.replace(configuration(record, qualifier), state=None, last_update_status=None)
+
+
 def configured(record: FunctionRecord, request: ConfigurationRequest) -> FunctionRecord:
     """The function with what the request gives; what it does not give stays. Raises `InvalidParameterValue`."""
     return msgspec.structs.replace(
@@ -105,9 +111,7 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
 
 
 @router.operation("GetFunctionConfiguration")
-async def get_function_configuration(
-    reference: NamedLatest, services: UsesServices, functions: UsesFunctions
-) -> Response:
+async def get_function_configuration(reference: Named, services: UsesServices, functions: UsesFunctions) -> Response:
     """GetFunctionConfiguration."""
     record = await find(services, reference)
     return answer(configuration(record, reference.qualifier, await functions.standing(record.version)))

@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Response
 from gateway.functions import Functions
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.namespaces import check_reachable, region_of
+from gateway.published import Published
 from gateway.record import FunctionRecord
 from gateway.registry import not_found
 from gateway.services import Services
@@ -27,6 +28,11 @@ def _functions(request: Request) -> Functions:
     return found
 
 
+def _published(request: Request) -> Published:
+    found: Published = request.app.state.published
+    return found
+
+
 def _runtimes(request: Request) -> Runtimes:
     found: Runtimes = request.app.state.runtimes
     return found
@@ -39,6 +45,7 @@ def _region(request: Request) -> str:
 
 UsesServices = Annotated[Services, Depends(_services)]
 UsesFunctions = Annotated[Functions, Depends(_functions)]
+UsesPublished = Annotated[Published, Depends(_published)]
 UsesRuntimes = Annotated[Runtimes, Depends(_runtimes)]
 Region = Annotated[str, Depends(_region)]
 """The region the request means."""
@@ -86,7 +93,10 @@ def _named(request: Request, region: Region) -> FunctionReference:
 
 def _named_latest(reference: Named) -> FunctionReference:
     if reference.qualifier not in (None, LATEST):
-        raise not_found(reference.arn, reference.qualifier)
+        raise InvalidParameterValue(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+            "Please specify either a function name or an unqualified function ARN."
+        )
     return reference
 
 
@@ -97,7 +107,7 @@ def _in_path(name: str, request: Request, region: Region) -> FunctionReference:
 Named = Annotated[FunctionReference, Depends(_named)]
 """The function an operation's `FunctionName` and `Qualifier` mean; account and region are set."""
 NamedLatest = Annotated[FunctionReference, Depends(_named_latest)]
-"""As `Named`, for operations on a whole function."""
+"""As `Named`, for operations that take no version and no alias."""
 InPath = Annotated[FunctionReference, Depends(_in_path)]
 """The function a path of Samovar's own interface names; account and region are set."""
 

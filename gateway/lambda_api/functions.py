@@ -7,12 +7,13 @@ from typing import Final
 from fastapi import Request, Response
 
 from gateway.lambda_api.code import coded
-from gateway.lambda_api.configuration import configuration, configured
+from gateway.lambda_api.configuration import configuration, configured, listed
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,
     Region,
     UsesFunctions,
+    UsesPublished,
     UsesRuntimes,
     UsesServices,
     answer,
@@ -32,8 +33,9 @@ from gateway.lambda_api.models import (
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.tags import with_tags
 from gateway.lambda_api.validation import check_creation
+from gateway.listing import every_version
+from gateway.published import Publication, Published
 from gateway.record import FunctionRecord
-from gateway.registry import not_found
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
@@ -76,22 +78,31 @@ async def create_function(
     layering = await lay(services, layers, create.layers, draft.version) or Layering()
     package = await services.artifacts.add(create.code.zip_file or b"")
     await check_size(services, package.sha256, layering.uses)
-    return answer(configuration(await functions.create(coded(layering.on(draft), package))), 201)
+    made = await functions.create(coded(layering.on(draft), package))
+    if create.publish:
+        made = await Published(functions).publish(reference.arn, Publication())
+    return answer(configuration(made), 201)
 
 
 @router.operation("ListFunctions")
 async def list_functions(request: Request, region: Region, services: UsesServices) -> Response:
     """ListFunctions, in the order of their names. A marker is the name of the last function of the page before."""
     wanted = asked(request, ListFunctionsRequest)
-    records, following = await services.store.page(wanted.marker or None, min(wanted.max_items, _PAGE), region)
-    qualifier = LATEST if wanted.function_version == "ALL" else None
-    shown = [configuration(record, qualifier) for record in records]
-    return answer(ListFunctionsResponse(functions=shown, next_marker=following))
+    size = min(wanted.max_items, _PAGE)
+    if wanted.function_version == "ALL":
+        versions, following = await every_version(services, region, wanted.marker, size)
+        return answer(
+            ListFunctionsResponse(
+                functions=[listed(one, one.version.version) for one in versions], next_marker=following
+            )
+        )
+    records, following = await services.store.page(wanted.marker or None, size, region)
+    return answer(ListFunctionsResponse(functions=[listed(one) for one in records], next_marker=following))
 
 
 @router.operation("GetFunction")
 async def get_function(
-    request: Request, reference: NamedLatest, services: UsesServices, functions: UsesFunctions
+    request: Request, reference: Named, services: UsesServices, functions: UsesFunctions
 ) -> Response:
     """GetFunction: configuration, tags, reserved concurrency, and where to download the package."""
     record = await find(services, reference)
@@ -107,13 +118,19 @@ async def get_function(
 
 
 @router.operation("DeleteFunction")
-async def delete_function(reference: Named, services: UsesServices, functions: UsesFunctions) -> Response:
-    """DeleteFunction, with its URL. Running calls finish; its logs and meter readings stay."""
-    if reference.qualifier == LATEST:
+async def delete_function(
+    reference: Named, services: UsesServices, functions: UsesFunctions, published: UsesPublished
+) -> Response:
+    """DeleteFunction: a version, or all there is. Running calls finish; its logs and meter readings stay."""
+    qualifier = reference.qualifier
+    if qualifier == LATEST:
         raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
-    if reference.qualifier is not None:
-        raise not_found(reference.arn)
+    if qualifier is not None and not qualifier.isdecimal():
+        raise InvalidParameterValue("Deletion of aliases is not currently supported.")
     record = await services.registry.fresh(reference.arn)
-    await functions.delete(reference.arn)
-    await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
+    if qualifier is not None:
+        await published.delete(reference.arn, qualifier)
+    else:
+        await functions.delete(reference.arn)
+        await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
     return no_content()

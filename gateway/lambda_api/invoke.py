@@ -19,7 +19,6 @@ from gateway.invoker_link import Answer, Call, Errand
 from gateway.lambda_api import constraints
 from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
-from gateway.registry import not_found
 from gateway.rendering import Response, render_error
 from samovar.errors import InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
@@ -40,6 +39,8 @@ class Target(NamedTuple):
     arn: str
     """The unqualified one."""
     qualifier: str
+    given: str | None
+    """The qualifier the caller gave, which is in the ARN the function sees."""
 
 
 def function_name_in(path: str) -> str | None:
@@ -64,7 +65,8 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
             "The derived qualifier from the function name does not match the specified qualifier."
         )
     check_reachable(reference, account, region)
-    return Target(function_arn(account, region, reference.name), given or reference.qualifier or LATEST)
+    qualifier = given or reference.qualifier
+    return Target(function_arn(account, region, reference.name), qualifier or LATEST, qualifier)
 
 
 class InvokeApi:
@@ -82,15 +84,17 @@ class InvokeApi:
         if len(body) > self._settings.max_payload_bytes:
             return None
         target = self._target(request, where)
-        record = self._functions.cached(target.arn) if target.qualifier == LATEST else None
-        return None if record is None else _wanted(request, record, body)
+        record = self._functions.cached(target.arn, target.qualifier)
+        return None if record is None else _wanted(request, record, target.given, body)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
         payload = await request.body(self._settings.max_payload_bytes)
         target = self._target(request, where)
         invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
-        wanted = _wanted(request, await self._record(target), payload)
+        record = self._functions.cached(target.arn, target.qualifier)
+        record = record or await self._functions.get(target.arn, target.qualifier)
+        wanted = _wanted(request, record, target.given, payload)
         if invocation_type == "Event":
             raise InvalidParameterValue(
                 "Asynchronous invocation (X-Amz-Invocation-Type: Event) is not offered yet. Use RequestResponse."
@@ -103,16 +107,11 @@ class InvokeApi:
         query, settings = request.scope["query_string"], self._settings
         return target_of(where, query, settings.account, region_of(request.headers, query, settings.region))
 
-    async def _record(self, target: Target) -> FunctionRecord:
-        if target.qualifier != LATEST:
-            raise not_found(*target)
-        return self._functions.cached(target.arn) or await self._functions.get(*target)
 
-
-def _wanted(request: Request, record: FunctionRecord, payload: bytes) -> Wanted:
+def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes) -> Wanted:
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
-    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers))
+    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers), qualifier)
     return Wanted(Errand(record.version, call, checked_event(payload)), partial(_settled, request.id))
 
 

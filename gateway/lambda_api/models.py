@@ -14,7 +14,6 @@ import msgspec
 class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Members that would change what a function does and that Samovar does not offer; see `validation.offered`."""
 
-    publish: Any = None
     publish_to: Any = None
     package_type: Any = None
     image_config: Any = None
@@ -83,13 +82,14 @@ class CreateFunctionRequest(ConfigurationRequest, frozen=True, kw_only=True, ren
     code: CodeSource
     architectures: list[str] | None = None
     tags: dict[str, str] | None = None
+    publish: bool | None = None
 
 
 class UpdateFunctionCodeRequest(CodeSource, frozen=True, kw_only=True, rename="pascal"):
     """`UpdateFunctionCode`."""
 
     architectures: list[str] | None = None
-    publish: Any = None
+    publish: bool | None = None
     publish_to: Any = None
     dry_run: bool | None = None
     revision_id: str | None = None
@@ -135,8 +135,8 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     tracing_config: Tracing
     layers: list[Layer] | None = None
     revision_id: str
-    state: str
-    last_update_status: str
+    state: str | None = None
+    last_update_status: str | None = None
     last_update_status_reason: str | None = None
     package_type: str
     architectures: list[str]
@@ -167,12 +167,97 @@ class GetFunctionResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pas
     concurrency: Concurrency | None = None
 
 
-class ListFunctionsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """`ListFunctions`."""
+class Page(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """Which part of a list is wanted."""
 
     marker: str | None = None
     max_items: int = 50
+
+
+class PublishVersionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`PublishVersion`."""
+
+    code_sha256: str | None = None
+    description: str | None = None
+    revision_id: str | None = None
+    publish_to: Any = None
+
+
+class ListVersionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`ListVersionsByFunction`."""
+
+    versions: list[FunctionConfiguration]
+    next_marker: str | None = None
+
+
+class RoutingConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """`AliasRoutingConfiguration`."""
+
+    additional_version_weights: dict[str, float] | None = None
+
+
+class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`CreateAlias` and `UpdateAlias`."""
+
+    name: str
     function_version: str | None = None
+    description: str | None = None
+    routing_config: RoutingConfig | None = None
+    revision_id: str | None = None
+
+
+class AliasConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`AliasConfiguration`."""
+
+    alias_arn: str
+    name: str
+    function_version: str
+    description: str
+    routing_config: RoutingConfig | None = None
+    revision_id: str
+
+
+class ListFunctionsRequest(Page, frozen=True, kw_only=True, rename="pascal"):
+    """`ListFunctions`."""
+
+    function_version: str | None = None
+
+
+class ListAliasesRequest(Page, frozen=True, kw_only=True, rename="pascal"):
+    """`ListAliases`."""
+
+    function_version: str | None = None
+
+
+class ListAliasesResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`ListAliases`."""
+
+    aliases: list[AliasConfiguration]
+    next_marker: str | None = None
+
+
+class AccountLimit(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`AccountLimit`; sizes are bytes."""
+
+    total_code_size: int
+    code_size_unzipped: int
+    code_size_zipped: int
+    concurrent_executions: int
+    unreserved_concurrent_executions: int
+
+
+class AccountUsage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`AccountUsage`; the size is bytes."""
+
+    total_code_size: int
+    function_count: int
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`GetAccountSettings`."""
+
+    account_limit: AccountLimit
+    account_usage: AccountUsage
 
 
 class ListFunctionsResponse(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):

@@ -28,7 +28,6 @@ _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
 """Values of unoffered members that ask for nothing but what happens anyway."""
 
 _INSTEAD: Final[dict[str, str]] = {
-    "publish": "versions are not offered yet; leave it out and call the function without a qualifier",
     "package_type": "container images are not offered yet; send a zip file",
     "dead_letter_config": "asynchronous invocation is not offered yet",
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import NotFound
 
+from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_box import DockerBox, Started, remove_container
 from invoker.isolation.docker_container import (
     BOX_LABEL,
     INSTANCE_LABEL,
+    carry,
     check_runtime,
     container_config,
     container_name,
@@ -53,15 +55,18 @@ class DockerIsolation:
         base_url: str | None = None,
         deadline_s: float = 60.0,
         seats: Seats | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `base_image` is what runtime images are built from; empty takes each runtime's public one. `base_url` is
         the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine. With `seats`,
-        environments can be forked into boxes.
+        environments can be forked into boxes. `carrier` has the keeper of runtimes that are no Python; without it they
+        cannot be started.
         """
         self._instance = instance
         self._seats = seats
+        self._carrier = carrier
         self._base_image = base_image
         self._engine = Engine(base_url, deadline_s)
         self._images = Images(self._engine)
@@ -76,7 +81,12 @@ class DockerIsolation:
 
     def can_seat(self, spec: BoxSpec) -> bool:
         """See `Isolation.can_seat`."""
-        return self._seats is not None and self._seats.why_none(self.name) is None and spec.oci_runtime == "runc"
+        return (
+            self._seats is not None
+            and self._seats.why_none(self.name) is None
+            and spec.oci_runtime == "runc"
+            and find_runtime(spec.runtime).can_fork
+        )
 
     async def start(self, spec: BoxSpec) -> DockerBox:
         """See `Isolation.start`. A cancelled start leaves no container either."""
@@ -98,6 +108,8 @@ class DockerIsolation:
             await self._ensure_network()
         seccomp = profile() if facts.has_seccomp and self.can_seat(spec) else None
         config = configure(spec, self._instance, image, facts.cpus, seccomp)
+        if worker := find_runtime(spec.runtime).worker:
+            carry(config, await asyncio.to_thread(provide, self._carrier), variables(worker))
         self._own.add(spec.id)
         try:
             started = await self._launch(spec.id, config)

@@ -5,9 +5,11 @@ Field names are those of the Docker Engine API, operation `ContainerCreate`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from invoker.isolation.carried import PLACE, Carried
 from invoker.isolation.cgroup import cpu_limit, cpu_shares
 from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
@@ -77,6 +79,13 @@ def stem_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccomp: st
     host["CpuPeriod"] = CPU_PERIOD_US
     host["CpuQuota"] = host.pop("NanoCpus") * CPU_PERIOD_US // 10**9
     return config
+
+
+def carry(config: dict[str, Any], carried: Carried, variables: Mapping[str, str]) -> None:
+    """Start a carried keeper in that container, in the place of whatever its image would start."""
+    config["HostConfig"]["Mounts"].append(_read_only(carried.folder, PLACE))
+    config["Env"] += [f"{name}={value}" for name, value in variables.items()]
+    config["Entrypoint"], config["Cmd"] = list(carried.command()), []
 
 
 def later_limits(limits: Limits, cpus: int) -> dict[str, int]:

@@ -12,8 +12,10 @@ import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from invoker.isolation import rlimits
+from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.child import Child, Command, spawn
 from invoker.isolation.contract import OPT_DIR, BoxSpec
@@ -27,6 +29,14 @@ _INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
 """Variables of the invoker the keeper needs to find what the host's programs find."""
 
 
+class _Program(NamedTuple):
+    """What is started."""
+
+    arguments: tuple[str, ...]
+    runtime_dir: Path
+    variables: dict[str, str]
+
+
 class ProcessIsolation:
     """Starts keepers without anything around them."""
 
@@ -38,9 +48,11 @@ class ProcessIsolation:
         *,
         find_interpreter: Callable[[str], Interpreter] = require_interpreter,
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
+        carrier: Carrier | None = None,
     ) -> None:
         """As `SandboxIsolation`."""
         self._find_interpreter = find_interpreter
+        self._carrier = carrier
         self._cgroups = find_cgroups(f"{instance}-none")
         self._prefix = f"samovar-{instance}-"
         self._own: set[str] = set()
@@ -51,7 +63,7 @@ class ProcessIsolation:
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
-        interpreter = await asyncio.to_thread(self._find_interpreter, spec.runtime)
+        program = await asyncio.to_thread(self._program, spec.runtime)
         async with contextlib.AsyncExitStack() as held:
             try:
                 folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"{self._prefix}{spec.id}-"))
@@ -60,7 +72,7 @@ class ProcessIsolation:
                 group = self._cgroups.create(spec.id, spec.limits) if self._cgroups is not None else None
                 if group is not None:
                     held.push_async_callback(remove, group)
-                child = Child(spawn(_command(spec, interpreter, folder)))
+                child = Child(spawn(_command(spec, program, folder)))
                 held.push_async_callback(stop, child, lambda: _kill(child))
                 if group is not None:
                     await asyncio.to_thread(group.add, child.pid)
@@ -70,7 +82,7 @@ class ProcessIsolation:
                 raise EnvironmentFailure(f"the process could not be started: {error}") from error
             view = View(
                 task_root=str(spec.code_dir),
-                runtime_dir=str(runtime(spec.runtime).folder),
+                runtime_dir=str(program.runtime_dir),
                 tmp_dir=folder,
                 opt_dir=str(spec.layers_dir or OPT_DIR),
             )
@@ -79,7 +91,19 @@ class ProcessIsolation:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: looks for the interpreter."""
-        await asyncio.to_thread(self._find_interpreter, runtime)
+        await asyncio.to_thread(self._program, runtime)
+
+    def _program(self, name: str) -> _Program:
+        known = runtime(name)
+        if not known.worker:
+            arguments = (self._find_interpreter(name).executable, str(known.bootstrap))
+            return _Program(arguments, known.folder, {})
+        carried = provide(self._carrier)
+        command: list[str] = []
+        if known.interpreters:
+            command = [self._find_interpreter(name).executable, str(known.bootstrap)]
+        folder = known.folder if known.interpreters else carried.nothing
+        return _Program(carried.command(str(carried.folder)), folder, variables(known.worker, command))
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
@@ -107,12 +131,12 @@ class ProcessIsolation:
             self._cgroups.close()
 
 
-def _command(spec: BoxSpec, interpreter: Interpreter, tmp_dir: str) -> Command:
+def _command(spec: BoxSpec, program: _Program, tmp_dir: str) -> Command:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {"SAMOVAR_SOCKET_DIR": str(spec.socket_dir), "TMPDIR": tmp_dir, "PYTHONDONTWRITEBYTECODE": "1"}
     return Command(
-        arguments=(interpreter.executable, str(runtime(spec.runtime).bootstrap)),
-        environment={**inherited, **own, **spec.variables},
+        arguments=program.arguments,
+        environment={**inherited, **own, **spec.variables, **program.variables},
         directory=spec.code_dir,
         session=True,
     )

@@ -1,8 +1,9 @@
-"""What runs inside an environment of a Python runtime: the keeper, and the worker it forks.
+"""What runs inside an environment: the keeper, and the worker it forks.
 
 This file starts both and holds what they share: frames, connections, orders. What each of them does is in
 `samovar_keeper.py` and `samovar_worker.py` beside it; `samovar_snapshot.py` makes a worker one that further workers can
 be forked from. All speak docs/runtime-protocol.md, need the standard library only, and run on Python 3.9 and later.
+Environments of other languages have the same keeper, and a worker of their own.
 
 The keeper says hello before it imports anything that costs time (the other files among it, which would
 take longer to compile than the interpreter takes to start), and imports what every worker needs before the first fork.
@@ -29,6 +30,8 @@ SOCKET_DIR = "/run/samovar"
 STEM_VARIABLE = "SAMOVAR_STEM_CELL"
 """Set where the keeper is started before there is a function for it: the folder with the socket it waits on."""
 STEM_SOCKET = "stem.sock"
+WORKER_VARIABLE = "SAMOVAR_WORKER"
+"""Names the module that is the worker where that is not Python's own: its `run` gets the order and never returns."""
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
 START_VARIABLES = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 """Prefixes of variables that are read once, when a process starts."""
@@ -145,7 +148,8 @@ def await_owner(stem_dir: str) -> None:
     import select  # noqa: F401
     import signal  # noqa: F401
 
-    runtime_module("samovar_snapshot")
+    if WORKER_VARIABLE not in os.environ:
+        runtime_module("samovar_snapshot")
     preload()
     invoker = connect(stem_dir, STEM_SOCKET)
     try:
@@ -213,8 +217,9 @@ def preload() -> None:
     """Import what every worker uses, so that a fork is ready at once and shares the memory."""
     import gc
 
-    complete_site()
-    runtime_module("samovar_worker")
+    if WORKER_VARIABLE not in os.environ:
+        complete_site()
+    runtime_module(os.environ.get(WORKER_VARIABLE, "samovar_worker"))
     runtime_module("samovar_keeper")
     gc.freeze()  # a worker's garbage collector then leaves the shared pages alone
 
@@ -281,6 +286,8 @@ def main() -> None:
         if STEM_VARIABLE in os.environ:
             await_owner(os.environ[STEM_VARIABLE])
         order = keep(os.environ.get("SAMOVAR_SOCKET_DIR") or SOCKET_DIR)
+        if WORKER_VARIABLE in os.environ:
+            runtime_module(os.environ[WORKER_VARIABLE]).run(order)
         if order.needs_new_interpreter():
             order.execute()
     worker = runtime_module("samovar_worker")

@@ -33,12 +33,12 @@ def create(aws: Any, name: str, source: str, **members: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def lambda_client(endpoint: str) -> Iterator[Any]:
+def lambda_client(endpoint: str, region: str = "us-east-1") -> Iterator[Any]:
     """boto3's Lambda client. It tries once, so that a test sees every failure; its functions are removed at the end."""
     client = boto3.client(
         "lambda",
         endpoint_url=endpoint,
-        region_name="us-east-1",
+        region_name=region,
         aws_access_key_id="x",
         aws_secret_access_key="x",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=60),

@@ -17,6 +17,7 @@ from gateway.record import Cors, FunctionRecord, FunctionUrl
 from gateway.registry import not_found
 from samovar.clock import ManualClock
 from samovar.function import FunctionVersion
+from samovar.names import LATEST
 from samovar.settings import Settings
 from tests.gateway.fake_invoker import FakeInvoker, Run, echo
 
@@ -51,9 +52,9 @@ class KnownFunctions:
         self._by_url = {f"{record.url.url_id}.{REGION}": record for record in records if record.url is not None}
         self._warm = warm
 
-    def cached(self, arn: str) -> FunctionRecord | None:
+    def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
         """See `gateway.contract.Functions`."""
-        return self._records.get(arn) if self._warm else None
+        return self._records.get(arn) if qualifier == LATEST and self._warm else None
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
         """See `gateway.contract.Functions`."""
@@ -61,7 +62,7 @@ class KnownFunctions:
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """See `gateway.contract.Functions`."""
-        if arn not in self._records:
+        if arn not in self._records or qualifier not in (None, LATEST):
             raise not_found(arn, qualifier)
         return self._records[arn]
 

@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no code": ({"Code": {}}, VALUE, "Please provide a source for function code."),
     "code from S3": ({"Code": {"S3Bucket": "bucket", "S3Key": "k"}}, VALUE, "is not offered by Samovar"),
     "image": ({"PackageType": "Image"}, VALUE, 'PackageType = "Image" is not offered by Samovar'),
-    "publish": ({"Publish": True}, VALUE, "Publish = true is not offered by Samovar: versions"),
+    "publish to": ({"PublishTo": "LATEST_PUBLISHED"}, VALUE, 'PublishTo = "LATEST_PUBLISHED" is not offered'),
     "layers": ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, VALUE, "layer:l:1 does not exist."),
     "vpc": ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, VALUE, "samovar:network"),
     "dead letters": ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q"}}, VALUE, "DeadLetterConfig"),
@@ -138,7 +138,7 @@ async def test_updates_are_checked_like_creations(api: httpx.AsyncClient) -> Non
     for members in ({"MemorySize": 1}, {"Runtime": "cobol"}, {"Layers": ["x"]}, {"Role": "me"}):
         assert (await api.put(f"{PATH}/hello/configuration", json=members)).status_code == 400
     package = base64.b64encode(zip_of({"a": b"b"})).decode()
-    for extra in ({"Publish": True}, {"Architectures": ["riscv"]}, {"S3Bucket": "bucket"}):
+    for extra in ({"PublishTo": "LATEST_PUBLISHED"}, {"Architectures": ["riscv"]}, {"S3Bucket": "bucket"}):
         assert (await api.put(f"{PATH}/hello/code", json={"ZipFile": package} | extra)).status_code == 400
     assert (await api.put(f"{PATH}/hello/code", json={})).status_code == 400
 

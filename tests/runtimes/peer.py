@@ -173,11 +173,13 @@ class Peer:
         variables: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         flags: Sequence[str] = (),
+        command: Sequence[str] = (),
     ) -> None:
+        """`command` is what starts the keeper, in place of an interpreter and the runtime's own file."""
         self.folder = folder
         self._invoker, self._outputs = (listen(folder / name) for name in ("invoker.sock", "output.sock"))
         environment = {"SAMOVAR_SOCKET_DIR": str(folder), "PATH": os.environ["PATH"], **(variables or {})}
-        self.process = subprocess.Popen([*prefix, python, *flags, str(BOOTSTRAP)], env=environment)
+        self.process = subprocess.Popen([*prefix, *(command or [python, *flags, str(BOOTSTRAP)])], env=environment)
         self._workers: list[Worker] = []
         try:
             self.keeper = self.accept()

@@ -26,7 +26,11 @@ def handler(event, context):
     return event
 """
 
-INSTALLED = [pytest.param(name, found, id=name) for name in catalog() if (found := find_interpreter(name)) is not None]
+INSTALLED = [
+    pytest.param(name, found, id=name)
+    for name, entry in catalog().items()
+    if entry.language == "python" and (found := find_interpreter(name)) is not None
+]
 
 
 @pytest.mark.parametrize(("name", "interpreter"), INSTALLED)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from invoker.isolation import carried
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.sandbox.users import GID, UID
 from samovar.errors import EnvironmentFailure
@@ -35,6 +36,10 @@ class Program:
     mounts: tuple[str, ...]
     """Folders outside /usr it needs, at the same path inside."""
     runtime_dir: Path
+    keeper_dir: Path | None = None
+    """The interpreter that is carried into the box, where its keeper has none of its own."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the keeper's environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +83,14 @@ def options(spec: BoxSpec, program: Program, descriptors: Descriptors, *, stem: 
         *("--perms", "1777", "--size", str(spec.limits.tmp_mb * _MEGABYTE), "--tmpfs", "/tmp"),  # noqa: S108
         *(word for path in program.mounts for word in ("--ro-bind", path, path)),
         *("--ro-bind", str(program.runtime_dir), RUNTIME_DIR),
+        *(("--ro-bind", str(program.keeper_dir), carried.PLACE) if program.keeper_dir is not None else ()),
         *(_room_for_a_function(spec) if stem else _function(spec)),
         *("--chdir", TASK_ROOT, "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--info-fd", str(descriptors.info)),
         *("--block-fd", str(descriptors.block), "--clearenv"),
         *(
             word
-            for name, value in {**_ENVIRONMENT, **spec.variables}.items()
+            for name, value in {**_ENVIRONMENT, **spec.variables, **program.variables}.items()
             for word in ("--setenv", name, value)
         ),
     ]  # fmt: skip

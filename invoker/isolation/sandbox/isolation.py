@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec
@@ -23,7 +24,7 @@ from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
 from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
-from invoker.runtimes import Interpreter, require_interpreter, runtime
+from invoker.runtimes import Interpreter, Runtime, require_interpreter, runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -49,16 +50,19 @@ class SandboxIsolation:
         find_interpreter: Callable[[str], Interpreter] = require_interpreter,
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
         seats: Seats | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
         `find_cgroups` answers `None` where boxes must do without. With `seats`, environments can be forked into boxes.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started.
         """
         self._instance = instance
         self._seats = seats
         self._find_interpreter = find_interpreter
         self._find_cgroups = find_cgroups
+        self._carrier = carrier
         self._users = Users(instance) if os.geteuid() == 0 else None
         self._bridge = Bridge()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
@@ -66,7 +70,7 @@ class SandboxIsolation:
 
     def can_seat(self, spec: BoxSpec) -> bool:
         """See `Isolation.can_seat`."""
-        return self._seats is not None and self._seats.why_none(self.name) is None
+        return self._seats is not None and self._seats.why_none(self.name) is None and runtime(spec.runtime).can_fork
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`."""
@@ -151,10 +155,29 @@ class SandboxIsolation:
         return Order(spec=spec, program=program, stem=stem, seats=seats, files=files, connect=connect)
 
     def _program(self, name: str) -> Program:
-        interpreter, known = self._find_interpreter(name), runtime(name)
+        known = runtime(name)
+        if known.worker:
+            return self._carried_program(known)
+        interpreter = self._find_interpreter(name)
         # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
         arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
         return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
+
+    def _carried_program(self, known: Runtime) -> Program:
+        carried = provide(self._carrier)
+        mounts: tuple[str, ...] = ()
+        command: list[str] = []
+        if known.interpreters:
+            interpreter = self._find_interpreter(known.name)
+            mounts = interpreter.mounts
+            command = [interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}"]
+        return Program(
+            arguments=carried.command(),
+            mounts=mounts,
+            runtime_dir=known.folder if known.interpreters else carried.nothing,
+            keeper_dir=carried.folder,
+            variables=variables(known.worker, command),
+        )
 
     def _hold(self, launched: Launched, bridged: bool, held: contextlib.AsyncExitStack) -> Child:
         """Take over what a launch made: the exit stack undoes it in reverse, processes first."""

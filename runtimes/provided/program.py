@@ -1,0 +1,76 @@
+"""The function's own program: where it is, how it is started, and how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+COMMAND_VARIABLE = "SAMOVAR_COMMAND"
+"""A JSON list: what to start, where that is not a `bootstrap`."""
+DIRECTORY_VARIABLE = "SAMOVAR_DIRECTORY"
+"""Where to start it."""
+
+
+class CannotStart(Exception):
+    """There is nothing to start, or it cannot be; `name` is Lambda's for it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+    def body(self) -> bytes:
+        """As the caller of the function sees it."""
+        return json.dumps({"errorType": self.name, "errorMessage": f"Error: {self}"}).encode()
+
+
+def find(environment: Mapping[str, str]) -> list[str]:
+    """What is to be started: what the keeper was told, else the function's or a layer's `bootstrap`.
+
+    Raises `CannotStart`.
+    """
+    if told := os.environ.get(COMMAND_VARIABLE):
+        command: list[str] = json.loads(told)
+        return command
+    places = [f"{environment.get('LAMBDA_TASK_ROOT', '/var/task')}/bootstrap", "/opt/bootstrap"]
+    for place in places:
+        if os.path.isfile(place):
+            return [place]
+    raise CannotStart("Runtime.InvalidEntrypoint", f"Couldn't find valid bootstrap(s): [{' '.join(places)}]")
+
+
+class Program:
+    """A running one. Its output is what ours is."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: str) -> None:
+        """Start it. Raises `CannotStart`."""
+        if not os.path.isdir(directory):
+            raise CannotStart("Runtime.InvalidWorkingDir", f"chdir {directory}: no such file or directory")
+        try:
+            self._process = subprocess.Popen(command, env=environment, cwd=directory, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise CannotStart("Runtime.InvalidEntrypoint", f"fork/exec {command[0]}: {reason}") from error
+        self._watch = os.pidfd_open(self._process.pid)
+
+    def on_end(self, add_reader: Callable[[int, Callable[[], None]], None], tell: Callable[[int], None]) -> None:
+        """Have `tell` called with its return code, as `subprocess` counts."""
+        add_reader(self._watch, lambda: tell(self._process.wait()))
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+
+def end_like(code: int) -> NoReturn:
+    """End this process as another one ended, so that whoever looks after us reports that."""
+    if code < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 1)

@@ -1,0 +1,186 @@
+"""The runtime's half of the AWS Lambda Runtime API: which invocation it has, and what it may say when.
+
+States, error types and messages are those of AWS's runtime interface emulator. The path's version is "2018-06-01"; the
+interface is described in the AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from .server import ACCEPTED, JSON, Request, Response, failure
+
+PREFIX = "/2018-06-01/runtime/"
+_INVOCATION = re.compile(r"invocation/([^/]+)/(response|error)")
+_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+_INIT_ERROR_LIMIT = 200 * 1024
+"""Bytes of an error of initialisation that are passed on: it has to fit into one frame."""
+
+
+class State(StrEnum):
+    """Of the runtime, as the emulator names them."""
+
+    STARTED = "Started"
+    INIT_ERROR = "InitError"
+    READY = "Ready"
+    RUNNING = "Running"
+    RESPONSE_SENT = "RuntimeResponseSentState"
+
+
+class Invocation(NamedTuple):
+    """One event."""
+
+    stream: int
+    head: dict[str, Any]
+    event: bytes
+
+    @property
+    def request_id(self) -> str:
+        """What the runtime calls it by."""
+        return str(self.head["request_id"])
+
+
+class Outcome(NamedTuple):
+    """What became of an event; without an error type it is a result."""
+
+    invocation: Invocation
+    error: str | None
+    body: bytes
+    ends: bool = False
+    """The runtime is not to be trusted with another event: AWS's client for Python, for one, ends itself."""
+
+
+class RuntimeApi:
+    """Hands out one event at a time, and takes what became of it."""
+
+    def __init__(
+        self, on_init: Callable[[str | None, bytes], None], on_outcome: Callable[[Outcome], None], max_response: int
+    ) -> None:
+        """`on_init` is called once, when the runtime asks for its first event or reports an error (type and body)."""
+        self._on_init = on_init
+        self._on_outcome = on_outcome
+        self._max_response = max_response
+        self._state = State.STARTED
+        self._events: deque[Invocation] = deque()
+        self._current: Invocation | None = None
+        self._arrival = asyncio.Event()
+
+    def offer(self, invocation: Invocation) -> None:
+        """An event for the runtime to take."""
+        self._events.append(invocation)
+        self._arrival.set()
+
+    async def answer(self, request: Request) -> Response | None:
+        """The answer to a request of this API; `None` when there is no such path."""
+        path = request.path.removeprefix(PREFIX)
+        if (request.method, path) == ("GET", "invocation/next"):
+            return await self._next()
+        if request.method != "POST":
+            return None
+        if path == "init/error":
+            return self._init_error(request)
+        found = _INVOCATION.fullmatch(path)
+        if found is None:
+            return None
+        return self._finished(found[1], found[2], request)
+
+    async def _next(self) -> Response:
+        if self._state is State.INIT_ERROR:
+            return _not_allowed(self._state, State.READY)
+        if self._state is State.STARTED:
+            self._on_init(None, b"")
+        if self._state is not State.RUNNING:  # asked twice, it is given the same event again
+            self._state = State.READY
+        while self._state is State.READY:
+            if self._events:
+                self._current = self._events.popleft()
+                self._state = State.RUNNING
+            else:
+                self._arrival.clear()
+                await self._arrival.wait()
+        assert self._current is not None, "what runs is known"
+        return Response(200, self._current.event, (JSON, *_event_headers(self._current.head)))
+
+    def _init_error(self, request: Request) -> Response:
+        if self._state is not State.STARTED:
+            return _not_allowed(self._state, State.INIT_ERROR)
+        self._state = State.INIT_ERROR
+        error_type = _error_type(request)
+        body = request.body or b""
+        if len(body) > _INIT_ERROR_LIMIT or request.body is None:
+            body = _error(error_type, "the runtime reported an error that is too long to pass on")
+        self._on_init(error_type, body)
+        return ACCEPTED
+
+    def _finished(self, request_id: str, what: str, request: Request) -> Response:
+        current = self._current
+        if current is None or current.request_id != request_id:
+            return failure(400, "InvalidRequestID", "Invalid request ID")
+        if self._state is not State.RUNNING:
+            wanted = "InvocationResponse" if what == "response" else "InvocationErrorResponse"
+            return _not_allowed(self._state, wanted)
+        body = request.body
+        if body is None or len(body) > self._max_response:
+            message = f"Response payload size exceeded maximum allowed payload size ({self._max_response} bytes)."
+            name = "Function.ResponseSizeTooLarge"
+            self._settle(Outcome(current, name, _error(name, message), ends=True))
+            limit = f"Exceeded maximum allowed payload size ({self._max_response} bytes)."
+            return failure(413, "RequestEntityTooLarge", limit)
+        self._settle(Outcome(current, _error_type(request) if what == "error" else None, body))
+        return ACCEPTED
+
+    def _settle(self, outcome: Outcome) -> None:
+        self._state = State.RESPONSE_SENT
+        self._on_outcome(outcome)
+
+
+def _not_allowed(state: State, wanted: str) -> Response:
+    message = f"State transition from {state} to {wanted} failed for runtime. Error: State transition is not allowed"
+    return failure(403, "InvalidStateTransition", message)
+
+
+def _error(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
+
+
+def _error_type(request: Request) -> str:
+    """The type by which the platform counts the error; the caller reads the body."""
+    given = request.headers.get("lambda-runtime-function-error-type", "")
+    if _ERROR_TYPE.match(given):
+        return given
+    return "Function.Unknown" if given.startswith("Function.") else "Runtime.Unknown"
+
+
+def _event_headers(head: dict[str, Any]) -> list[tuple[str, str]]:
+    headers = {
+        "Aws-Request-Id": head["request_id"],
+        "Deadline-Ms": str(head["deadline_ms"]),
+        "Invoked-Function-Arn": head["arn"],
+        "Trace-Id": head.get("trace_id") or new_trace(),
+        "Client-Context": _one_line(head.get("client_context")),
+        "Cognito-Identity": _one_line(head.get("cognito_identity")),
+    }
+    return [(f"Lambda-Runtime-{name}", value) for name, value in headers.items() if value]
+
+
+def new_trace() -> str:
+    """A trace nobody records, for an event that came without one: runtimes expect the header with each."""
+    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0"
+
+
+def _one_line(text: str | None) -> str:
+    """JSON as a header can carry it."""
+    if not text:
+        return ""
+    try:
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    except ValueError:
+        return text.encode("ascii", "backslashreplace").decode().replace("\r", " ").replace("\n", " ")

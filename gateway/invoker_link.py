@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Self
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
+from gateway.answer_stream import AnswerStream
 from gateway.exchanges import Exchanges, Reply
 from samovar.channel import FrameChannel
 from samovar.errors import (
@@ -32,7 +33,7 @@ from samovar.errors import (
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, CHUNK_SIZE, REQUEST, Frame, ProtocolError
+from samovar.wire import CANCEL, CHUNK_SIZE, CREDIT, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
 _PAUSE_S: Final = 0.02
@@ -54,6 +55,8 @@ class Call(msgspec.Struct, frozen=True):
     trace_id: str | None = None
     qualifier: str | None = None
     """The version or alias the caller named."""
+    streaming: bool = False
+    """Whether the answer may come in parts."""
 
 
 class Answer(NamedTuple):
@@ -192,6 +195,45 @@ class InvokerLink:
             raise _failure(head.failure, head.message, head.retry_after, head.reason)
         return answer
 
+    @contextlib.asynccontextmanager
+    async def stream(self, version: FunctionVersion, call: Call, payload: bytes) -> AsyncIterator[AnswerStream]:
+        """Run an invocation and take its answer as it comes. Leaving early drops the rest; the function runs on.
+
+        Raises as `invoke` does, and so does the stream for what the invoker names.
+        """
+        self._enter()
+        try:
+            answer = await self._open(version, call, payload)
+            if await answer.failure() == UnknownVersion.__name__:
+                await self.operation("declare", _encode(version))
+                answer = await self._open(version, call, payload)
+            try:
+                yield answer
+            finally:
+                answer.abandon()
+        finally:
+            self._under_way -= 1
+
+    async def _open(self, version: FunctionVersion, call: Call, payload: bytes) -> AnswerStream:
+        channel = self._channel or await self._connection()
+        answer = AnswerStream()
+        deadline = self._loop.time() + version.limits.timeout_s + self._limits.grace
+        exchange = self._exchanges.open_stream(answer, deadline)
+
+        def cancel() -> None:
+            self._exchanges.close(exchange)
+            channel.send(CANCEL, exchange.stream)
+
+        answer.opened(lambda size: channel.send(CREDIT, exchange.stream, b"", size.to_bytes(4, "big")), cancel)
+        try:
+            with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
+                await channel.send_message(REQUEST, exchange.stream, _invoke_head(version, call), payload)
+            await answer.first()
+        except BaseException:
+            answer.abandon()
+            raise
+        return answer
+
     async def operation(self, op: str, body: bytes = b"", within: float = 10.0) -> bytes:
         """Ask for one of the operations in `samovar.link`, to be answered `within` so many seconds.
 
@@ -314,6 +356,7 @@ def _invoke_head(version: FunctionVersion, call: Call) -> bytes:
             call.client_context,
             call.trace_id,
             call.qualifier,
+            call.streaming,
         )
     )
 

@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from invoker.invoke import FAULT, Invocation, Invocations, refusal
+from invoker.response_stream import ResponseStream
 from samovar.channel import FrameChannel
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure
 from samovar.invocation import AnswerHead, InvokeHead
 from samovar.link import OperationAnswer, OperationHead
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, REQUEST, RESPONSE, Frame
 
 log = logging.getLogger("samovar.invoker")
 
@@ -80,7 +81,9 @@ class Server:
 
     def channel_lost(self, channel: FrameChannel, error: Exception | None) -> None:
         """From `FrameReceiver`: what it asked for runs to its end; the answers are dropped."""
-        self._connections.pop(channel, None)
+        connection = self._connections.pop(channel, None)
+        if connection is not None:
+            connection.lose()
 
     async def operate(self, connection: _Connection, stream: int, head: bytes, body: bytes) -> None:
         """Serve a request that is not a call."""
@@ -112,6 +115,8 @@ class _Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[int, Invocation] = {}
         """Calls that are not answered yet."""
+        self._streams: dict[int, ResponseStream] = {}
+        """Of those among them whose answer may come in parts."""
 
     def take(self, frame: Frame) -> None:
         """A frame of this gateway arrived."""
@@ -127,6 +132,15 @@ class _Connection:
             call = self.calls.get(frame.stream)
             if call is not None and call.withdraw():
                 self._forget(frame.stream)
+            elif frame.stream in self._streams:
+                self._streams[frame.stream].discard()
+        elif frame.kind == CREDIT and frame.stream in self._streams:
+            self._streams[frame.stream].taken(int.from_bytes(frame.body, "big"))
+
+    def lose(self) -> None:
+        """The gateway is gone; nobody takes what is still to come."""
+        for stream in self._streams.values():
+            stream.discard()
 
     def _take_chunk(self, frame: Frame) -> None:
         partial_request = self._partial.get(frame.stream)
@@ -147,7 +161,11 @@ class _Connection:
             self._spawn(self._server.operate(self, stream, head, body))
             return
         try:
-            call = self._server.invocations.prepare(_decode_invoke(head), body, partial(self._answer, stream))
+            asked = _decode_invoke(head)
+            parts = ResponseStream(self._channel, stream) if asked.streaming else None
+            if parts is not None:
+                self._streams[stream] = parts
+            call = self._server.invocations.prepare(asked, body, partial(self._answer, stream), parts)
             self.calls[stream] = call
             call.begin()
         except Exception:
@@ -155,7 +173,10 @@ class _Connection:
             self._answer(stream, FAULT, b"")
 
     def _answer(self, stream: int, head: AnswerHead, payload: bytes) -> None:
-        if len(payload) <= CHUNK_SIZE:
+        parts = self._streams.get(stream)
+        if parts is not None and parts.has_begun:
+            parts.end(_encode(head), payload)
+        elif len(payload) <= CHUNK_SIZE:
             self._channel.send(RESPONSE, stream, _encode(head), payload)
         else:
             self._spawn(self.send(stream, _encode(head), payload))
@@ -170,6 +191,7 @@ class _Connection:
 
     def _forget(self, stream: int) -> None:
         self.calls.pop(stream, None)
+        self._streams.pop(stream, None)
         if not self.calls:
             self._server.one_is_idle()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from samovar.wire import CHUNK_SIZE, Decoder, Frame, ProtocolError, encode, encode_message
+from samovar.wire import CHUNK_SIZE, END, Decoder, Frame, ProtocolError, encode, encode_message
 
 
 class FrameReceiver(Protocol):
@@ -70,11 +70,21 @@ class FrameChannel(asyncio.Protocol):
         """asyncio: the peer caught up."""
         self._writable.set()
 
-    def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> None:
-        """Send a message of one frame. Silently dropped once the connection is gone: `channel_lost` tells."""
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer, whose sends wait then."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"", flags: int = END) -> None:
+        """Send one frame. Silently dropped once the connection is gone: `channel_lost` tells."""
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox.append(encode(kind, stream, head, body))
+        self._outbox.append(encode(kind, stream, head, body, flags))
 
     async def send_message(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
         """Send a message of any size, in chunks that wait for the peer.

@@ -33,6 +33,8 @@ REQUEST: Final = 1
 RESPONSE: Final = 2
 CHUNK: Final = 3
 CANCEL: Final = 4
+CREDIT: Final = 6
+"""So many bytes (u32) of a streamed answer have been taken by the gateway's client."""
 # Invoker ⇄ environment.
 HELLO: Final = 10
 SPAWN: Final = 11

@@ -9,8 +9,10 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.rendering import Headers, Response
+from gateway.room import Room
 from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
+from samovar.wire import CHUNK_SIZE
 
 HANG_UP: Final = "samovar.hang_up"
 """Extension of the server's scope: a function that ends the connection."""
@@ -28,12 +30,14 @@ class ClientGone(Exception):
 
 
 class Request:
-    """One HTTP request: its head, and its body still to be received."""
+    """One HTTP request: its head, and its body still to be received. Large bodies are received when there is `room`."""
 
-    __slots__ = ("_receive", "close", "headers", "id", "scope")
+    __slots__ = ("_held", "_receive", "_room", "close", "headers", "id", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, room: Room | None = None) -> None:
         self._receive = receive
+        self._room = room
+        self._held = 0
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         """The last value of each header; for headers that are given once."""
@@ -52,7 +56,8 @@ class Request:
     async def body(self, limit: int) -> bytes:
         """The body, of at most `limit` bytes; no more than that is ever kept in memory.
 
-        Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, and `ClientGone`.
+        Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, `TooManyRequests` when there
+        is no room for it, and `ClientGone`.
         """
         announced = self.headers.get(b"content-length")
         if announced is None and b"transfer-encoding" not in self.headers:
@@ -62,12 +67,20 @@ class Request:
                 if announced is not None and int(announced) > limit:
                     await self._discard(int(announced))
                     raise _too_large(limit)
+                if self._room is not None and (announced is None or int(announced) > CHUNK_SIZE):
+                    self._held = await self._room.take(limit if announced is None else int(announced))
                 return await self._read(limit)
         except TimeoutError as error:
             self.close = True
             raise InvalidRequestContent(
                 f"The request body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster or make it smaller."
             ) from error
+
+    def let_go(self) -> None:
+        """Its body is not kept any more."""
+        if self._room is not None and self._held:
+            self._room.give(self._held)
+            self._held = 0
 
     async def _read(self, limit: int) -> bytes:
         body, more = await self._part()

@@ -41,11 +41,13 @@ class Functions(Protocol):
 class Invoker(Protocol):
     """What runs invocations; `gateway.invoker_link.InvokerLink` is one."""
 
-    async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
-        """Run one to its end. Raises platform errors."""
+    async def invoke(self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None]) -> Answer:
+        """Run one to its end; see `Errand`. Raises platform errors."""
         ...
 
-    def stream(self, version: FunctionVersion, call: Call, payload: bytes) -> AbstractAsyncContextManager[AnswerStream]:
+    def stream(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None]
+    ) -> AbstractAsyncContextManager[AnswerStream]:
         """Run one and take its answer as it comes. Raises platform errors."""
         ...
 
@@ -84,9 +86,11 @@ class Trigger(Protocol):
 
 async def carry_out(invoker: Invoker, wanted: Wanted) -> Response:
     """Run an errand and settle it."""
+    running, settle = invoker.invoke(*wanted.errand), wanted.settle
+    del wanted  # a large event is not kept longer than the invoker needs it; see `Outgoing`
     outcome: Answer | SamovarError
     try:
-        outcome = await invoker.invoke(*wanted.errand)
+        outcome = await running
     except SamovarError as error:
         outcome = error
-    return wanted.settle(outcome)
+    return settle(outcome)

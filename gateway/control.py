@@ -14,22 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import rendering
 from gateway.functions import Functions
-from gateway.lambda_api import (
-    account,
-    aliases,
-    code,
-    concurrency,
-    configuration,
-    functions,
-    layer_policies,
-    layers,
-    tags,
-    urls,
-    versions,
-)
+from gateway.lambda_api.resources import ROUTERS
 from gateway.lambda_api.runtimes import Runtimes
+from gateway.lambda_api.unoffered import refusal
 from gateway.layers import Layers
 from gateway.logs_api.api import TARGET, LogsApi
+from gateway.mapping_store import MappingStore
 from gateway.namespaces import region_of
 from gateway.published import Published
 from gateway.services import Services
@@ -40,11 +30,6 @@ from samovar.errors import CallerError, SamovarError, ServiceFailure, Validation
 from samovar.names import new_request_id
 
 V1: Final = "/samovar/v1"
-LAMBDA_API: Final = (
-    *(functions, configuration, code, versions, aliases),
-    *(urls, tags, concurrency, layers, layer_policies, account),
-)
-"""One module a resource, each with the routes of its operations."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,8 +54,9 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.published = Published(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
-    for resource in LAMBDA_API:
-        app.include_router(resource.router, include_in_schema=False)
+    app.state.mappings = MappingStore(services.redis)
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code):
         app.include_router(own.router, prefix=V1)
@@ -165,6 +151,9 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    not_offered = refusal(request.method, request.url.path, request.scope["query_string"])
+    if error.status_code in (404, 405) and not_offered is not None:
+        return _rendered(not_offered, request.state.request_id)
     asked = f"{request.method} {request.url.path}"
     if error.status_code == 405:
         unknown: SamovarError = MethodNotAllowed(f"{asked} is no operation; this path takes other methods")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from samovar.errors import EnvironmentFailure
-from samovar.wire import CHUNK, RESPONSE, Frame, ProtocolError
+from samovar.wire import CHUNK, CHUNK_SIZE, END, RESPONSE, Frame, ProtocolError
 
 _LAST_STREAM: Final = 0xFFFF_FFFF
 _STREAM: Final = b'["stream"'
@@ -24,15 +24,49 @@ Deliver = Callable[[Reply | EnvironmentFailure], None]
 """Takes what came of an exchange, once. It must not raise: others' answers came in the same read."""
 
 
+def nothing() -> None:
+    """Waits for nothing."""
+
+
+class Outgoing:
+    """The body of a request. One that is too large for a frame waits here until the invoker asks for it.
+
+    It is let go of with its last part, and `gone` is told: a function may take minutes for its answer.
+    """
+
+    __slots__ = ("_gone", "_sent", "body")
+
+    def __init__(self, body: bytes, gone: Callable[[], None] = nothing) -> None:
+        self.body = body
+        self._gone = gone
+        self._sent = 0
+
+    def next_part(self) -> tuple[bytes, int]:
+        """See `Exchanges.pulled`."""
+        part = self.body[self._sent : self._sent + CHUNK_SIZE]
+        if not part:
+            raise ProtocolError("the invoker asks for more of a request than there is")
+        self._sent += len(part)
+        if self._sent < len(self.body):
+            return part, 0
+        self.body = b""
+        self._gone()
+        return part, END
+
+
+_NOTHING: Final = Outgoing(b"")
+
+
 class Exchange:
     """One request, and as much of its answer as has arrived."""
 
-    __slots__ = ("deadline", "deliver", "head", "parts", "stream")
+    __slots__ = ("deadline", "deliver", "head", "outgoing", "parts", "stream")
 
     def __init__(self, stream: int, deliver: Deliver, deadline: float) -> None:
         self.stream = stream
         self.deliver = deliver
         self.deadline = deadline
+        self.outgoing = _NOTHING
         self.head = b""
         self.parts: list[bytes] = []
 
@@ -118,6 +152,14 @@ class Exchanges:
     def close(self, exchange: Exchange) -> None:
         """Forget an exchange; what still arrives for it is ignored."""
         self._by_stream.pop(exchange.stream, None)
+
+    def pulled(self, stream: int) -> tuple[bytes, int] | None:
+        """The next part of a request that the invoker asks for, and its frame's flags; `None` when that is over.
+
+        Raises `ProtocolError` when there is no more of it.
+        """
+        exchange = self._by_stream.get(stream)
+        return None if exchange is None else exchange.outgoing.next_part()
 
     def take(self, frame: Frame) -> None:
         """Hand a frame to its exchange, which ends with its answer. Raises `ProtocolError` as `Exchange.whole` does."""

@@ -95,6 +95,10 @@ class Functions:
         serial = await self.registry.delete(arn)
         await self.tell("forget", msgspec.json.encode(Forget(arn, serial)))
 
+    def epoch(self) -> float:
+        """Now, in seconds since the epoch."""
+        return self._now()
+
     def timestamp(self) -> str:
         """Now, as `LastModified` prints it: `2026-11-23T05:45:11.000+0000`."""
         return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")

@@ -13,14 +13,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.asgi import ClientGone, Request, send_response
-from gateway.contract import Functions, Invoker, Trigger, Wanted
+from gateway.contract import Functions, Invoker, SendsItself, Trigger, Wanted
+from gateway.http_stream import CutShort
 from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
 from gateway.invoker_link import Answer
+from gateway.lambda_api import invoke_stream
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
+from gateway.room import Room
 from samovar.clock import Clock
 from samovar.errors import InvalidRequestContent, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
@@ -37,8 +40,10 @@ class HotPath:
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock)
         self._invoke = InvokeApi(settings, functions, invoker)
+        self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
         self._invoker = invoker
         self._control = control
+        self._room = Room()
 
     def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
         """Serve a request that has arrived whole; false, with nothing done, when it has to come through ASGI.
@@ -61,7 +66,7 @@ class HotPath:
         if scope["type"] != "http":
             await self._control(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = Request(scope, receive, self._room)
         if request.has_ambiguous_length:
             request.close = True
             refusal = InvalidRequestContent("Content-Length and Transfer-Encoding must not be given together.")
@@ -71,7 +76,12 @@ class HotPath:
         if found is None:
             await self._control(scope, receive, send)
             return
-        response = await _answered(request, *found)
+        try:
+            response = await _answered(request, *found)
+            if response is not None and not isinstance(response, Response):
+                response = await _streamed(request, response, send)
+        finally:
+            request.let_go()
         if response is not None:
             await send_response(send, request, response)
 
@@ -84,9 +94,13 @@ class HotPath:
         if raw_path.startswith(ROUTE) and len(raw_path) > len(ROUTE):
             return self._route, raw_path.decode("latin-1")
         if request.scope["method"] == "POST":
-            function_name = function_name_in(request.scope["path"])
+            path = request.scope["path"]
+            function_name = function_name_in(path)
             if function_name is not None:
                 return self._invoke, function_name
+            function_name = invoke_stream.function_name_in(path)
+            if function_name is not None:
+                return self._invoke_stream, function_name
         return None
 
 
@@ -100,7 +114,7 @@ def _settle(
     reply(response)
 
 
-async def _answered(request: Request, trigger: Trigger, where: str) -> Response | None:
+async def _answered(request: Request, trigger: Trigger, where: str) -> Response | SendsItself | None:
     """The answer, or the error that took its place; `None` when nobody waits for it any more."""
     try:
         return await trigger.answer(request, where)
@@ -112,6 +126,32 @@ async def _answered(request: Request, trigger: Trigger, where: str) -> Response 
         return cut_off(request)
     except Exception as error:  # noqa: BLE001 - the last line of defence: becomes an answer and a traceback
         return fault(request, error)
+
+
+async def _streamed(request: Request, answer: SendsItself, send: Send) -> Response | None:
+    """Have an answer send itself; what to send in its place if it could not begin, else `None`."""
+    has_begun = False
+
+    async def sending(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
+    try:
+        await answer.send(sending)
+    except (SamovarError, CutShort, ClientGone, asyncio.CancelledError) as error:
+        if has_begun:
+            request.hang_up()
+        elif isinstance(error, SamovarError):
+            return render_error(error, request.id)
+        elif isinstance(error, asyncio.CancelledError):
+            return cut_off(request)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: becomes an answer, if it still can, and a traceback
+        response = fault(request, error)
+        if not has_begun:
+            return response
+        request.hang_up()
+    return None
 
 
 def cut_off(request: Request) -> Response:

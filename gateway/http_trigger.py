@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
 from gateway import cors, http_answer
 from gateway.asgi import Request
-from gateway.contract import Functions, Invoker, Wanted, carry_out
+from gateway.contract import Functions, Invoker, SendsItself, Wanted, carry_out
 from gateway.http_event import HttpCall, encode_event, endpoint
+from gateway.http_stream import HttpStream
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import Cors, FunctionRecord
 from gateway.rendering import Response, render_error
@@ -35,11 +37,11 @@ class NamedRoute:
         """See `Trigger`."""
         name, path = _name_and_path(where)
         record = self._functions.cached(self._arn(name))
-        if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
+        if record is None or not record.http_route or record.streams or len(body) > self._settings.max_payload_bytes:
             return None
         return _wanted(request, record, path, body, self._clock.epoch())
 
-    async def answer(self, request: Request, where: str) -> Response:
+    async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
         name, path = _name_and_path(where)
         arn = self._arn(name)
@@ -49,7 +51,12 @@ class NamedRoute:
         if record is None or not record.http_route:
             raise ResourceNotFound(f"Function not found: {arn}")
         body = await request.body(self._settings.max_payload_bytes)
-        return await carry_out(self._invoker, _wanted(request, record, path, body, self._clock.epoch()))
+        wanted = _wanted(request, record, path, body, self._clock.epoch())
+        if record.streams:
+            return HttpStream(self._invoker, request, wanted, _dressing(wanted))
+        running = carry_out(self._invoker, wanted)
+        del body, wanted  # as `carry_out` does
+        return await running
 
     def _arn(self, name: str) -> str:
         """Names in paths are of the platform's own region."""
@@ -68,14 +75,14 @@ class FunctionUrls:
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         record = self._functions.cached_by_url(where)
-        if record is None or record.url is None or record.url.auth_type != "NONE":
+        if record is None or record.url is None or record.url.auth_type != "NONE" or record.streams:
             return None
         rules = record.url.cors
         if len(body) > self._settings.max_payload_bytes or (rules is not None and _is_preflight(request)):
             return None
         return self._wanted(request, record, rules, body)
 
-    async def answer(self, request: Request, where: str) -> Response:
+    async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`."""
         record = self._functions.cached_by_url(where) or await self._functions.by_url(where)
         if record is None or record.url is None:
@@ -92,7 +99,18 @@ class FunctionUrls:
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
             refused = render_error(error, request.id)
             return refused if rules is None else cors.apply(rules, origin, refused)
-        return await carry_out(self._invoker, self._wanted(request, record, rules, body))
+        wanted = self._wanted(request, record, rules, body)
+        if record.streams:
+            dress = _dressing(wanted)
+            return HttpStream(
+                self._invoker,
+                request,
+                wanted,
+                dress if rules is None else lambda response: cors.apply(rules, origin, dress(response)),
+            )
+        running = carry_out(self._invoker, wanted)
+        del body, wanted  # as `carry_out` does
+        return await running
 
     def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
         wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
@@ -107,7 +125,7 @@ def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, 
     trace_id = _trace_id(request, epoch)
     host = request.headers.get(b"host", b"localhost")
     event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
-    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event)
+    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event, request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
 
@@ -117,8 +135,18 @@ def _settled(request_id: str, trace_id: str, outcome: Answer | SamovarError) -> 
     response = http_answer.BAD_GATEWAY
     if outcome.head.outcome is Outcome.OK:
         response = http_answer.to_response(outcome.payload)
+    return _dressed(request_id, trace_id, response)
+
+
+def _dressed(request_id: str, trace_id: str, response: Response) -> Response:
+    """With the headers that are not the function's own."""
     ours = [(b"x-amzn-requestid", request_id.encode()), (b"x-amzn-trace-id", trace_id.encode("latin-1"))]
     return Response(response.status, ours + response.headers, response.body)
+
+
+def _dressing(wanted: Wanted) -> Callable[[Response], Response]:
+    call = wanted.errand.call
+    return partial(_dressed, call.request_id, call.trace_id or "")
 
 
 def _name_and_path(raw_path: str) -> tuple[str, bytes]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from gateway.answer_stream import AnswerStream
-from gateway.exchanges import Exchanges, Reply
+from gateway.exchanges import Exchange, Exchanges, Outgoing, Reply, nothing
 from samovar.channel import FrameChannel
 from samovar.errors import (
     EnvironmentFailure,
@@ -33,7 +33,7 @@ from samovar.errors import (
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, CHUNK_SIZE, CREDIT, REQUEST, Frame, ProtocolError
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
 _PAUSE_S: Final = 0.02
@@ -72,6 +72,8 @@ class Errand(NamedTuple):
     version: FunctionVersion
     call: Call
     payload: bytes
+    sent: Callable[[], None]
+    """Told when the payload is not needed any more, if it was too large for one frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,8 @@ class InvokerLink:
         self._exchanges = Exchanges()
         self._under_way = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._repeated: set[asyncio.Task[None]] = set()
-        """Calls begun without a task that need one after all: the invoker did not know their version."""
+        self._jobs: set[asyncio.Task[None]] = set()
+        """Calls begun without a task that need one after all."""
 
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "not connected"
@@ -124,7 +126,7 @@ class InvokerLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect; calls under way fail."""
-        for task in (*self._tasks, *self._repeated):
+        for task in (*self._tasks, *self._jobs):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -145,7 +147,8 @@ class InvokerLink:
         self._enter()
         within = errand.version.limits.timeout_s + self._limits.grace
         exchange = self._exchanges.open(partial(self._arrived, errand, deliver), self._loop.time() + within)
-        channel.send(REQUEST, exchange.stream, _invoke_head(errand.version, errand.call), errand.payload)
+        head = _invoke_head(errand.version, errand.call, len(errand.payload))
+        channel.send(REQUEST, exchange.stream, head, errand.payload)
         return True
 
     def _arrived(
@@ -159,11 +162,14 @@ class InvokerLink:
         if head.failure is None:
             deliver(Answer(head, reply.body))
         elif head.failure == UnknownVersion.__name__:
-            task = self._loop.create_task(self._repeat(errand, deliver))
-            self._repeated.add(task)
-            task.add_done_callback(self._repeated.discard)
+            self._spawn(self._repeat(errand, deliver))  # it did not know the version
         else:
             deliver(_failure(head.failure, head.message, head.retry_after, head.reason))
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
 
     async def _repeat(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> None:
         outcome: Answer | SamovarError
@@ -176,17 +182,21 @@ class InvokerLink:
             raise
         deliver(outcome)
 
-    async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
+    async def invoke(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None] = nothing
+    ) -> Answer:
         """Run an invocation and wait for its end. Cancelling withdraws it, unless it has begun to run.
 
         Raises the platform error the invoker names; `ResourceNotFound` when the function has been deleted,
         `ServiceUnavailable` when the invoker cannot be reached, `EnvironmentFailure` when it was lost after the
         call was sent, `TooManyRequests` over the link's bound.
         """
-        answer = await self._invoke_once(version, call, payload)
+        body = Outgoing(payload, sent)
+        del payload  # that `body` alone has it, and can let go of it
+        answer = await self._invoke_once(version, call, body)
         if answer.head.failure == UnknownVersion.__name__:
             await self.operation("declare", _encode(version))
-            answer = await self._invoke_once(version, call, payload)
+            answer = await self._invoke_once(version, call, body)
             if answer.head.failure == UnknownVersion.__name__:
                 # It was deleted through another gateway worker, and this one has not heard of that yet.
                 raise ResourceNotFound(f"Function not found: {version.qualified_arn}")
@@ -196,17 +206,21 @@ class InvokerLink:
         return answer
 
     @contextlib.asynccontextmanager
-    async def stream(self, version: FunctionVersion, call: Call, payload: bytes) -> AsyncIterator[AnswerStream]:
+    async def stream(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None] = nothing
+    ) -> AsyncIterator[AnswerStream]:
         """Run an invocation and take its answer as it comes. Leaving early drops the rest; the function runs on.
 
         Raises as `invoke` does, and so does the stream for what the invoker names.
         """
+        body = Outgoing(payload, sent)
+        del payload  # as `invoke` does
         self._enter()
         try:
-            answer = await self._open(version, call, payload)
+            answer = await self._open(version, call, body)
             if await answer.failure() == UnknownVersion.__name__:
                 await self.operation("declare", _encode(version))
-                answer = await self._open(version, call, payload)
+                answer = await self._open(version, call, body)
             try:
                 yield answer
             finally:
@@ -214,7 +228,7 @@ class InvokerLink:
         finally:
             self._under_way -= 1
 
-    async def _open(self, version: FunctionVersion, call: Call, payload: bytes) -> AnswerStream:
+    async def _open(self, version: FunctionVersion, call: Call, body: Outgoing) -> AnswerStream:
         channel = self._channel or await self._connection()
         answer = AnswerStream()
         deadline = self._loop.time() + version.limits.timeout_s + self._limits.grace
@@ -226,8 +240,7 @@ class InvokerLink:
 
         answer.opened(lambda size: channel.send(CREDIT, exchange.stream, b"", size.to_bytes(4, "big")), cancel)
         try:
-            with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
-                await channel.send_message(REQUEST, exchange.stream, _invoke_head(version, call), payload)
+            _send_request(channel, exchange, _invoke_head(version, call, len(body.body)), body)
             await answer.first()
         except BaseException:
             answer.abandon()
@@ -237,19 +250,20 @@ class InvokerLink:
     async def operation(self, op: str, body: bytes = b"", within: float = 10.0) -> bytes:
         """Ask for one of the operations in `samovar.link`, to be answered `within` so many seconds.
 
-        Returns the answer's body. Raises as `invoke` does.
+        `body` has to fit one frame. Returns the answer's body. Raises as `invoke` does.
         """
-        reply = await self._ask(_encode(OperationHead(op)), body, within)
+        reply = await self._ask(_encode(OperationHead(op)), Outgoing(body), within)
         answer = _operation_answer(reply.head)
         if answer.failure is not None:
             raise _failure(answer.failure, answer.message)
         return reply.body
 
-    async def _invoke_once(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
-        reply = await self._ask(_invoke_head(version, call), payload, version.limits.timeout_s + self._limits.grace)
+    async def _invoke_once(self, version: FunctionVersion, call: Call, body: Outgoing) -> Answer:
+        head = _invoke_head(version, call, len(body.body))
+        reply = await self._ask(head, body, version.limits.timeout_s + self._limits.grace)
         return Answer(_answer_head(reply.head), reply.body)
 
-    async def _ask(self, head: bytes, body: bytes, within: float) -> Reply:
+    async def _ask(self, head: bytes, body: Outgoing, within: float) -> Reply:
         self._enter()
         try:
             channel = self._channel or await self._connection()
@@ -265,12 +279,11 @@ class InvokerLink:
             )
         self._under_way += 1
 
-    async def _exchange(self, channel: FrameChannel, head: bytes, body: bytes, within: float) -> Reply:
+    async def _exchange(self, channel: FrameChannel, head: bytes, body: Outgoing, within: float) -> Reply:
         future: asyncio.Future[Reply] = self._loop.create_future()
         exchange = self._exchanges.open(partial(_resolve, future), self._loop.time() + within)
         try:
-            with contextlib.suppress(ConnectionResetError):  # the exchange has been failed with the fuller story
-                await channel.send_message(REQUEST, exchange.stream, head, body)
+            _send_request(channel, exchange, head, body)
             return await future
         except asyncio.CancelledError:
             channel.send(CANCEL, exchange.stream)
@@ -326,10 +339,19 @@ class InvokerLink:
         """Answers, whole or in parts. Those of cancelled calls find no exchange any more."""
         try:
             for frame in frames:
-                self._exchanges.take(frame)
+                if frame.kind == PULL:
+                    self._send_part(channel, frame.stream)
+                else:
+                    self._exchanges.take(frame)
         except ProtocolError as error:
             _log.error("closing the connection to the invoker: %s", error)
             channel.abort()
+
+    def _send_part(self, channel: FrameChannel, stream: int) -> None:
+        pulled = self._exchanges.pulled(stream)
+        if pulled is not None:
+            part, flags = pulled
+            channel.send(CHUNK, stream, b"", part, flags)
 
     async def _keep_deadlines(self) -> None:
         """One timer for all calls: a timer for each would cost more than the frame it guards."""
@@ -343,7 +365,15 @@ class InvokerLink:
                     self._channel.send(CANCEL, exchange.stream)
 
 
-def _invoke_head(version: FunctionVersion, call: Call) -> bytes:
+def _send_request(channel: FrameChannel, exchange: Exchange, head: bytes, body: Outgoing) -> None:
+    if len(body.body) <= CHUNK_SIZE:
+        channel.send(REQUEST, exchange.stream, head, body.body)
+    else:
+        exchange.outgoing = body
+        channel.send(REQUEST, exchange.stream, head, flags=0)
+
+
+def _invoke_head(version: FunctionVersion, call: Call, size: int) -> bytes:
     return _encode(
         InvokeHead(
             "invoke",
@@ -355,6 +385,7 @@ def _invoke_head(version: FunctionVersion, call: Call) -> bytes:
             call.tail,
             call.client_context,
             call.trace_id,
+            size,
             call.qualifier,
             call.streaming,
         )

@@ -11,7 +11,7 @@ from gateway.artifacts import base64_digest
 from gateway.functions import Functions
 from gateway.qualified import joined
 from gateway.qualified_store import QualifiedStore, VersionInUse
-from gateway.record import Alias, FunctionRecord
+from gateway.record import Alias, FunctionRecord, without_qualifier
 from gateway.registry import Registry, check_revision, not_found
 from gateway.routing import check_routing
 from samovar.errors import InvalidParameterValue, PreconditionFailed, ResourceConflict, ResourceNotFound
@@ -88,7 +88,7 @@ class Published:
         description = current.description if wish.description is None else wish.description
         timestamp = self._functions.timestamp()
         return msgspec.structs.replace(
-            current, version=version, description=description, last_modified=timestamp, tags={}, url=None
+            current, version=version, description=description, last_modified=timestamp, tags={}, url=None, attached={}
         )
 
     async def delete(self, arn: str, number: str) -> None:
@@ -101,6 +101,7 @@ class Published:
                 f"Unable to delete version because the following aliases reference it: [{', '.join(used.aliases)}]"
             ) from used
         self._registry.qualified.forget(arn, number)
+        await self._detach(arn, number)
         if serial is not None:
             await self._functions.tell("forget", msgspec.json.encode(Forget(arn, serial, number)))
 
@@ -130,6 +131,12 @@ class Published:
         await self._registry.fresh(arn)
         await self._store.delete_alias(arn, name)
         self._registry.qualified.forget(arn, name)
+        await self._detach(arn, name)
+
+    async def _detach(self, arn: str, qualifier: str) -> None:
+        """Remove what was attached to a version or an alias, so that a later one of its name does not inherit it."""
+        if qualifier in (await self._registry.fresh(arn)).attached:
+            await self._registry.change(arn, lambda record: without_qualifier(record, qualifier))
 
     async def _put(self, arn: str, current: Alias | None, alias: Alias) -> Alias:
         check_routing(alias)

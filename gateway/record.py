@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
+from gateway.policy import Statements
 from samovar.function import FunctionVersion
+from samovar.names import LATEST
 
 AuthType = Literal["NONE", "AWS_IAM"]
 InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
@@ -55,6 +58,34 @@ class LayerUse(msgspec.Struct, frozen=True):
     code_sha256: str
 
 
+class RuntimeManagement(msgspec.Struct, frozen=True, kw_only=True):
+    """When a function is to get newer patch versions of its runtime. Kept and told; runtimes are the host's own."""
+
+    update_on: Literal["Auto", "FunctionUpdate"]
+
+
+class EventInvoke(msgspec.Struct, frozen=True, kw_only=True):
+    """How asynchronous calls of a function are retried, and where their results go."""
+
+    modified: float
+    """Seconds since the epoch."""
+    retries: int | None = None
+    max_age_s: int | None = None
+    on_success: str | None = None
+    """ARN of a destination."""
+    on_failure: str | None = None
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """What is attached to a function as a whole, or to one of its versions or aliases."""
+
+    policy: Statements = ()
+    policy_revision_id: str = ""
+    """Renewed with each change of the policy."""
+    event_invoke: EventInvoke | None = None
+    runtime_management: RuntimeManagement | None = None
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A function as the registry holds it, or one of its published versions.
 
@@ -75,6 +106,10 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they are laid one over the other."""
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     """Kept and told as AWS does; there is no tracing service here."""
+    attached: dict[str, Attached] = {}
+    """By qualifier; what the function as a whole has is under `$LATEST`."""
+    recursive_loop: Literal["Allow", "Terminate"] = "Terminate"
+    """Kept and told; calls that go in circles are not looked for."""
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 
@@ -86,6 +121,11 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The serial with which something last changed that all its versions have in common."""
 
     @property
+    def streams(self) -> bool:
+        """Whether HTTP answers may come in parts, as the function's URL says."""
+        return self.url is not None and self.url.invoke_mode == "RESPONSE_STREAM"
+
+    @property
     def arn(self) -> str:
         """The function's ARN, without a qualifier."""
         return self.version.arn
@@ -94,3 +134,23 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The function's name."""
         return self.version.name
+
+
+def attached_to(record: FunctionRecord, qualifier: str | None) -> Attached:
+    """What is attached to a version or alias of a function, or to the function as a whole."""
+    return record.attached.get(qualifier or LATEST, Attached())
+
+
+def with_attached(
+    record: FunctionRecord, qualifier: str | None, edit: Callable[[Attached], Attached]
+) -> FunctionRecord:
+    """The function with something else attached."""
+    changed = {**record.attached, (qualifier or LATEST): edit(attached_to(record, qualifier))}
+    kept = {name: one for name, one in changed.items() if one != Attached()}
+    return msgspec.structs.replace(record, attached=kept)
+
+
+def without_qualifier(record: FunctionRecord, qualifier: str) -> FunctionRecord:
+    """The function when a version or an alias of it is gone, with what was attached to that."""
+    kept = {name: one for name, one in record.attached.items() if name != qualifier}
+    return msgspec.structs.replace(record, attached=kept)

@@ -20,8 +20,9 @@ from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
+from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, worker_variables
-from invoker.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
+from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
@@ -200,7 +201,7 @@ class Environment:
     def run(
         self,
         head: EventHead,
-        event: bytes,
+        event: bytes | Upload,
         timeout_s: float,
         done: Callable[[RunResult], None],
         stream: ResponseStream | None = None,
@@ -226,6 +227,8 @@ class Environment:
             return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
         if isinstance(outcome, AnswerTooLarge):
             return RunResult(Outcome.TOO_LARGE, faults.response_too_large(outcome.limit), worker_lost=True)
+        if isinstance(outcome, EventLost):
+            return RunResult(Outcome.ERROR, faults.event_lost(request_id), worker_lost=True)
         assert isinstance(outcome, WorkerEnded)
         return self._obituary(request_id, outcome)
 

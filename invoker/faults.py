@@ -46,6 +46,11 @@ def timed_out(request_id: str, timeout_s: float) -> bytes:
     return _payload("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds")
 
 
+def event_lost(request_id: str) -> bytes:
+    """The event was never whole, so the handler was not called."""
+    return _payload("Sandbox.EventLost", f"RequestId: {request_id} Error: The connection ended within the event")
+
+
 def exited(request_id: str, end: ProcessEnd) -> bytes:
     """The process ended before it answered."""
     return _payload("Runtime.ExitError", f"RequestId: {request_id} Error: {end.describe()}")

@@ -13,6 +13,7 @@ from invoker.metering import Meter
 from invoker.output import InvocationLog
 from invoker.pool import Pool
 from invoker.response_stream import ResponseStream
+from invoker.upload import Event
 from invoker.versions import Versions
 from invoker.worker import EventHead
 from samovar.clock import Clock
@@ -35,7 +36,7 @@ class Invocations:
         self.meter = meter
         self.clock = clock
 
-    def prepare(self, call: InvokeHead, event: bytes, reply: Reply, stream: ResponseStream | None = None) -> Invocation:
+    def prepare(self, call: InvokeHead, event: Event, reply: Reply, stream: ResponseStream | None = None) -> Invocation:
         """An invocation that has not begun. With `stream`, its answer may come in parts before `reply` is told."""
         return Invocation(self, call, event, reply, stream)
 
@@ -46,7 +47,7 @@ class Invocation:
     __slots__ = ("_at", "_began", "_call", "_event", "_lease", "_log", "_reply", "_started", "_stream")
 
     def __init__(
-        self, at: Invocations, call: InvokeHead, event: bytes, reply: Reply, stream: ResponseStream | None
+        self, at: Invocations, call: InvokeHead, event: Event, reply: Reply, stream: ResponseStream | None
     ) -> None:
         self._at = at
         self._call = call

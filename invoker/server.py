@@ -15,11 +15,12 @@ import msgspec
 
 from invoker.invoke import FAULT, Invocation, Invocations, refusal
 from invoker.response_stream import ResponseStream
+from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure
 from samovar.invocation import AnswerHead, InvokeHead
 from samovar.link import OperationAnswer, OperationHead
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, RESPONSE, Frame
 
 log = logging.getLogger("samovar.invoker")
 
@@ -111,7 +112,8 @@ class _Connection:
         self._channel = channel
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._partial: dict[int, tuple[bytes, bytearray]] = {}
+        self._uploads: dict[int, Upload] = {}
+        """Events that are being sent."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[int, Invocation] = {}
         """Calls that are not answered yet."""
@@ -121,14 +123,13 @@ class _Connection:
     def take(self, frame: Frame) -> None:
         """A frame of this gateway arrived."""
         if frame.kind == REQUEST:
-            if frame.ends_message:
-                self._serve(frame.stream, frame.head, frame.body)
-            else:
-                self._partial[frame.stream] = (frame.head, bytearray(frame.body))
+            self._serve(frame)
         elif frame.kind == CHUNK:
-            self._take_chunk(frame)
+            self._take_part(frame)
         elif frame.kind == CANCEL:
-            self._partial.pop(frame.stream, None)
+            upload = self._uploads.pop(frame.stream, None)
+            if upload is not None:
+                upload.lose()
             call = self.calls.get(frame.stream)
             if call is not None and call.withdraw():
                 self._forget(frame.stream)
@@ -137,40 +138,54 @@ class _Connection:
         elif frame.kind == CREDIT and frame.stream in self._streams:
             self._streams[frame.stream].taken(int.from_bytes(frame.body, "big"))
 
+    def _take_part(self, frame: Frame) -> None:
+        upload = self._uploads.get(frame.stream)
+        if upload is None:
+            return  # the rest of an event that nobody waits for any more
+        if frame.ends_message:
+            del self._uploads[frame.stream]
+        try:
+            upload.arrived(frame.body, frame.ends_message)
+        except ValueError as error:
+            log.error("request %d: %s", frame.stream, error)
+            self._uploads.pop(frame.stream, None)
+            upload.lose()
+
     def lose(self) -> None:
-        """The gateway is gone; nobody takes what is still to come."""
+        """The gateway is gone, with it the rest of what it was sending, and nobody takes what is still to come."""
         for stream in self._streams.values():
             stream.discard()
+        uploads, self._uploads = self._uploads, {}
+        for upload in uploads.values():
+            upload.lose()
 
-    def _take_chunk(self, frame: Frame) -> None:
-        partial_request = self._partial.get(frame.stream)
-        if partial_request is None:
-            return  # the rest of a request that was refused or cancelled
-        head, body = partial_request
-        body += frame.body
-        if len(body) > self._server.max_request_bytes:
-            del self._partial[frame.stream]
-            error = refusal(RequestTooLarge(f"Request must be smaller than {self._server.max_request_bytes} bytes"))
-            self._channel.send(RESPONSE, frame.stream, _encode(error))
-        elif frame.ends_message:
-            del self._partial[frame.stream]
-            self._serve(frame.stream, head, bytes(body))
-
-    def _serve(self, stream: int, head: bytes, body: bytes) -> None:
-        if not head.startswith(_INVOKE):
-            self._spawn(self._server.operate(self, stream, head, body))
+    def _serve(self, frame: Frame) -> None:
+        stream = frame.stream
+        if not frame.head.startswith(_INVOKE):
+            self._spawn(self._server.operate(self, stream, frame.head, frame.body))
             return
         try:
-            asked = _decode_invoke(head)
-            parts = ResponseStream(self._channel, stream) if asked.streaming else None
-            if parts is not None:
-                self._streams[stream] = parts
-            call = self._server.invocations.prepare(asked, body, partial(self._answer, stream), parts)
+            head = _decode_invoke(frame.head)
+            if head.size > self._server.max_request_bytes:
+                raise RequestTooLarge(f"Request must be smaller than {self._server.max_request_bytes} bytes")
+            event: Event = frame.body
+            if not frame.ends_message:
+                event = Upload(head.size, partial(self._ask, stream))
+            parts = None
+            if head.streaming:
+                parts = self._streams[stream] = ResponseStream(self._channel, stream)
+            call = self._server.invocations.prepare(head, event, partial(self._answer, stream), parts)
             self.calls[stream] = call
             call.begin()
+        except RequestTooLarge as error:
+            self._answer(stream, refusal(error), b"")
         except Exception:
             log.exception("request %d failed unexpectedly", stream)
             self._answer(stream, FAULT, b"")
+
+    def _ask(self, stream: int, upload: Upload) -> None:
+        self._uploads[stream] = upload
+        self._channel.send(PULL, stream)
 
     def _answer(self, stream: int, head: AnswerHead, payload: bytes) -> None:
         parts = self._streams.get(stream)
@@ -191,6 +206,7 @@ class _Connection:
 
     def _forget(self, stream: int) -> None:
         self.calls.pop(stream, None)
+        self._uploads.pop(stream, None)
         self._streams.pop(stream, None)
         if not self.calls:
             self._server.one_is_idle()

@@ -7,17 +7,18 @@ a socket themselves but to send.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from invoker.faults import ProcessEnd
 from invoker.response_stream import ResponseStream
+from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, CHUNK_SIZE, EVENT, READY, RESULT, Frame
+from samovar.wire import CHUNK, END, EVENT, READY, RESULT, Frame
 
 
 class WorkerEnded(Exception):
@@ -34,6 +35,10 @@ class AnswerTooLarge(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.limit = limit
+
+
+class EventLost(Exception):
+    """The gateway went away before it had sent the whole event; the worker has a part of it."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -56,7 +61,7 @@ class Answer(NamedTuple):
 
 
 Done = Callable[[Answer | Exception], None]
-"""Told what came of an event: the answer, `WorkerEnded`, `AnswerTooLarge` or `TimeoutError`. It does not raise."""
+"""Told what came of an event: the answer, one of the exceptions above, or `TimeoutError`. It does not raise."""
 
 
 class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,10 +109,9 @@ class Worker:
         self._events = 0
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
-        self._sending: asyncio.Task[None] | None = None
 
     def ask(
-        self, head: EventHead, event: bytes, timeout_s: float, done: Done, stream: ResponseStream | None = None
+        self, head: EventHead, event: Event, timeout_s: float, done: Done, stream: ResponseStream | None = None
     ) -> None:
         """Give it one event. `done` is called once, later, with what came of it; answers in parts go to `stream`."""
         if self.channel is None or self.ended.done():
@@ -119,17 +123,25 @@ class Worker:
         self._exchange = _Exchange(self._events, done, deadline, stream)
         if stream is not None:
             stream.attach(self.channel)
-        if len(event) <= CHUNK_SIZE:
-            self.channel.send(EVENT, self._events, _encode(head), event)
+        if isinstance(event, bytes):
+            self.channel.send_at_once(EVENT, self._events, _encode(head), event)
         else:
-            sending = self._send_in_chunks(self.channel, self._events, head, event)
-            self._sending = self._loop.create_task(sending)
+            self.channel.send(EVENT, self._events, _encode(head), flags=0)
+            event.pull(partial(self._pass_on, event, self._events), partial(self._lose_event, self._events))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look_at_the_time)
 
-    async def _send_in_chunks(self, channel: FrameChannel, number: int, head: EventHead, event: bytes) -> None:
-        with contextlib.suppress(ConnectionResetError):  # its end is told by whoever notices that
-            await channel.send_message(EVENT, number, _encode(head), event)
+    def _pass_on(self, event: Upload, number: int, part: bytes, is_last: bool) -> None:
+        if self.channel is not None and self._is_at(number):
+            self.channel.send(CHUNK, number, b"", part, END if is_last else 0)
+            self.channel.when_writable(partial(event.dealt_with, len(part)))
+
+    def _lose_event(self, number: int) -> None:
+        if self._is_at(number):
+            self._finish(EventLost())
+
+    def _is_at(self, number: int) -> bool:
+        return self._exchange is not None and self._exchange.number == number
 
     def _look_at_the_time(self) -> None:
         """One timer serves event after event: setting and cancelling one for each costs as much as the rest of one."""
@@ -145,9 +157,6 @@ class Worker:
     def _finish(self, outcome: Answer | Exception) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            if self._sending is not None:
-                self._sending.cancel()
-                self._sending = None
             if exchange.stream is not None:
                 exchange.stream.detach()
             exchange.done(outcome)

@@ -8,9 +8,13 @@ messages overtake them and a slow reader cannot make the sender's buffer grow.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Final, Protocol, cast
 
-from samovar.wire import CHUNK_SIZE, END, Decoder, Frame, ProtocolError, encode, encode_message
+from samovar.wire import END, Decoder, Frame, ProtocolError, encode, frames_of, start_of
+
+_JOINED_BYTES: Final = 32 * 1024
+"""Up to here copying a body behind its head is cheaper than a write of its own."""
 
 
 class FrameReceiver(Protocol):
@@ -36,6 +40,8 @@ class FrameChannel(asyncio.Protocol):
         self._outbox: list[bytes] = []
         self._writable = asyncio.Event()
         self._writable.set()
+        self._waiting: list[Callable[[], None]] = []
+        """To be called when the peer has caught up."""
         self._fault: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,6 +65,7 @@ class FrameChannel(asyncio.Protocol):
         """asyncio: the connection is gone."""
         self._transport = None
         self._outbox.clear()
+        self._waiting.clear()
         self._writable.set()
         self._receiver.channel_lost(self, self._fault or exc)
 
@@ -69,6 +76,9 @@ class FrameChannel(asyncio.Protocol):
     def resume_writing(self) -> None:
         """asyncio: the peer caught up."""
         self._writable.set()
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
 
     def pause_reading(self) -> None:
         """Take nothing more from the peer, whose sends wait then."""
@@ -82,24 +92,43 @@ class FrameChannel(asyncio.Protocol):
 
     def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"", flags: int = END) -> None:
         """Send one frame. Silently dropped once the connection is gone: `channel_lost` tells."""
+        if len(body) > _JOINED_BYTES:
+            self._write(start_of(kind, stream, head, len(body), flags), body)
+            return
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._outbox.append(encode(kind, stream, head, body, flags))
+
+    def send_at_once(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
+        """Send one frame that nothing else of this turn will go with."""
+        if self._outbox or self._transport is None or len(body) > _JOINED_BYTES:
+            self.send(kind, stream, head, body)
+        else:
+            self._transport.write(encode(kind, stream, head, body))
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        """Call back now, or as soon as the peer has caught up with what it was sent; never once it is gone."""
+        if self._writable.is_set():
+            callback()
+        else:
+            self._waiting.append(callback)
 
     async def send_message(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
         """Send a message of any size, in chunks that wait for the peer.
 
         Raises `ConnectionResetError` when the connection goes away in between.
         """
-        if len(body) <= CHUNK_SIZE:
-            self.send(kind, stream, head, body)
-            return
-        for part in encode_message(kind, stream, head, body):
+        for start, part in frames_of(kind, stream, head, body):
             if self._transport is None:
                 raise ConnectionResetError("the connection was lost while a message was being sent")
-            self._outbox.append(part)
-            self._flush()
+            self._write(start, part)
             await self._writable.wait()
+
+    def _write(self, start: bytes, body: bytes | memoryview) -> None:
+        """Write what waits and then one frame, whose body is not copied."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.writelines((start, body))
 
     def close(self) -> None:
         """Send what is waiting, then close."""

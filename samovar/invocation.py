@@ -62,6 +62,8 @@ class InvokeHead(msgspec.Struct, frozen=True, array_like=True):
     client_context: str | None = None
     """Base64 as the caller sent it (lambda-facts §1)."""
     trace_id: str | None = None
+    size: int = 0
+    """Bytes of the event."""
     qualifier: str | None = None
     """The version or alias the caller named, which is in the ARN the function sees."""
     streaming: bool = False

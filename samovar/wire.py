@@ -33,6 +33,8 @@ REQUEST: Final = 1
 RESPONSE: Final = 2
 CHUNK: Final = 3
 CANCEL: Final = 4
+PULL: Final = 5
+"""The invoker has an environment for a request whose first frame came alone: the gateway is to send one more chunk."""
 CREDIT: Final = 6
 """So many bytes (u32) of a streamed answer have been taken by the gateway's client."""
 # Invoker ⇄ environment.
@@ -71,25 +73,44 @@ def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"", flags: 
     return HEADER.pack(len(head) + len(body), stream, len(head), kind, flags) + head + body
 
 
-def encode_message(kind: int, stream: int, head: bytes, body: bytes) -> Iterator[bytes]:
-    """A whole message: one frame when the body is small, else a first frame and chunks."""
-    size = len(body)
-    if size <= CHUNK_SIZE:
-        yield encode(kind, stream, head, body)
-        return
+def start_of(kind: int, stream: int, head: bytes, body_size: int, flags: int = END) -> bytes:
+    """A frame up to its body."""
+    return HEADER.pack(len(head) + body_size, stream, len(head), kind, flags) + head
+
+
+def frames_of(kind: int, stream: int, head: bytes, body: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """A whole message as frames up to their bodies, and the bodies, which are not copied.
+
+    It is one frame when the body is small, else a first one and chunks.
+    """
     view = memoryview(body)
-    yield encode(kind, stream, head, bytes(view[:CHUNK_SIZE]), flags=0)
-    for start in range(CHUNK_SIZE, size, CHUNK_SIZE):
-        last = start + CHUNK_SIZE >= size
-        yield encode(CHUNK, stream, b"", bytes(view[start : start + CHUNK_SIZE]), flags=END if last else 0)
+    for start in range(0, len(body) or 1, CHUNK_SIZE):
+        part = view[start : start + CHUNK_SIZE]
+        flags = END if start + CHUNK_SIZE >= len(body) else 0
+        yield start_of(kind, stream, head, len(part), flags), part
+        kind, head = CHUNK, b""
+
+
+def encode_message(kind: int, stream: int, head: bytes, body: bytes) -> Iterator[bytes]:
+    """A whole message, frame by frame."""
+    for start, part in frames_of(kind, stream, head, body):
+        yield start + part
 
 
 class Decoder:
-    """Cuts a byte stream into frames; keeps what is incomplete for the next call."""
+    """Cuts a byte stream into frames; keeps what is incomplete for the next call.
+
+    A chunk is handed out in as many parts as it arrives in, each as if its sender had cut it so: putting it together
+    here, to be put together with the others by whoever takes it, would cost more than all the rest of its way.
+    """
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self._rest = bytearray()
         self._max_frame = max_frame
+        self._left = 0
+        """Bytes still to come of the chunk that is being handed out."""
+        self._stream = self._flags = 0
+        """Of that chunk."""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes off a connection and return the frames completed by them.
@@ -97,24 +118,43 @@ class Decoder:
         Raises `ProtocolError` on a frame that is too long or a head longer than its frame.
         """
         # Most reads bring whole frames; only what is left over is copied into a buffer that can grow cheaply.
+        frames: list[Frame] = []
         source: bytes | bytearray = data
         if self._rest:
             self._rest += data
             source = self._rest
-        frames: list[Frame] = []
-        position, available = 0, len(source)
-        header_size = HEADER.size
+        position = self._part_of_chunk(source, 0, frames) if self._left else 0
+        available, header_size = len(source), HEADER.size
         while available - position >= header_size:
             length, stream, head_length, kind, flags = HEADER.unpack_from(source, position)
             if length > self._max_frame or head_length > length:
                 raise ProtocolError(f"frame of {length} bytes with a head of {head_length} bytes")
             start = position + header_size
             if available - start < length:
+                if kind == CHUNK and head_length == 0:
+                    self._left, self._stream, self._flags = length, stream, flags
+                    position = self._part_of_chunk(source, start, frames)
                 break
             middle, position = start + head_length, start + length
-            frames.append(Frame(kind, flags, stream, bytes(source[start:middle]), bytes(source[middle:position])))
+            frames.append(Frame(kind, flags, stream, _cut(source, start, middle), _cut(source, middle, position)))
         if source is self._rest:
             del self._rest[:position]
         elif position < available:
             self._rest += data[position:]
         return frames
+
+    def _part_of_chunk(self, source: bytes | bytearray, start: int, frames: list[Frame]) -> int:
+        """Hand out what is there of the chunk; answers with where that ends."""
+        part = _cut(source, start, start + self._left)
+        self._left -= len(part)
+        if part:
+            flags = self._flags & ~END if self._left else self._flags
+            frames.append(Frame(CHUNK, flags, self._stream, b"", part))
+        return start + len(part)
+
+
+def _cut(source: bytes | bytearray, start: int, end: int) -> bytes:
+    if isinstance(source, bytes):
+        return source[start:end]
+    with memoryview(source) as view:  # a slice of the array itself would be copied twice
+        return bytes(view[start:end])

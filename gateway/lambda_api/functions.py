@@ -31,7 +31,7 @@ from gateway.lambda_api.models import (
     ListFunctionsResponse,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.lambda_api.tags import with_tags
+from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_creation
 from gateway.listing import every_version
 from gateway.published import Publication, Published

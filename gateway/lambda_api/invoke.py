@@ -89,9 +89,18 @@ class InvokeApi:
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
+        asked = await self.asked(request, where, "Invoke", _INVOCATION_TYPES)
+        if isinstance(asked, Response):
+            return asked
+        running = carry_out(self._invoker, asked)
+        del asked  # as `carry_out` does
+        return await running
+
+    async def asked(self, request: Request, where: str, operation: str, types: tuple[str, ...]) -> Wanted | Response:
+        """What a call wants of the invoker; an answer where it wants nothing. Raises as `answer` does."""
         payload = await request.body(self._settings.max_payload_bytes)
         target = self._target(request, where)
-        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
+        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", types, operation)
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
         wanted = _wanted(request, record, target.given, payload)
@@ -101,7 +110,7 @@ class InvokeApi:
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
-        return await carry_out(self._invoker, wanted)
+        return wanted
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
@@ -112,7 +121,7 @@ def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, pay
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
     call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers), qualifier)
-    return Wanted(Errand(record.version, call, checked_event(payload)), partial(_settled, request.id))
+    return Wanted(Errand(record.version, call, checked_event(payload), request.let_go), partial(_settled, request.id))
 
 
 def _settled(request_id: str, outcome: Answer | SamovarError) -> Response:
@@ -146,13 +155,15 @@ def _success(request_id: str, answer: Answer) -> Response:
     return Response(200, headers, answer.payload)
 
 
-def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:
+def _choice(
+    headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...], operation: str = "Invoke"
+) -> str | None:
     given = headers.get(header)
     if given is None:
         return None
     text = given.decode("latin-1")
     if text not in allowed:
-        constraints.refuse("Invoke", member, text)
+        constraints.refuse(operation, member, text)
     return text
 
 

@@ -6,7 +6,7 @@ Source: AWS Lambda API reference, data types of each action.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -328,3 +328,45 @@ class StatementAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_default
 
     statement: str
     revision_id: str | None = None
+
+
+class AddPermissionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`AddPermission`."""
+
+    statement_id: str
+    action: str
+    principal: str
+    source_arn: str | None = None
+    source_account: str | None = None
+    event_source_token: str | None = None
+    revision_id: str | None = None
+    principal_org_id: str | None = msgspec.field(default=None, name="PrincipalOrgID")
+    function_url_auth_type: str | None = None
+    invoked_via_function_url: bool | None = None
+
+
+class RemovePermissionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`RemovePermission`."""
+
+    statement_id: str
+    revision_id: str | None = None
+
+
+class Recursion(msgspec.Struct, frozen=True, rename="pascal"):
+    """`PutFunctionRecursionConfig` and its answers."""
+
+    recursive_loop: Literal["Allow", "Terminate"]
+
+
+class RuntimeManagementRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`PutRuntimeManagementConfig`."""
+
+    update_runtime_on: Literal["Auto", "FunctionUpdate", "Manual"]
+    runtime_version_arn: str | None = None
+
+
+class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal"):
+    """`PutRuntimeManagementConfig` and `GetRuntimeManagementConfig`."""
+
+    update_runtime_on: str
+    function_arn: str

@@ -121,13 +121,16 @@ def _checked(request: Request) -> UrlRequest:
     if wanted.auth_type == "AWS_IAM":
         # Accepting it without checking signatures would open what the caller asked to close.
         raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
-    if wanted.invoke_mode == "RESPONSE_STREAM":
-        raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
     return wanted
 
 
 def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
-    return msgspec.structs.replace(url, modified=now, cors=url.cors if wanted.cors is None else _cors(wanted.cors))
+    return msgspec.structs.replace(
+        url,
+        modified=now,
+        invoke_mode=wanted.invoke_mode or url.invoke_mode,
+        cors=url.cors if wanted.cors is None else _cors(wanted.cors),
+    )
 
 
 def _cors(wanted: CorsConfig) -> Cors | None:

@@ -45,37 +45,62 @@ CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT, FORK, BIND = 3, 10, 11,
 
 def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"", end: int = END) -> Iterator[bytes]:
     """A message as frames: one when the body is small, else a first frame and chunks. Without `end`, more follow."""
+    view = memoryview(body)
     for start in range(0, len(body) or 1, CHUNK_SIZE):
-        part = body[start : start + CHUNK_SIZE]
+        part = view[start : start + CHUNK_SIZE]
         last = start + CHUNK_SIZE >= len(body)
         yield HEADER.pack(len(head) + len(part), stream, len(head), kind, end if last else 0) + head + part
         kind, head = CHUNK, b""
 
 
 class Decoder:
-    """Cuts a byte stream into frames `(kind, flags, stream, head, body)`."""
+    """Cuts a byte stream into frames `(kind, flags, stream, head, body)`; a chunk in as many as it arrives in."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._left = 0
+        """Bytes still to come of the chunk that is being handed out."""
+        self._stream = self._flags = 0
+        """Of that chunk."""
+
+    @property
+    def is_within_chunk(self) -> bool:
+        """Whether much is to be expected."""
+        return self._left > 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes. Raises `ValueError` on a frame no honest peer would send."""
-        buffer = self._buffer
-        buffer += data
         frames: list[Frame] = []
-        position = 0
-        while len(buffer) - position >= HEADER.size:
-            length, stream, head_length, kind, flags = HEADER.unpack_from(buffer, position)
+        source: bytes | bytearray = data
+        if self._buffer:
+            self._buffer += data
+            source = self._buffer
+        position = self._part_of_chunk(source, 0, frames) if self._left else 0
+        while len(source) - position >= HEADER.size:
+            length, stream, head_length, kind, flags = HEADER.unpack_from(source, position)
             if length > MAX_FRAME or head_length > length:
                 raise ValueError(f"frame of {length} bytes with a head of {head_length} bytes")
             start = position + HEADER.size
             middle, end = start + head_length, start + length
-            if len(buffer) < end:
+            if len(source) < end:
+                if kind == CHUNK and not head_length:
+                    self._left, self._stream, self._flags = length, stream, flags
+                    position = self._part_of_chunk(source, start, frames)
                 break
-            frames.append((kind, flags, stream, bytes(buffer[start:middle]), bytes(buffer[middle:end])))
+            frames.append((kind, flags, stream, bytes(source[start:middle]), bytes(source[middle:end])))
             position = end
-        del buffer[:position]
+        if source is data:
+            self._buffer += data[position:]
+        else:
+            del self._buffer[:position]
         return frames
+
+    def _part_of_chunk(self, source: bytes | bytearray, start: int, frames: list[Frame]) -> int:
+        part = bytes(source[start : start + self._left])
+        self._left -= len(part)
+        if part:
+            frames.append((CHUNK, self._flags & ~END if self._left else self._flags, self._stream, b"", part))
+        return start + len(part)
 
 
 class Connection:
@@ -106,7 +131,7 @@ class Connection:
     def receive(self) -> list[Frame] | None:
         """Read once; the frames completed by that (perhaps none), or `None` when the invoker is gone."""
         try:
-            data = self._socket.recv(65536)
+            data = self._socket.recv(CHUNK_SIZE if self._decoder.is_within_chunk else 65536)
         except ConnectionError:
             return None
         return self._decoder.feed(data) if data else None

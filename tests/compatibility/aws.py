@@ -10,10 +10,12 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
 from tests.gateway.builders import ROLE, zip_of
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+HANDLER = "def handler(event, context): return event"
 RUNTIME = "python3.11"
 SANDBOX = pytest.param("sandbox", marks=pytest.mark.component("bubblewrap"))
 DOCKER = pytest.param("docker", marks=pytest.mark.component("docker"))
@@ -50,3 +52,14 @@ def lambda_client(endpoint: str, region: str = "us-east-1") -> Iterator[Any]:
                 client.delete_function(FunctionName=function["FunctionName"])
     finally:
         client.close()
+
+
+def refusal(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    """Code and message of an error."""
+    answer: Any = error.value.response
+    return answer["Error"]["Code"], answer["Error"]["Message"]
+
+
+def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
+    """What an answer says, without how it came."""
+    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}

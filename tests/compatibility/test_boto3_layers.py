@@ -15,12 +15,11 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
 from gateway.lambda_api.validation import ARCHITECTURE
-from tests.compatibility.aws import DOCKER, SANDBOX, create
+from tests.compatibility.aws import DOCKER, HANDLER, SANDBOX, create, refusal, without_metadata
 from tests.gateway.builders import zip_of
 
 pytestmark = pytest.mark.component("boto3", "valkey")
 LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:"
-HANDLER = "def handler(event, context): return event"
 USES_LAYERS = """
     import ctypes, os, subprocess, sys, time
     import brew, cup
@@ -41,11 +40,6 @@ def publish(aws: Any, name: str, files: dict[str, bytes] | None = None, **member
     package = zip_of(files or {"python/x.py": name.encode()})
     made: dict[str, Any] = aws.publish_layer_version(LayerName=name, Content={"ZipFile": package}, **members)
     return made
-
-
-def refusal(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
-    answer: Any = error.value.response
-    return answer["Error"]["Code"], answer["Error"]["Message"]
 
 
 def with_programs(files: dict[str, bytes]) -> bytes:
@@ -79,9 +73,7 @@ def test_a_layer_lives(aws: Any) -> None:
         assert found.read() == package
     assert publish(aws, "lives")["Version"] == 2
 
-    def shown(answer: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-
+    shown = without_metadata
     assert shown(aws.get_layer_version(LayerName="lives", VersionNumber=1)) == shown(made)
     assert shown(aws.get_layer_version(LayerName=f"{LAYER}lives", VersionNumber=1)) == shown(made)
     assert shown(aws.get_layer_version_by_arn(Arn=f"{LAYER}lives:1")) == shown(made)

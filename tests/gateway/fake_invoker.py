@@ -14,7 +14,7 @@ import msgspec
 from samovar.channel import FrameChannel
 from samovar.invocation import AnswerHead, InvokeHead
 from samovar.link import OperationAnswer
-from samovar.wire import CANCEL, CHUNK, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, PULL, REQUEST, RESPONSE, Frame
 
 Run = Callable[[InvokeHead, bytes], Awaitable[tuple[AnswerHead, bytes]]]
 
@@ -43,7 +43,15 @@ class FakeInvoker:
         self.cancelled: list[int] = []
         self.reads: list[int] = []
         """How many frames each read from the socket held."""
+        self.chunks = 0
+        self.asks = True
+        """Whether it asks for what is too large for one frame."""
+        self.asks = True
+        """Whether it asks at once for what is too large for one frame."""
+        self.asked = 0
+        """How many chunks it has asked for."""
         self.changed = asyncio.Event()
+        self._announced: list[tuple[FrameChannel, Frame]] = []
         self._socket = socket
         self._channels: set[FrameChannel] = set()
         self._parts: dict[tuple[FrameChannel, int], list[Frame]] = {}
@@ -73,6 +81,15 @@ class FakeInvoker:
         for channel in self._channels:
             channel.abort()
 
+    def ask(self, more: int = 0) -> None:
+        """Ask for the chunks of what was announced, and perhaps for `more` than there are."""
+        for channel, frame in self._announced:
+            chunks = -(-msgspec.json.decode(frame.head, type=InvokeHead).size // CHUNK_SIZE)
+            for _ in range(chunks + more):
+                channel.send(PULL, frame.stream)
+            self.asked += chunks
+        self._announced.clear()
+
     async def until_changed(self) -> None:
         """Wait until anything arrives or a connection goes."""
         self.changed.clear()
@@ -96,6 +113,10 @@ class FakeInvoker:
             assert frame.kind in (REQUEST, CHUNK)
             parts = self._parts.setdefault((channel, frame.stream), [])
             parts.append(frame)
+            if frame.kind == REQUEST and not frame.ends_message:
+                self._announced.append((channel, frame))
+                if self.asks:
+                    self.ask()
             if frame.ends_message:
                 del self._parts[channel, frame.stream]
                 task = asyncio.create_task(

@@ -43,7 +43,7 @@ async def test_an_invocation_carries_everything_about_the_call(socket: Path) -> 
     assert answer == Answer(AnswerHead(version="$LATEST"), b'{"a":1}')
     head, body = invoker.calls[0]
     arn = "arn:aws:lambda:us-east-1:123456789012:function:orders"
-    assert head == InvokeHead("invoke", arn, "$LATEST", 7, "id-1", "http", True, "e30=", "Root=1")
+    assert head == InvokeHead("invoke", arn, "$LATEST", 7, "id-1", "http", True, "e30=", "Root=1", 7)
     assert body == b'{"a":1}'
 
 
@@ -60,7 +60,32 @@ async def test_six_megabytes_go_both_ways_in_chunks(socket: Path) -> None:
     async with FakeInvoker(socket) as invoker, InvokerLink(socket) as link:
         answer = await call(link, payload)
     assert answer.payload == payload
-    assert sum(invoker.reads) == 24
+    assert invoker.asked == 24
+
+
+async def test_a_large_event_waits_until_it_is_asked_for_and_is_then_let_go_of(socket: Path) -> None:
+    sent = asyncio.Event()
+    async with FakeInvoker(socket, never) as invoker, InvokerLink(socket) as link:
+        invoker.asks = False
+        running = asyncio.create_task(link.invoke(VERSION, Call("id"), bytes(SIX_MB), sent.set))
+        await invoker.until_changed()
+        assert not sent.is_set()
+        invoker.ask()
+        async with asyncio.timeout(5):
+            await sent.wait()
+        await invoker.until_calls(1)
+        running.cancel()
+    assert [len(body) for _, body in invoker.calls] == [SIX_MB]
+
+
+async def test_an_invoker_that_asks_for_more_than_there_is_is_hung_up_on(socket: Path) -> None:
+    async with FakeInvoker(socket, never) as invoker, InvokerLink(socket) as link:
+        invoker.asks = False
+        running = asyncio.create_task(call(link, bytes(SIX_MB)))
+        await invoker.until_changed()
+        invoker.ask(more=1)
+        with pytest.raises(EnvironmentFailure, match="The invoker was lost"):
+            await running
 
 
 async def test_a_small_call_is_answered_while_large_ones_are_under_way(socket: Path) -> None:

@@ -25,7 +25,7 @@ from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, ColdReason, InvokeHead, Outcome, Reading
 from samovar.link import Forget
-from samovar.wire import CANCEL, REQUEST, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, END, PULL, REQUEST, Frame
 from tests.invoker.building import Gate, pool_over, until, version
 
 
@@ -45,14 +45,33 @@ class Ledger:
 class Gateway:
     """A gateway's end of the link, as simple as can be."""
 
-    def __init__(self) -> None:
+    def __init__(self, socket: Path) -> None:
         self.channel: FrameChannel
+        self.sends = True
+        """Whether it sends what it is asked for."""
+        self._socket = socket
         self._answers: dict[int, asyncio.Future[tuple[AnswerHead, bytes]]] = {}
         self._bodies: dict[int, tuple[bytes, bytearray]] = {}
+        self.pulled: dict[int, bytes] = {}
+        """What the invoker has yet to ask for of events that are too large for one frame."""
+        self.was_asked = False
+
+    async def connect(self) -> None:
+        """Have a connection, a new one if there was one."""
+        former = getattr(self, "channel", None)
+        loop = asyncio.get_running_loop()
+        _, self.channel = await loop.create_unix_connection(lambda: FrameChannel(self), str(self._socket))
+        if former is not None:
+            former.abort()
 
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
         for frame in frames:
+            if frame.kind == PULL:
+                self.was_asked = True
+                if self.sends:
+                    self._send_part(frame.stream)
+                continue
             _, body = self._bodies.setdefault(frame.stream, (frame.head, bytearray()))
             body += frame.body
             if frame.ends_message:
@@ -66,10 +85,20 @@ class Gateway:
     async def ask(self, stream: int, of: FunctionVersion, event: Any, **head: Any) -> tuple[AnswerHead, bytes]:
         """One call."""
         self._answers[stream] = asyncio.get_running_loop().create_future()
-        call = InvokeHead("invoke", of.arn, of.version, of.serial, f"request-{stream}", **head)
         body = event if isinstance(event, bytes) else msgspec.json.encode(event)
-        await self.channel.send_message(REQUEST, stream, msgspec.json.encode(call), body)
+        sizes = {"size": len(body)} | head
+        call = InvokeHead("invoke", of.arn, of.version, of.serial, f"request-{stream}", **sizes)
+        if len(body) <= CHUNK_SIZE:
+            self.channel.send(REQUEST, stream, msgspec.json.encode(call), body)
+        else:
+            self.pulled[stream] = body
+            self.channel.send(REQUEST, stream, msgspec.json.encode(call), flags=0)
         return await self._answers[stream]
+
+    def _send_part(self, stream: int) -> None:
+        body = self.pulled[stream]
+        part, self.pulled[stream] = body[:CHUNK_SIZE], body[CHUNK_SIZE:]
+        self.channel.send(CHUNK, stream, b"", part, 0 if self.pulled[stream] else END)
 
 
 class Bench(msgspec.Struct):
@@ -98,9 +127,8 @@ async def bench(
         versions = Versions()
         server = Server(Invocations(versions, pool, ledger, SystemClock()), {}, max_request_bytes=7 * 2**20)
         await server.listen(folder / "s")
-        gateway = Gateway()
-        loop = asyncio.get_running_loop()
-        _, gateway.channel = await loop.create_unix_connection(lambda: FrameChannel(gateway), str(folder / "s"))
+        gateway = Gateway(folder / "s")
+        await gateway.connect()
         yield Bench(gateway, versions, pool, ledger)
         server.stop_accepting()
         await server.close(1.0)
@@ -128,12 +156,59 @@ async def test_a_call_is_answered_and_metered(folder: Path) -> None:
     assert warm.billed_ms >= warm.duration_ms > 0
 
 
+SIX_MB = msgspec.json.encode("x" * (6 * 1024 * 1024 - 2))
+
+
 async def test_six_megabytes_go_in_and_come_back(folder: Path) -> None:
-    event = msgspec.json.encode("x" * (6 * 1024 * 1024 - 2))
     async with bench(folder, echo) as at:
         at.versions.declare(version())
-        _, payload = await at.gateway.ask(1, version(), event)
-    assert payload == event
+        _, payload = await at.gateway.ask(1, version(), SIX_MB)
+    assert payload == SIX_MB
+
+
+async def test_an_event_over_the_limit_is_refused_before_it_is_sent(folder: Path) -> None:
+    async with bench(folder, echo) as at:
+        at.versions.declare(version())
+        answer, _ = await at.gateway.ask(1, version(), SIX_MB, size=2**23)
+    assert answer.failure == "RequestTooLarge"
+    assert not at.gateway.was_asked
+
+
+async def test_a_large_event_stays_with_the_gateway_until_it_can_run(folder: Path) -> None:
+    gate = Gate()
+    async with bench(folder, gate.handle, max_environments=1) as at:
+        at.versions.declare(version())
+        first = asyncio.create_task(at.gateway.ask(1, version(), "small"))
+        await until(lambda: gate.running == 1)
+        second = asyncio.create_task(at.gateway.ask(2, version(), SIX_MB))
+        await until(lambda: at.pool.waiting == 1)
+        assert at.gateway.pulled[2] == SIX_MB
+        gate.open()
+        await first
+        assert (await second)[1] == SIX_MB
+    assert at.gateway.pulled[2] == b""
+
+
+@pytest.mark.parametrize("how", ["hangs up", "cancels", "sends another size"])
+async def test_an_event_that_never_becomes_whole_costs_a_worker_and_nothing_else(folder: Path, how: str) -> None:
+    async with bench(folder, echo, max_environments=1) as at:
+        at.versions.declare(version())
+        await at.gateway.ask(1, version(), "warm")
+        at.gateway.sends = how == "sends another size"
+        asking = asyncio.create_task(at.gateway.ask(2, version(), SIX_MB, size=len(SIX_MB) + at.gateway.sends))
+        await until(lambda: at.gateway.was_asked)
+        if how == "cancels":
+            at.gateway.channel.send(CANCEL, 2)
+        elif how == "hangs up":
+            await at.gateway.connect()
+        await until(lambda: len(at.ledger.readings) == 2)
+        if how == "hangs up":
+            asking.cancel()
+        else:
+            assert b"The connection ended within the event" in (await asking)[1]
+        assert await at.gateway.ask(3, version(), "next") == (AnswerHead(version="$LATEST"), b'"next"')
+    assert [reading.outcome for reading in at.ledger.readings] == [Outcome.OK, Outcome.ERROR, Outcome.OK]
+    assert at.ledger.readings[2].cold is None, "the environment stays"
 
 
 async def test_the_tail_tells_the_whole_story(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from samovar import wire
-from samovar.wire import CHUNK, CHUNK_SIZE, END, HEADER, MAX_FRAME, REQUEST, Decoder, ProtocolError
+from samovar.wire import CHUNK, CHUNK_SIZE, END, HEADER, MAX_FRAME, REQUEST, Decoder, Frame, ProtocolError
 
 messages = st.lists(
     st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=200), st.binary(max_size=2000)),
@@ -20,12 +22,39 @@ def test_frames_survive_any_cutting_of_the_stream(
     messages: list[tuple[int, int, bytes, bytes]], cuts: list[int]
 ) -> None:
     stream = b"".join(wire.encode(kind, number, head, body) for kind, number, head, body in messages)
-    decoder, frames, position = Decoder(), [], 0
+    frames = list(whole(fed(stream, cuts)))
+    assert [(one.kind, one.stream, one.head, one.body) for one in frames] == messages
+
+
+def fed(stream: bytes, cuts: list[int]) -> Iterator[Frame]:
+    """The frames in a stream that arrives in pieces."""
+    decoder, position = Decoder(), 0
     while position < len(stream):
         for cut in cuts:
-            frames += decoder.feed(stream[position : position + cut])
+            yield from decoder.feed(stream[position : position + cut])
             position += cut
-    assert [(one.kind, one.stream, one.head, one.body) for one in frames] == messages
+
+
+def whole(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Chunks as they were sent, of the parts in which they arrived; here each chunk ends its message."""
+    parts: list[bytes] = []
+    for frame in frames:
+        parts.append(frame.body)
+        if frame.kind == CHUNK and not frame.ends_message:
+            continue
+        yield frame._replace(body=b"".join(parts))
+        parts.clear()
+
+
+@given(size=st.integers(0, 3000), cuts=st.lists(st.integers(1, 700), min_size=1, max_size=30))
+def test_a_chunk_is_handed_out_as_it_arrives(size: int, cuts: list[int]) -> None:
+    body = bytes(range(256)) * 12
+    parts = list(fed(wire.encode(CHUNK, 7, b"", body[:size]) + wire.encode(REQUEST, 8), cuts))
+    assert b"".join(one.body for one in parts[:-1]) == body[:size]
+    assert [one.ends_message for one in parts[:-1]] == [False] * (len(parts) - 2) + [True]
+    assert {(one.kind, one.stream) for one in parts[:-1]} == {(CHUNK, 7)}
+    assert (parts[-1].kind, parts[-1].stream) == (REQUEST, 8)
+    assert size == 0 or all(one.body for one in parts[:-1])
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_SIZE, CHUNK_SIZE + 1, 6 * 1024 * 1024])

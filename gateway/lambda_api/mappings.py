@@ -1,0 +1,202 @@
+"""Event source mappings: Create, Get, List, Update and DeleteEventSourceMapping(s).
+
+Their records are kept with their states. Nothing reads the sources yet, so a mapping that has been changed has nothing
+to wait for: whoever looks at it next finds it settled.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import Depends, Request, Response
+
+from gateway import mapping as rules
+from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, find, resolve
+from gateway.lambda_api.mapping_models import (
+    CreateMappingRequest,
+    MappingListing,
+    MappingName,
+    Mappings,
+    UpdateMappingRequest,
+    configured,
+    shown,
+)
+from gateway.lambda_api.operations import Operations, asked
+from gateway.lambda_api.qualifiers import check_qualifier
+from gateway.lambda_api.validation import check_tags
+from gateway.mapping import Event, Mapping
+from gateway.mapping_store import MappingStore, SourceTaken
+from gateway.services import Services
+from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
+from samovar.names import FunctionReference, function_arn, new_request_id
+
+router = Operations()
+
+_PAGE: Final = 100
+
+
+def _store(request: Request) -> MappingStore:
+    found: MappingStore = request.app.state.mappings
+    return found
+
+
+UsesMappings = Annotated[MappingStore, Depends(_store)]
+
+
+@router.operation("CreateEventSourceMapping")
+async def create_event_source_mapping(
+    request: Request, region: Region, services: UsesServices, functions: UsesFunctions, store: UsesMappings
+) -> Response:
+    """CreateEventSourceMapping."""
+    wanted = asked(request, CreateMappingRequest)
+    config = configured(request.state.given)
+    rules.check(config)
+    tags = wanted.tags or {}
+    check_tags(tags)
+    uuid = new_request_id()
+    made = Mapping(
+        uuid=uuid,
+        revision_id=new_request_id(),
+        account=services.settings.account,
+        region=region,
+        function_arn=await _function(services, region, wanted.function_name),
+        state="Creating",
+        enabled=wanted.enabled is not False,
+        modified=functions.epoch(),
+        config=rules.with_defaults(config),
+        tags=tags,
+    )
+    await _put(store, None, made)
+    return answer(shown(made), 202)
+
+
+@router.operation("GetEventSourceMapping")
+async def get_event_source_mapping(request: Request, region: Region, store: UsesMappings) -> Response:
+    """GetEventSourceMapping."""
+    return answer(shown(await settled_mapping(store, region, asked(request, MappingName).uuid)))
+
+
+@router.operation("ListEventSourceMappings")
+async def list_event_source_mappings(
+    request: Request, region: Region, services: UsesServices, store: UsesMappings
+) -> Response:
+    """ListEventSourceMappings, of a source, a function or all; a marker is the last UUID of the page before."""
+    wanted = asked(request, MappingListing)
+    function = None if wanted.function_name is None else resolve(services, region, wanted.function_name)
+    found = [
+        mapping
+        for mapping in [await _settled(store, one) for one in await store.all() if one.region == region]
+        if mapping is not None
+        and (wanted.marker is None or mapping.uuid > wanted.marker)
+        and wanted.event_source_arn in (None, mapping.config.event_source_arn)
+        and (function is None or _feeds(mapping, function))
+    ]
+    page = found[: wanted.max_items or _PAGE]
+    return answer(Mappings([shown(one) for one in page], next_marker=page[-1].uuid if len(found) > len(page) else None))
+
+
+@router.operation("UpdateEventSourceMapping")
+async def update_event_source_mapping(
+    request: Request, region: Region, services: UsesServices, functions: UsesFunctions, store: UsesMappings
+) -> Response:
+    """UpdateEventSourceMapping: what is not given stays."""
+    wanted = asked(request, UpdateMappingRequest)
+    current = await settled_mapping(store, region, wanted.uuid)
+    changed = configured(request.state.given, current.config)
+    rules.check(changed)
+    event: Event = "update" if wanted.enabled is None else "enable" if wanted.enabled else "disable"
+    name = wanted.function_name
+    updated = msgspec.structs.replace(
+        current,
+        revision_id=new_request_id(),
+        function_arn=current.function_arn if name is None else await _function(services, region, name),
+        state=rules.fired(current.state, event),
+        enabled=current.enabled if wanted.enabled is None else wanted.enabled,
+        modified=functions.epoch(),
+        config=changed,
+    )
+    await _put(store, current, updated)
+    return answer(shown(updated), 202)
+
+
+@router.operation("DeleteEventSourceMapping")
+async def delete_event_source_mapping(
+    request: Request, region: Region, functions: UsesFunctions, store: UsesMappings
+) -> Response:
+    """DeleteEventSourceMapping."""
+    current = await settled_mapping(store, region, asked(request, MappingName).uuid)
+    deleted = msgspec.structs.replace(
+        current,
+        revision_id=new_request_id(),
+        state=rules.fired(current.state, "delete"),
+        modified=functions.epoch(),
+    )
+    await _put(store, current, deleted)
+    return answer(shown(deleted), 202)
+
+
+async def settled_mapping(store: MappingStore, region: str, uuid: str) -> Mapping:
+    """A mapping when nothing is being done to it any more. Raises `ResourceNotFound`."""
+    found = await store.get(uuid.lower())
+    settled = None if found is None or found.region != region else await _settled(store, found)
+    if settled is None:
+        raise ResourceNotFound("The resource you requested does not exist.")
+    return settled
+
+
+async def _settled(store: MappingStore, found: Mapping) -> Mapping | None:
+    if found.state in rules.RESTING:
+        return found
+    if found.state == "Deleting":
+        await store.remove(found)
+        return None
+    state = rules.fired(found.state, "settle on" if found.enabled else "settle off")
+    settled = msgspec.structs.replace(found, state=state, revision_id=new_request_id())
+    try:
+        await store.put(found, settled)
+    except ResourceConflict:  # somebody else was as quick
+        return await store.get(found.uuid)
+    return settled
+
+
+async def _function(services: Services, region: str, name: str) -> str:
+    """The ARN a mapping is for. Raises `InvalidParameterValue` if there is no such function, version or alias."""
+    reference = resolve(services, region, name)
+    try:
+        await find(services, reference._replace(qualifier=None))
+        await check_qualifier(services, reference)
+    except ResourceNotFound as error:
+        raise InvalidParameterValue("Function does not exist") from error
+    return function_arn(reference.account or "", region, reference.name, reference.qualifier)
+
+
+def _feeds(mapping: Mapping, function: FunctionReference) -> bool:
+    if function.qualifier is not None:
+        return mapping.function_arn == f"{function.arn}:{function.qualifier}"
+    return mapping.function_arn == function.arn or mapping.function_arn.startswith(f"{function.arn}:")
+
+
+async def _put(store: MappingStore, current: Mapping | None, mapping: Mapping) -> None:
+    try:
+        await store.put(current, mapping)
+    except SourceTaken as taken:
+        raise ResourceConflict(_already(mapping, taken.uuid)) from taken
+
+
+def _already(mapping: Mapping, uuid: str) -> str:
+    """AWS's words, which differ from kind to kind."""
+    config, name = mapping.config, FunctionReference.parse(mapping.function_arn).name
+    source = config.event_source_arn
+    instead = f"Please update or delete the existing mapping with UUID {uuid}"
+    if mapping.kind == "sqs":
+        return (
+            f'An event source mapping with SQS arn (" {source} ") and function (" {name} ") already exists. {instead}'
+        )
+    if config.self_managed_event_source is not None:
+        endpoints = ",".join(config.self_managed_event_source["Endpoints"]["KAFKA_BOOTSTRAP_SERVERS"])
+        return (
+            f'An event source mapping with event source ("{endpoints}"), function ("{mapping.function_arn}"), '
+            f'topics ("{",".join(config.topics or [])}") already exists. {instead}'
+        )
+    return f'The event source arn (" {source} ") and function (" {name} ") provided mapping already exists. {instead}'

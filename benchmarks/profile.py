@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where the time of a warm call goes, by process and by function.
+"""`python -m benchmarks.profile`: where the time of a warm call goes, by process, by stage and by function.
 
 CPU microseconds per call are counted by the kernel while wrk loads the platform with 32 connections; they are exact.
 The share of each function comes from py-spy, which looks 400 times a second at the thread of the event loop, and costs
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks import processes, wrk
 from benchmarks.lab import Lab
+from benchmarks.stages import STAGES, stage_of
 from benchmarks.wrk import Job
 
 SECONDS = 6
@@ -31,11 +32,12 @@ _THREADS = "_bootstrap ("
 
 
 class Shares(NamedTuple):
-    """How often each function was on the stack, and at its top."""
+    """How often each function was on the stack, and at its top; and how often a process was in each stage of a call."""
 
     total: int
     inclusive: Counter[str]
     own: Counter[str]
+    stages: Counter[str]
 
 
 def main() -> int:
@@ -47,14 +49,17 @@ def main() -> int:
     with Lab.running(isolation) as lab:
         job = Job(url=lab.warm("echo").url, connections=32, seconds=SECONDS)
         wrk.run(job)
-        console.print(_cpu_table(lab, job))
+        rate, used = _cpu_used(lab, job)
+        found = {part: _profiled(part, lab.pids(part)[0], job) for part in STAGES}
+        console.print(_stage_table(rate, used, found))
         console.print(f"{len(lab.client.environments())} environments")
-        for part in ("gateway", "invoker"):
-            console.print(_function_table(part, _profiled(lab.pids(part)[0], job)))
+        for part, shares_of_part in found.items():
+            console.print(_function_table(part, shares_of_part))
     return 0
 
 
-def _cpu_table(lab: Lab, job: Job) -> Table:
+def _cpu_used(lab: Lab, job: Job) -> tuple[float, Counter[str]]:
+    """Calls a second, and microseconds of CPU a call by process."""
     named = {pid: part for part in ("gateway", "invoker", "store") for pid in lab.pids(part)}
     watched = processes.platform(lab)
     before = processes.cpu_s(watched)
@@ -63,12 +68,20 @@ def _cpu_table(lab: Lab, job: Job) -> Table:
     used: Counter[str] = Counter()
     for pid in after:
         used[named.get(pid, _other(lab, pid))] += round((after[pid] - before[pid]) / load.requests * 1e6)
-    table = Table(title=f"CPU per warm call at 32 connections, {load.rate:,.0f} requests/s", title_justify="left")
-    table.add_column("process")
+    return load.rate, used
+
+
+def _stage_table(rate: float, used: Counter[str], found: dict[str, Shares]) -> Table:
+    table = Table(title=f"CPU per warm call at 32 connections, {rate:,.0f} requests/s", title_justify="left")
+    for heading in ("process", "stage"):
+        table.add_column(heading)
     table.add_column("µs per call", justify="right")
     for part, microseconds in used.most_common():
-        table.add_row(part, str(microseconds))
-    table.add_row("together", str(used.total()))
+        table.add_row(part, "", str(microseconds))
+        stages = found[part].stages if part in found else Counter[str]()
+        for stage, count in stages.most_common():
+            table.add_row("", stage, f"{microseconds * count / stages.total():.0f}")
+    table.add_row("together", "", str(used.total()))
     return table
 
 
@@ -78,7 +91,7 @@ def _other(lab: Lab, pid: int) -> str:
     return "supervisor and background worker" if pid in idle else "environments"
 
 
-def _profiled(pid: int, job: Job) -> Shares:
+def _profiled(part: str, pid: int, job: Job) -> Shares:
     """What a process does while it is loaded. Raises `subprocess.CalledProcessError` when py-spy may not look."""
     with tempfile.NamedTemporaryFile(suffix=".txt") as file:
         command = [str(Path(sys.executable).parent / "py-spy"), "record", "--pid", str(pid), "--output", file.name]
@@ -87,12 +100,12 @@ def _profiled(pid: int, job: Job) -> Shares:
             wrk.run(job)
         if spy.returncode:
             raise subprocess.CalledProcessError(spy.returncode, command)
-        return shares(Path(file.name).read_text().splitlines())
+        return shares(part, Path(file.name).read_text().splitlines())
 
 
-def shares(lines: Iterable[str]) -> Shares:
+def shares(part: str, lines: Iterable[str]) -> Shares:
     """Add up py-spy's raw lines, `outermost;…;innermost count`, of the main thread."""
-    found = Shares(0, Counter(), Counter())
+    found = Shares(0, Counter(), Counter(), Counter())
     total = 0
     for line in lines:
         stack, _, count = line.rpartition(" ")
@@ -101,6 +114,7 @@ def shares(lines: Iterable[str]) -> Shares:
             continue
         total += int(count)
         found.own[frames[-1]] += int(count)
+        found.stages[stage_of(part, frames)] += int(count)
         for frame in set(frames):
             found.inclusive[frame] += int(count)
     return found._replace(total=total)

@@ -84,6 +84,7 @@ TARGETS: tuple[Target, ...] = (
     _reported("warm.c32-p99", "warm, 32 connections, p99", "ms", _BARE),
     _ratio_at_most("warm.half-p99", "p99 at half load", "ms", "4 p50 + 3 ms", 1.0),
     _least("scale.functions", "warm c32 with 1,000 functions, 100 warm", "requests/s", "1 function", 0.95),
+    _least("scale.versions", "warm c32 of one of 100 versions, 10 warm", "requests/s", "1 function", 0.95),
     _least("scale.readings", "warm c32 with 10⁶ meter readings stored", "requests/s", "no readings", 0.95),
     _least("scale.workers", "warm c64 with 2 gateway workers", "requests/s", "1 worker", 1.0),
     _least("scale.payload", "echo of 6 MB through Invoke", "requests/s", "bare uvicorn's echo of 6 MB", 0.3),

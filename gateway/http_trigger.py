@@ -13,11 +13,12 @@ from gateway.http_event import HttpCall, encode_event, endpoint
 from gateway.http_stream import HttpStream
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import Cors, FunctionRecord
+from gateway.registry import not_found
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
-from samovar.errors import ResourceNotFound, SamovarError
+from samovar.errors import SamovarError
 from samovar.invocation import Outcome
-from samovar.names import FUNCTION_NAME, function_arn, random_hex
+from samovar.names import FUNCTION_NAME, LATEST, function_arn, random_hex
 from samovar.settings import Settings
 
 ROUTE = b"/fn/"
@@ -25,7 +26,7 @@ _URL_LABEL = ".lambda-url."
 
 
 class NamedRoute:
-    """Answers requests under `/fn/{name}/`; the function sees the path after its name."""
+    """Answers requests under `/fn/{name}/` and `/fn/{name}:{qualifier}/`; the function sees the path after that."""
 
     def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock) -> None:
         self._settings = settings
@@ -36,22 +37,24 @@ class NamedRoute:
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         name, path = _name_and_path(where)
-        record = self._functions.cached(self._arn(name))
+        name, _, qualifier = name.partition(":")
+        record = self._functions.cached(self._arn(name), qualifier or LATEST)
         if record is None or not record.http_route or record.streams or len(body) > self._settings.max_payload_bytes:
             return None
-        return _wanted(request, record, path, body, self._clock.epoch())
+        return _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
 
     async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
         name, path = _name_and_path(where)
+        name, _, qualifier = name.partition(":")
         arn = self._arn(name)
-        record = self._functions.cached(arn)
+        record = self._functions.cached(arn, qualifier or LATEST)
         if record is None and FUNCTION_NAME.fullmatch(name) is not None:
-            record = await self._functions.get(arn)
+            record = await self._functions.get(arn, qualifier or None)
         if record is None or not record.http_route:
-            raise ResourceNotFound(f"Function not found: {arn}")
+            raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
-        wanted = _wanted(request, record, path, body, self._clock.epoch())
+        wanted = _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
         if record.streams:
             return HttpStream(self._invoker, request, wanted, _dressing(wanted))
         running = carry_out(self._invoker, wanted)
@@ -120,12 +123,15 @@ class FunctionUrls:
         return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
 
-def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:
+def _wanted(
+    request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float, qualifier: str | None = None
+) -> Wanted:
     api_id = record.name if record.url is None else record.url.url_id
     trace_id = _trace_id(request, epoch)
     host = request.headers.get(b"host", b"localhost")
     event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
-    errand = Errand(record.version, Call(request.id, "http", trace_id=trace_id), event, request.let_go)
+    call = Call(request.id, "http", trace_id=trace_id, qualifier=qualifier)
+    errand = Errand(record.version, call, event, request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
 

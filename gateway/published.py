@@ -91,9 +91,13 @@ class Published:
             current, version=version, description=description, last_modified=timestamp, tags={}, url=None, attached={}
         )
 
-    async def delete(self, arn: str, number: str) -> None:
-        """Remove a version, if it exists. Raises `ResourceNotFound` without the function, and `ResourceConflict`."""
+    async def delete(self, arn: str, number: str) -> set[str]:
+        """Remove a version, if it exists; the digests of what it used.
+
+        Raises `ResourceNotFound` without the function, and `ResourceConflict` for a version that aliases point to.
+        """
         await self._registry.fresh(arn)
+        record = await self._store.version(arn, number)
         try:
             serial = await self._store.delete_version(arn, number)
         except VersionInUse as used:
@@ -104,6 +108,7 @@ class Published:
         await self._detach(arn, number)
         if serial is not None:
             await self._functions.tell("forget", msgspec.json.encode(Forget(arn, serial, number)))
+        return set() if record is None else {record.version.code_sha256, record.version.layers_sha256}
 
     async def create_alias(self, arn: str, alias: Alias) -> Alias:
         """Add an alias. Raises `ResourceConflict`, `ResourceNotFound` and `InvalidParameterValue`."""
@@ -160,7 +165,8 @@ class _ChangedMeanwhile(Exception):
 
 def _check_preconditions(current: FunctionRecord, wish: Publication) -> None:
     check_revision(current, wish.revision_id)
-    digest = base64_digest(current.version.code_sha256)
+    code = current.version.code_sha256
+    digest = base64_digest(code) if current.version.image is None else code
     if wish.code_sha256 and wish.code_sha256 != digest:
         raise InvalidParameterValue(
             f"CodeSHA256 ({wish.code_sha256}) is different from current CodeSHA256 in $LATEST ({digest}). "

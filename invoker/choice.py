@@ -37,6 +37,8 @@ class Choice:
     """The ones that work here."""
     statuses: list[IsolationStatus]
     """Of all there are, also those that do not work, with the reason."""
+    images: DockerIsolation | None = None
+    """What runs container images, if anything does here."""
 
 
 async def choose(settings: Settings, instance: str, seats: Seats | None = None) -> Choice:
@@ -65,7 +67,8 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None) 
         statuses.append(status)
         if status.available:
             offered[candidate.name] = candidate
-    return Choice(_default(settings.isolation, offered, statuses), offered, statuses)
+    images = docker if docker.name in offered else None
+    return Choice(_default(settings.isolation, offered, statuses), offered, statuses, images)
 
 
 def _with_stem_cells(isolation: StemIsolation, settings: Settings) -> Isolation:

@@ -57,7 +57,8 @@ class EnvironmentFactory:
         stream = log_stream_name(version.version, environment_id, self._clock.epoch())
         output = EnvironmentLog(self._files, self._clock, version.region, version.name, stream)
         environment = Environment(environment_id, version, output, self._clock)
-        environment.isolation = version.placement.isolation or self._settings.default_isolation
+        usual = self._settings.default_isolation if version.image is None else "docker"
+        environment.isolation = version.placement.isolation or usual
         return environment
 
     async def start(self, environment: Environment) -> float:
@@ -130,12 +131,13 @@ class EnvironmentFactory:
         return BoxSpec(
             id=environment.id,
             runtime=version.runtime,
+            image=version.image,
             code_dir=settings.code_dir / version.code_sha256,
             layers_dir=settings.code_dir / version.layers_sha256 if version.layers_sha256 else None,
             socket_dir=settings.environments_dir / environment.id,
             limits=version.limits,
             network=version.placement.network or settings.default_network,
             oci_runtime=version.placement.oci_runtime or settings.default_oci_runtime,
-            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR),
+            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR) if version.image is None else {},
             labels={"samovar.function": version.name, "samovar.version": version.version},
         )

@@ -34,9 +34,11 @@ A batch costs the event loop about as much as a few calls, whether it holds one 
 """
 _STORE = """
 local given = cjson.decode(ARGV[1])
-for i, reading in ipairs(given.readings) do
-    redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', given.retention)
-    redis.call('ZADD', reading[1], reading[2], reading[3])
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, ARGV[i + 1], 'EX', given.retention)
+end
+for key, index in pairs(given.index) do
+    redis.call('ZADD', key, unpack(index))
 end
 for key, rollup in pairs(given.rollups) do
     for name, amount in pairs(rollup.counters) do
@@ -193,7 +195,7 @@ class Meter:
     async def _write(self, readings: list[Reading], cursor: Cursor | None) -> None:
         """Single readings, roll-ups and cursor, as a whole or not at all."""
         batch = {
-            "readings": [(usage.readings_key(one.arn), one.started_ms, one.request_id) for one in readings],
+            "index": _index(readings),
             "rollups": {
                 usage.rollup_key(arn, resolution, start): {
                     "counters": rollup.counters,
@@ -208,6 +210,14 @@ class Meter:
         keys = [usage.reading_key(one.request_id) for one in readings]
         values = [msgspec.json.encode(one) for one in readings]
         await self._store(keys=keys, args=[msgspec.json.encode(batch), *values])
+
+
+def _index(readings: list[Reading]) -> dict[str, list[int | str]]:
+    """What is to be added to which sorted set: times and request ids by turns."""
+    found: dict[str, list[int | str]] = defaultdict(list)
+    for reading in readings:
+        found[usage.readings_key(reading.arn)] += (reading.started_ms, reading.request_id)
+    return found
 
 
 def _rollups(readings: list[Reading]) -> dict[tuple[str, usage.Resolution, int], usage.Rollup]:

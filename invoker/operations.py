@@ -19,11 +19,13 @@ from invoker.runtimes import Runtime, catalog, default_runtime, require_interpre
 from invoker.server import Operation
 from invoker.versions import Key
 from samovar.clock import Clock
-from samovar.errors import EnvironmentFailure
+from samovar.errors import EnvironmentFailure, InvalidParameterValue
 from samovar.function import FunctionVersion
 from samovar.link import (
     EnvironmentView,
     Forget,
+    ImageFound,
+    ImageQuestion,
     InvokerIdentity,
     InvokerStatus,
     RuntimeStatus,
@@ -61,6 +63,7 @@ class Operations:
             "identity": self.identity,
             "status": self.status,
             "flush": self.flush,
+            "image": self.image,
         }
 
     async def declare(self, body: bytes) -> bytes:
@@ -142,6 +145,20 @@ class Operations:
                 provisioned=[view for view in self._pool.provisioned if view.wanted],
             )
         )
+
+    async def image(self, body: bytes) -> bytes:
+        """Which image the engine has under a name. Raises `InvalidParameterValue` when it has none."""
+        uri = msgspec.json.decode(body, type=ImageQuestion).uri
+        if self._choice.images is None:
+            raise InvalidParameterValue(
+                "PackageType Image needs isolation docker, which this host does not offer (see `samovar status`)"
+            )
+        found = await self._choice.images.find_image(uri)
+        if found is None:
+            raise InvalidParameterValue(
+                f"Source image {uri} does not exist. Provide a valid source image that this host's Docker engine has."
+            )
+        return msgspec.json.encode(ImageFound(found))
 
     async def flush(self, body: bytes) -> bytes:
         """Bring every reading taken so far to Redis."""

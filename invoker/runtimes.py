@@ -21,6 +21,7 @@ import msgspec
 
 from invoker import node
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
+from samovar.function import IMAGE_RUNTIME
 
 _PROBE_TIMEOUT_S = 10
 _PROBE = """
@@ -91,8 +92,17 @@ def default_runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
+@functools.cache
+def _image_runtime() -> Runtime:
+    """What functions that are container images have for a runtime: they bring their own program, too."""
+    provided = catalog()["provided.al2023"]
+    return msgspec.structs.replace(provided, name=IMAGE_RUNTIME, image="", base_image="")
+
+
 def runtime(name: str) -> Runtime:
     """The runtime of that name. Raises `InvalidParameterValue` with the message of AWS's `CreateFunction`."""
+    if name == IMAGE_RUNTIME:
+        return _image_runtime()
     known = catalog()
     if name not in known:
         raise InvalidParameterValue(

@@ -91,6 +91,9 @@ def worker_variables(
         "LAMBDA_TASK_ROOT": folders.task_root,
         "LAMBDA_RUNTIME_DIR": folders.runtime_dir,
     }
+    if version.image is not None:  # it has variables of its own, which are in force where the function has none
+        del reserved["LAMBDA_TASK_ROOT"], reserved["LAMBDA_RUNTIME_DIR"], reserved["_HANDLER"]
+        return {**version.environment, **reserved}
     language = runtime(version.runtime).language
     if language != "provided":  # AWS leaves it to the runtime there
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"

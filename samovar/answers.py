@@ -15,6 +15,8 @@ from samovar.link import InvokerStatus
 from samovar.provisioning import Provision
 from samovar.usage import Resolution
 
+_HEX_DIGITS = 64
+
 
 class Variables(msgspec.Struct, frozen=True, rename="pascal"):
     """`Environment`."""
@@ -53,6 +55,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @property
     def code_hash(self) -> str:
         """The package's SHA-256 as hex digits."""
+        if len(self.code_sha256) == _HEX_DIGITS:  # of a container image
+            return self.code_sha256
         return base64.b64decode(self.code_sha256).hex()
 
 

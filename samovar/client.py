@@ -103,6 +103,10 @@ class Client:
         path = f"/2015-03-31/functions/{_segment(name)}/configuration"
         return _decode(self._send("PUT", path, parameters), Configuration)
 
+    def publish_version(self, name: str) -> Configuration:
+        """PublishVersion: the new version, or the last one if nothing has changed since."""
+        return _decode(self._send("POST", f"/2015-03-31/functions/{_segment(name)}/versions", {}), Configuration)
+
     def delete_function(self, name: str) -> None:
         """DeleteFunction. Raises `ResourceNotFound`."""
         self._send("DELETE", f"/2015-03-31/functions/{_segment(name)}")

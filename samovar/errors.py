@@ -10,8 +10,10 @@ SamovarError
 │   ├── InvalidRequestContent        400  InvalidRequestContentException
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
+│   ├── PolicyLengthExceeded         400  PolicyLengthExceededException
 │   ├── AccessDenied                 403  AccessDeniedException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
+│   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
 │   ├── PreconditionFailed           412  PreconditionFailedException
 │   ├── RequestTooLarge              413  RequestTooLargeException
@@ -105,6 +107,12 @@ class CodeStorageExceeded(CallerError):
     status, aws_name = 400, "CodeStorageExceededException"
 
 
+class PolicyLengthExceeded(CallerError):
+    """A resource policy would be longer than 20 KB."""
+
+    status, aws_name = 400, "PolicyLengthExceededException"
+
+
 class AccessDenied(CallerError):
     """The caller may not do this."""
 
@@ -115,6 +123,12 @@ class ResourceNotFound(CallerError):
     """The named function, version or configuration does not exist."""
 
     status, aws_name = 404, "ResourceNotFoundException"
+
+
+class CodeSigningConfigNotFound(CallerError):
+    """A function is to have a code signing configuration, of which there are none."""
+
+    status, aws_name = 404, "CodeSigningConfigNotFoundException"
 
 
 class ResourceConflict(CallerError):
@@ -200,6 +214,8 @@ _OF_THE_API: tuple[type[SamovarError], ...] = (
     InvalidRequestContent,
     InvalidZipFile,
     CodeStorageExceeded,
+    PolicyLengthExceeded,
+    CodeSigningConfigNotFound,
     AccessDenied,
     ResourceNotFound,
     ResourceConflict,

@@ -89,6 +89,32 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     network: Network | None = None
 
 
+IMAGE_RUNTIME = "image"
+"""What stands for the runtime of functions that are container images; nobody can ask for it by name."""
+
+
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image a function is, and what of it the function says otherwise. `None` leaves that to the image."""
+
+    uri: str
+    """As it was given: a name and a tag, or a digest."""
+    id: str
+    """What that was when it was given: the engine's own `sha256:…`, which no other image ever has."""
+    entry_point: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    working_directory: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the function says nothing otherwise than its image."""
+        return (self.entry_point, self.command, self.working_directory) == (None, None, None)
+
+    @property
+    def sha256(self) -> str:
+        """The digest alone, 64 hex digits."""
+        return self.id.removeprefix("sha256:")
+
+
 class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a function, complete enough to build an environment from it.
 
@@ -105,7 +131,9 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     handler: str
     code_sha256: str
-    """Lower-case hex digest of the deployment package; names its unpacked folder."""
+    """Lower-case hex digest of the deployment package; names its unpacked folder. Of an image, its own digest."""
+    image: ContainerImage | None = None
+    """`None` for functions that are deployment packages."""
     layers_sha256: str = ""
     """Digest that names the folder in which its layers lie one over the other; empty without layers."""
     limits: Limits = Limits()
@@ -119,7 +147,8 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if FUNCTION_NAME.fullmatch(self.name) is None:
             raise InvalidParameterValue(f"function name {self.name!r} must match {FUNCTION_NAME.pattern}")
-        if not self.handler or len(self.handler) > MAX_HANDLER_LENGTH or re.search(r"\s", self.handler):
+        missing = self.image is None and not self.handler
+        if missing or len(self.handler) > MAX_HANDLER_LENGTH or re.search(r"\s", self.handler):
             raise InvalidParameterValue(
                 f"handler {self.handler!r} must be module.function, without blanks, "
                 f"at most {MAX_HANDLER_LENGTH} characters"

@@ -83,6 +83,19 @@ class ProvisionedView(msgspec.Struct, frozen=True, kw_only=True):
     """Why there are fewer; empty while they are being started."""
 
 
+class ImageQuestion(msgspec.Struct, frozen=True):
+    """Body of `image`."""
+
+    uri: str
+
+
+class ImageFound(msgspec.Struct, frozen=True):
+    """What the engine has under that name."""
+
+    id: str
+    """`sha256:…`"""
+
+
 class Forget(msgspec.Struct, frozen=True):
     """Body of `forget`: the function is gone for every serial up to `serial`."""
 

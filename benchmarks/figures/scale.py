@@ -1,7 +1,4 @@
-"""What does not grow with what is deployed and stored, with cores, or with the size of a payload.
-
-The same with many versions of a function is not measured: versions are not offered yet.
-"""
+"""What does not grow with what is deployed and stored, with cores, or with the size of a payload."""
 
 from __future__ import annotations
 
@@ -34,7 +31,12 @@ def measure(plan: Plan) -> Iterator[Measured]:
     """Each beside a platform that has one function and nothing else."""
     with Lab.running(plan.isolation) as small:
         alone = small.warm("echo")
-        for figure, part in (("functions", _deployed), ("readings", _stored), ("workers", _workers)):
+        for figure, part in (
+            ("functions", _deployed),
+            ("versions", _published),
+            ("readings", _stored),
+            ("workers", _workers),
+        ):
             try:
                 yield part(plan, alone)
             except CannotMeasure as error:  # the others have platforms of their own
@@ -59,6 +61,18 @@ def _deployed(plan: Plan, alone: Function) -> Measured:
             function.call()
         note = "" if total == 1000 else f"{total} functions, {warm} warm"
         return _beside(plan, "scale.functions", functions[0], alone, 32, note)
+
+
+def _published(plan: Plan, alone: Function) -> Measured:
+    """The oldest version of a function that has many."""
+    total, warm = plan.size(100, 10), plan.size(10, 2)
+    with Lab.running(plan.isolation) as lab:
+        function = lab.function("echo")
+        versions = [function.published(number) for number in range(total)]
+        for version in versions[:warm]:
+            version.call()
+        note = "" if total == 100 else f"{total} versions, {warm} warm"
+        return _beside(plan, "scale.versions", versions[0], alone, 32, note)
 
 
 def _stored(plan: Plan, alone: Function) -> Measured:

@@ -6,6 +6,8 @@ import msgspec
 from fastapi import Request, Response
 
 from gateway.artifacts import Package
+from gateway.functions import Functions
+from gateway.lambda_api import images
 from gateway.lambda_api.configuration import configuration
 from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
 from gateway.lambda_api.function_layers import check_size
@@ -14,7 +16,8 @@ from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_architectures, check_code, refuse_unless_empty
 from gateway.published import Publication
 from gateway.record import FunctionRecord
-from gateway.registry import check_revision
+from gateway.registry import Edit, check_revision
+from gateway.services import Services
 
 router = Operations()
 
@@ -23,6 +26,21 @@ def coded(record: FunctionRecord, package: Package) -> FunctionRecord:
     """The function with other code."""
     version = msgspec.structs.replace(record.version, code_sha256=package.sha256)
     return msgspec.structs.replace(record, version=version, code_size=package.size)
+
+
+async def _new_code(
+    services: Services, functions: Functions, current: FunctionRecord, update: UpdateFunctionCodeRequest
+) -> Edit:
+    """What puts the new code into a function. A package is checked, and kept unless nothing is to be changed."""
+    if update.image_uri is not None:
+        image = await images.pull(functions.link, update.image_uri, None)
+        return lambda found: images.on(found, image)
+    if update.dry_run:
+        package = await services.artifacts.check(update.zip_file or b"")
+    else:
+        package = await services.artifacts.add(update.zip_file or b"")
+        await check_size(services, package.sha256, current.layers)
+    return lambda found: coded(found, package)
 
 
 @router.operation("UpdateFunctionCode")
@@ -35,20 +53,19 @@ async def update_function_code(
 ) -> Response:
     """UpdateFunctionCode. A `DryRun` checks everything and changes nothing."""
     update = asked(request, UpdateFunctionCodeRequest)
-    check_code(update)
     check_architectures(update.architectures)
     refuse_unless_empty("publish_to", update.publish_to)
+    if update.image_uri is None:
+        check_code(update)
     # Before the package is unpacked, so that an unknown function costs nothing.
     current = await services.registry.fresh(reference.arn, reference.qualifier)
+    images.check_source(current.version, update)
     check_revision(current, update.revision_id)
+    edit = await _new_code(services, functions, current, update)
     if update.dry_run:
-        record, standing = coded(current, await services.artifacts.check(update.zip_file or b"")), None
+        record, standing = edit(current), None
     else:
-        package = await services.artifacts.add(update.zip_file or b"")
-        await check_size(services, package.sha256, current.layers)
-        record, standing = await functions.change(
-            reference.arn, lambda found: coded(found, package), update.revision_id
-        )
+        record, standing = await functions.change(reference.arn, edit, update.revision_id)
         await services.artifacts.release(current.version.code_sha256)
         if update.publish:
             version = await published.publish(reference.arn, Publication())

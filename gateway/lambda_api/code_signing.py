@@ -8,24 +8,17 @@ from fastapi import Request, Response
 
 from gateway.lambda_api.edge import NamedLatest, UsesServices, answer, find, no_content
 from gateway.lambda_api.operations import Operations
-from samovar.errors import CallerError, InvalidParameterValue, ResourceNotFound
+from samovar.errors import CodeSigningConfigNotFound, InvalidParameterValue, ResourceNotFound
 
 router = Operations()
 
-
-class CodeSigningConfigNotFound(CallerError):
-    """A function is to have a code signing configuration that does not exist."""
-
-    status, aws_name = 404, "CodeSigningConfigNotFoundException"
+WHY_NOT = "there is no AWS Signer to check code with; access keys say who may deploy"
 
 
 @router.operation("CreateCodeSigningConfig")
 async def create_code_signing_config() -> Response:
     """CreateCodeSigningConfig."""
-    raise InvalidParameterValue(
-        "CreateCodeSigningConfig is not offered by Samovar: there is no AWS Signer here to check code with. "
-        "Say who may deploy with access keys."
-    )
+    raise InvalidParameterValue(f"CreateCodeSigningConfig is not offered by Samovar: {WHY_NOT}")
 
 
 @router.operation("ListCodeSigningConfigs")

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import Request, Response
 
 from gateway.artifacts import base64_digest
+from gateway.lambda_api import images
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,
@@ -47,15 +48,15 @@ def configuration(
     return FunctionConfiguration(
         function_name=version.name,
         function_arn=function_arn(version.account, version.region, version.name, qualifier),
-        runtime=version.runtime,
+        runtime=version.runtime if version.image is None else None,
         role=record.role,
-        handler=version.handler,
+        handler=version.handler or None,
         code_size=record.code_size,
         description=record.description,
         timeout=version.limits.timeout_s,
         memory_size=version.limits.memory_mb,
         last_modified=record.last_modified,
-        code_sha256=base64_digest(version.code_sha256),
+        code_sha256=base64_digest(version.code_sha256) if version.image is None else version.code_sha256,
         version=version.version,
         environment=Variables(version.environment) if record.has_environment else None,
         tracing_config=Tracing(record.tracing),
@@ -64,7 +65,8 @@ def configuration(
         state="Active",
         last_update_status="Successful" if in_force else "InProgress",
         last_update_status_reason=None if in_force else "The first environment of the update is being started.",
-        package_type="Zip",
+        package_type="Zip" if version.image is None else images.IMAGE,
+        image_config_response=images.shown(version),
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
         snap_start=SnapStart(),
@@ -107,6 +109,7 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
             open_files=limits.open_files,
         ),
         environment=environment,
+        image=None if version.image is None else images.with_config(version.image, request.image_config),
     )
 
 
@@ -131,6 +134,7 @@ async def update_function_configuration(
     offered(update)
     await runtimes.check(update.runtime)
     before = await services.registry.fresh(reference.arn)
+    images.check_configuration(before.version, update)
     await check_provisions_fit(services, configured(before, update).version)
     layering = await lay(services, layers, update.layers, before.version)
 

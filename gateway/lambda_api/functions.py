@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
 from gateway.lambda_api.configuration import configuration, configured, listed
 from gateway.lambda_api.edge import (
@@ -21,6 +22,7 @@ from gateway.lambda_api.edge import (
     no_content,
 )
 from gateway.lambda_api.function_layers import Layering, check_size, lay
+from gateway.lambda_api.images import is_image
 from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     CodeLocation,
@@ -59,6 +61,9 @@ async def create_function(
     create = asked(request, CreateFunctionRequest)
     check_creation(create)
     await runtimes.check(create.runtime)
+    image = None
+    if is_image(create):
+        image = await images.pull(functions.link, create.code.image_uri or "", create.image_config)
     draft = FunctionRecord(
         version=FunctionVersion(
             name=reference.name,
@@ -69,16 +74,21 @@ async def create_function(
             runtime=create.runtime or "",
             handler=create.handler or "",
             code_sha256="",
+            image=image,
         )
     )
     draft = with_tags(configured(draft, create), create.tags or {})
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
     if await services.store.get(reference.arn) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
-    layering = await lay(services, layers, create.layers, draft.version) or Layering()
-    package = await services.artifacts.add(create.code.zip_file or b"")
-    await check_size(services, package.sha256, layering.uses)
-    made = await functions.create(coded(layering.on(draft), package))
+    if image is not None:
+        coding = images.on(draft, image)
+    else:
+        layering = await lay(services, layers, create.layers, draft.version) or Layering()
+        package = await services.artifacts.add(create.code.zip_file or b"")
+        await check_size(services, package.sha256, layering.uses)
+        coding = coded(layering.on(draft), package)
+    made = await functions.create(coding)
     if create.publish:
         made = await Published(functions).publish(reference.arn, Publication())
     return answer(configuration(made), 201)
@@ -110,11 +120,19 @@ async def get_function(
     return answer(
         GetFunctionResponse(
             configuration=configuration(record, reference.qualifier, await functions.standing(record.version)),
-            code=CodeLocation(location=f"{request.base_url}samovar/v1/code/{record.version.code_sha256}"),
+            code=_code_location(request, record),
             tags=record.tags or None,
             concurrency=None if reserved is None else Concurrency(reserved),
         )
     )
+
+
+def _code_location(request: Request, record: FunctionRecord) -> CodeLocation:
+    if record.version.image is not None:
+        return images.location(record.version.image)
+    # "S3" is AWS's word for: download it from `Location`.
+    location = f"{request.base_url}samovar/v1/code/{record.version.code_sha256}"
+    return CodeLocation(repository_type="S3", location=location)
 
 
 @router.operation("DeleteFunction")
@@ -129,8 +147,10 @@ async def delete_function(
         raise InvalidParameterValue("Deletion of aliases is not currently supported.")
     record = await services.registry.fresh(reference.arn)
     if qualifier is not None:
-        await published.delete(reference.arn, qualifier)
+        released = await published.delete(reference.arn, qualifier)
     else:
+        released = await services.registry.qualified.store.code_digests(reference.arn)
+        released |= {record.version.code_sha256, record.version.layers_sha256}
         await functions.delete(reference.arn)
-        await services.artifacts.release(record.version.code_sha256, record.version.layers_sha256)
+    await services.artifacts.release(*released)
     return no_content()

@@ -15,8 +15,6 @@ class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Members that would change what a function does and that Samovar does not offer; see `validation.offered`."""
 
     publish_to: Any = None
-    package_type: Any = None
-    image_config: Any = None
     vpc_config: Any = None
     dead_letter_config: Any = None
     file_system_configs: Any = None
@@ -49,8 +47,22 @@ class Tracing(msgspec.Struct, frozen=True, rename="pascal"):
     mode: str = "PassThrough"
 
 
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`ImageConfig`: what a function says otherwise than its image."""
+
+    entry_point: list[str] | None = None
+    command: list[str] | None = None
+    working_directory: str | None = None
+
+
+class ImageConfigResponse(msgspec.Struct, frozen=True, rename="pascal"):
+    """`ImageConfigResponse`."""
+
+    image_config: ImageConfig
+
+
 class CodeSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """`FunctionCode`: where the deployment package comes from. Only `ZipFile` is offered."""
+    """`FunctionCode`: where the deployment package comes from."""
 
     zip_file: bytes | None = None
     s3_bucket: str | None = None
@@ -72,6 +84,7 @@ class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"
     ephemeral_storage: Storage | None = None
     tracing_config: Tracing | None = None
     layers: list[str] | None = None
+    image_config: ImageConfig | None = None
     revision_id: str | None = None
 
 
@@ -80,6 +93,7 @@ class CreateFunctionRequest(ConfigurationRequest, frozen=True, kw_only=True, ren
 
     function_name: str
     code: CodeSource
+    package_type: str | None = None
     architectures: list[str] | None = None
     tags: dict[str, str] | None = None
     publish: bool | None = None
@@ -121,9 +135,9 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
 
     function_name: str
     function_arn: str
-    runtime: str
+    runtime: str | None = None
     role: str
-    handler: str
+    handler: str | None = None
     code_size: int
     description: str
     timeout: int
@@ -139,17 +153,20 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     last_update_status: str | None = None
     last_update_status_reason: str | None = None
     package_type: str
+    image_config_response: ImageConfigResponse | None = None
     architectures: list[str]
     ephemeral_storage: Storage
     snap_start: SnapStart
     logging_config: Logging
 
 
-class CodeLocation(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+class CodeLocation(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`FunctionCodeLocation`. `RepositoryType` is AWS's word for "download it from `Location`"."""
 
-    location: str
-    repository_type: str = "S3"
+    repository_type: str
+    location: str | None = None
+    image_uri: str | None = None
+    resolved_image_uri: str | None = None
 
 
 class Concurrency(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
@@ -370,3 +387,16 @@ class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal"):
 
     update_runtime_on: str
     function_arn: str
+
+
+class ResourcePolicyName(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`GetResourcePolicy` and `DeleteResourcePolicy`."""
+
+    resource_arn: str
+    revision_id: str | None = None
+
+
+class ResourcePolicyRequest(ResourcePolicyName, frozen=True, kw_only=True, rename="pascal"):
+    """`PutResourcePolicy`."""
+
+    policy: str

@@ -20,6 +20,7 @@ from gateway.lambda_api import (
     mappings,
     permissions,
     recursion,
+    resource_policies,
     runtime_management,
     tags,
     urls,
@@ -38,6 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     layers.router,
     layer_policies.router,
     permissions.router,
+    resource_policies.router,
     event_invoke.router,
     mappings.router,
     recursion.router,
@@ -45,3 +47,19 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     code_signing.router,
     account.router,
 )
+WARM: Final = ("Invoke", "InvokeWithResponseStream")
+"""Operations that the warm path answers before any route is looked for."""
+_RECORDS: Final = "records and their states; nothing reads the sources yet"
+_KEPT: Final = "the choice is kept and told"
+NOTES: Final[dict[str, str]] = {
+    "CreateEventSourceMapping": _RECORDS,
+    "UpdateEventSourceMapping": _RECORDS,
+    "PutFunctionEventInvokeConfig": f"{_KEPT}; asynchronous calls come later",
+    "UpdateFunctionEventInvokeConfig": f"{_KEPT}; asynchronous calls come later",
+    "PutFunctionRecursionConfig": f"{_KEPT}; calls that go in circles are not looked for",
+    "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
+    "PublishLayerVersion": "from `ZipFile`",
+    "AddPermission": "kept and told exactly; access keys decide who may call",
+    "AddLayerVersionPermission": "kept and told exactly; all layers are of one account",
+}
+"""What a caller should know about an operation that is offered, where it is not all that AWS does."""

@@ -1,6 +1,7 @@
 """Operations of the Lambda API that Samovar does not offer: an error that AWS's clients know, and why.
 
-Nothing is registered for them. A request that no route takes is looked up in the API model.
+Nothing is registered for them, but for code signing, whose answers depend on what is asked. A request that no route
+takes is looked up in the API model.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.lambda_api import model
+from fastapi.routing import APIRoute
+
+from gateway.lambda_api import code_signing, model
 from samovar.errors import InvalidParameterValue
 
 _DURABLE: Final = "durable functions keep their progress in a service of AWS; keep yours in what your function reaches"
@@ -37,6 +40,7 @@ WHY_NOT: Final[dict[str, str]] = {
     "UpdateCapacityProvider": _CAPACITY,
     "GetFunctionScalingConfig": _CAPACITY,
     "PutFunctionScalingConfig": _CAPACITY,
+    **{route.name: code_signing.WHY_NOT for route in code_signing.router.routes if isinstance(route, APIRoute)},
     "InvokeAsync": "it was superseded by Invoke, and asynchronous invocation is not offered yet",
 }
 """Reasons, where there is a better one than that somebody has to write it."""

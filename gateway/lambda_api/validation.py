@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.lambda_api.images import is_image
 from gateway.lambda_api.models import CodeSource, CreateFunctionRequest, Unoffered
 from samovar.errors import InvalidParameterValue
 
@@ -21,29 +22,28 @@ ARCHITECTURE: Final = "arm64" if platform.machine() in ("aarch64", "arm64") else
 MAX_TAGS: Final = 50
 
 _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
-    "package_type": ("Zip",),
     "snap_start": ({"ApplyOn": "None"},),
     "logging_config": ({"LogFormat": "Text"},),
 }
 """Values of unoffered members that ask for nothing but what happens anyway."""
 
 _INSTEAD: Final[dict[str, str]] = {
-    "package_type": "container images are not offered yet; send a zip file",
     "dead_letter_config": "asynchronous invocation is not offered yet",
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "logging_config": "logs are text, one file set per function; read them with `samovar logs`",
     "kms_key_arn": "encrypt the disk that holds Samovar's data directory",
     "s3_bucket": "send the package itself as ZipFile",
-    "image_uri": "container images are not offered yet; send a zip file",
 }
 
 
 def check_creation(request: CreateFunctionRequest) -> None:
     """CreateFunction as a whole, apart from its name and runtime."""
     offered(request)
-    check_code(request.code)
     check_architectures(request.architectures)
     check_tags(request.tags or {})
+    if is_image(request):
+        return
+    check_code(request.code)
     if not request.runtime or not request.handler:
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
@@ -54,7 +54,6 @@ def check_code(code: CodeSource) -> None:
     """Only a zip file in the request itself is offered."""
     for member, value in (
         ("s3_bucket", code.s3_bucket or code.s3_key),
-        ("image_uri", code.image_uri),
         ("kms_key_arn", code.source_kms_key_arn),
     ):
         if value:

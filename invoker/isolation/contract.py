@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from samovar.function import Limits, Network, OciRuntime
+from samovar.errors import EnvironmentFailure
+from samovar.function import ContainerImage, Limits, Network, OciRuntime
 from samovar.link import IsolationStatus
 
 TASK_ROOT = "/var/task"
@@ -59,6 +60,8 @@ class BoxSpec:
     socket_dir: Path
     """Folder on the host that holds the invoker's sockets for this box, and nothing else."""
     limits: Limits
+    image: ContainerImage | None = None
+    """What the box is made of, where it is not a runtime's image and code: there is nothing at `TASK_ROOT` then."""
     layers_dir: Path | None = None
     """The layers on the host, one over the other and read-only; `None` without layers."""
     network: Network = "none"
@@ -67,6 +70,15 @@ class BoxSpec:
     """Environment of the keeper. The function's own variables travel in the SPAWN frame instead."""
     labels: dict[str, str] = field(default_factory=dict)
     """Told to whatever can carry labels, so that a person can find the owner of a container."""
+
+
+def refuse_image(spec: BoxSpec, isolation: str) -> None:
+    """For isolations that have no images. Raises `EnvironmentFailure`."""
+    if spec.image is not None:
+        raise EnvironmentFailure(
+            f"a function that is a container image runs in isolation docker only, not in {isolation}: take the tag "
+            "samovar:isolation away, or deploy a zip file"
+        )
 
 
 class Box(Protocol):

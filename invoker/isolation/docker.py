@@ -23,12 +23,13 @@ from invoker.isolation.docker_container import (
     check_runtime,
     container_config,
     container_name,
+    image_variables,
     network_name,
     stem_config,
 )
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch
-from invoker.isolation.docker_images import Images
+from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
 from invoker.runtimes import runtime as find_runtime
@@ -94,7 +95,7 @@ class DockerIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: other OCI runtimes have no mount namespace, or one out of reach."""
-        return spec.oci_runtime == "runc"
+        return spec.oci_runtime == "runc" and spec.image is None
 
     async def start_stem(self, spec: BoxSpec) -> DockerBox:
         """See `StemIsolation.start_stem`."""
@@ -103,13 +104,15 @@ class DockerIsolation:
     async def _start(self, spec: BoxSpec, configure: Configure) -> DockerBox:
         facts = await self._engine.facts()
         check_runtime(spec, facts)
-        image = await self._image(spec.runtime)
+        own = await self._own_image(spec)
+        image = await self._image(spec.runtime) if own is None else own.id
         if spec.network == "bridge":
             await self._ensure_network()
         seccomp = profile() if facts.has_seccomp and self.can_seat(spec) else None
         config = configure(spec, self._instance, image, facts.cpus, seccomp)
         if worker := find_runtime(spec.runtime).worker:
-            carry(config, await asyncio.to_thread(provide, self._carrier), variables(worker))
+            told = variables(worker) if own is None else image_variables(worker, own, spec)
+            carry(config, await asyncio.to_thread(provide, self._carrier), told)
         self._own.add(spec.id)
         try:
             started = await self._launch(spec.id, config)
@@ -161,6 +164,22 @@ class DockerIsolation:
 
     async def _image(self, name: str) -> str:
         return await self._images.ensure(find_runtime(name), self._base_image)
+
+    async def find_image(self, uri: str) -> str | None:
+        """The engine's id of the image that it has under a name. Raises `EnvironmentFailure` if it does not answer."""
+        found = await self._images.find(uri)
+        return None if found is None else found.id
+
+    async def _own_image(self, spec: BoxSpec) -> ImageFacts | None:
+        if spec.image is None:
+            return None
+        found = await self._images.find(spec.image.id)
+        if found is None:
+            raise EnvironmentFailure(
+                f"the Docker engine has no image {spec.image.uri} any more as it was when the function got it: "
+                "build or load it again, and update the function's code"
+            )
+        return found
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""

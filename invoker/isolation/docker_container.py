@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from invoker.isolation.carried import PLACE, Carried
+from invoker.isolation.carried import PLACE, Carried, variables
 from invoker.isolation.cgroup import cpu_limit, cpu_shares
 from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
+from invoker.isolation.docker_images import ImageFacts
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 
@@ -44,7 +45,7 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
     return {
         "Image": image,
         "User": USER,
-        "WorkingDir": TASK_ROOT,
+        "WorkingDir": TASK_ROOT if spec.image is None else "/",
         "Env": [f"{name}={value}" for name, value in spec.variables.items()],
         "Labels": {_label(name): value for name, value in spec.labels.items()} | own,
         "HostConfig": {
@@ -58,7 +59,7 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
             # Output reaches the invoker by a socket; the engine need not copy and store it again.
             "LogConfig": {"Type": "none"},
             "Mounts": [
-                _read_only(spec.code_dir, TASK_ROOT),
+                *([_read_only(spec.code_dir, TASK_ROOT)] if spec.image is None else []),
                 *([_read_only(spec.layers_dir, OPT_DIR)] if spec.layers_dir is not None else []),
                 # Connecting to a socket does not write to its folder, so the function cannot fill the host's disk.
                 _read_only(spec.socket_dir, SOCKET_DIR),
@@ -81,11 +82,21 @@ def stem_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccomp: st
     return config
 
 
-def carry(config: dict[str, Any], carried: Carried, variables: Mapping[str, str]) -> None:
+def carry(config: dict[str, Any], carried: Carried, told: Mapping[str, str]) -> None:
     """Start a carried keeper in that container, in the place of whatever its image would start."""
     config["HostConfig"]["Mounts"].append(_read_only(carried.folder, PLACE))
-    config["Env"] += [f"{name}={value}" for name, value in variables.items()]
+    config["Env"] += [f"{name}={value}" for name, value in told.items()]
     config["Entrypoint"], config["Cmd"] = list(carried.command()), []
+
+
+def image_variables(worker: str, image: ImageFacts, spec: BoxSpec) -> dict[str, str]:
+    """What the keeper of a function that is a container image is to start, and where; the function's word counts."""
+    own = spec.image
+    assert own is not None, "it is an image"
+    entry_point = image.entry_point if own.entry_point is None else own.entry_point
+    command = image.command if own.command is None else own.command
+    directory = own.working_directory or image.working_directory
+    return {**variables(worker, [*entry_point, *command]), "SAMOVAR_DIRECTORY": directory}
 
 
 def later_limits(limits: Limits, cpus: int) -> dict[str, int]:

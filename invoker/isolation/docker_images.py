@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import logging
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from docker import APIClient
+from docker.errors import NotFound
 
 from invoker.isolation.docker_engine import Engine
 from invoker.runtimes import Runtime
@@ -30,6 +32,16 @@ def image_tag(repository: str, folder: Path, base_image: str) -> str:
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
         digest.update(b"\0" + file.name.encode() + b"\0" + file.read_bytes())
     return f"{repository}:{digest.hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """An image that the engine has, and what it says of itself."""
+
+    id: str
+    entry_point: tuple[str, ...]
+    command: tuple[str, ...]
+    working_directory: str
 
 
 class Images:
@@ -59,6 +71,25 @@ class Images:
             build.add_done_callback(lambda _: self._building.pop(tag, None))
         await asyncio.shield(build)
         return tag
+
+    async def find(self, name: str) -> ImageFacts | None:
+        """An image that is there, by name or id; nothing is pulled. Raises `EnvironmentFailure`."""
+
+        def inspect(client: APIClient) -> ImageFacts | None:
+            try:
+                api: Any = client  # the type stubs leave the next method untyped
+                found = api.inspect_image(name)
+            except NotFound:
+                return None
+            config = found["Config"] or {}
+            return ImageFacts(
+                id=found["Id"],
+                entry_point=tuple(config.get("Entrypoint") or ()),
+                command=tuple(config.get("Cmd") or ()),
+                working_directory=config.get("WorkingDir") or "/",
+            )
+
+        return await self._engine.call(f"looking at image {name}", inspect)
 
     def forget(self, tag: str) -> None:
         """Look for an image again: somebody has removed it."""

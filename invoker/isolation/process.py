@@ -18,7 +18,7 @@ from invoker.isolation import rlimits
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
 from invoker.isolation.child import Child, Command, spawn
-from invoker.isolation.contract import OPT_DIR, BoxSpec
+from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
 from invoker.runtimes import Interpreter, require_interpreter, runtime
@@ -63,6 +63,7 @@ class ProcessIsolation:
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
+        refuse_image(spec, self.name)
         program = await asyncio.to_thread(self._program, spec.runtime)
         async with contextlib.AsyncExitStack() as held:
             try:

@@ -13,7 +13,16 @@ from typing import NoReturn
 COMMAND_VARIABLE = "SAMOVAR_COMMAND"
 """A JSON list: what to start, where that is not a `bootstrap`."""
 DIRECTORY_VARIABLE = "SAMOVAR_DIRECTORY"
-"""Where to start it."""
+"""Where to start it. It is told of container images, whose own variables the program gets as well."""
+_OURS = "SAMOVAR_"
+
+
+def variables(own: Mapping[str, str]) -> dict[str, str]:
+    """The program's environment: the function's variables, over those of its image, over what Lambda sets anyway."""
+    if DIRECTORY_VARIABLE not in os.environ:
+        return dict(own)
+    image = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime", **image, **own}
 
 
 class CannotStart(Exception):
@@ -36,6 +45,8 @@ def find(environment: Mapping[str, str]) -> list[str]:
     if told := os.environ.get(COMMAND_VARIABLE):
         command: list[str] = json.loads(told)
         return command
+    if DIRECTORY_VARIABLE in os.environ:
+        raise CannotStart("Runtime.InvalidEntrypoint", "the image has no entry point and no command")
     places = [f"{environment.get('LAMBDA_TASK_ROOT', '/var/task')}/bootstrap", "/opt/bootstrap"]
     for place in places:
         if os.path.isfile(place):

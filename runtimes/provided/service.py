@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, find
+from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, find, variables
 from .runtime import PREFIX, Invocation, Outcome, RuntimeApi
 from .server import HttpConnection, Request, Response, failure
 
@@ -76,7 +76,7 @@ class Service:
         limit = self._order.max_response_bytes + _SPARE_BYTES
         server = await listen(lambda: HttpConnection(self._answer, limit))
         host, port = server.sockets[0].getsockname()
-        environment = {**self._order.environment, "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}
+        environment = {**variables(self._order.environment), "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}
         try:
             directory = os.environ.get(DIRECTORY_VARIABLE) or environment["LAMBDA_TASK_ROOT"]
             program = Program(find(environment), environment, directory)

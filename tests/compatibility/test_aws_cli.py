@@ -55,5 +55,17 @@ def test_a_function_is_made_called_and_deleted_from_a_shell(platform: Platform, 
     assert called == {"StatusCode": 200, "ExecutedVersion": "$LATEST"}
     assert json.loads((tmp_path / "out.json").read_text()) == {"poured": 2}
     assert aws("get-function", *named)["Configuration"]["State"] == "Active"
+    assert aws("publish-version", *named, "--description", "the first")["Version"] == "1"
+    (tmp_path / "tea.zip").write_bytes(package('def handler(event, context): return "empty"'))
+    assert aws("update-function-code", *named, "--zip-file", "fileb://tea.zip", "--publish")["Version"] == "2"
+    weights = ("--routing-config", "AdditionalVersionWeights={2=0.5}")
+    alias = aws("create-alias", *named, "--name", "live", "--function-version", "1", *weights)
+    assert alias["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.5}}
+    aws("update-alias", *named, "--name", "live", "--routing-config", "AdditionalVersionWeights={}")
+    assert aws("invoke", *named, "--qualifier", "live", "out.json")["ExecutedVersion"] == "1"
+    versions = aws("list-versions-by-function", *named, "--query", "Versions[].Version")
+    assert versions == ["$LATEST", "1", "2"]
+    assert "following aliases reference it: [live]" in aws("delete-function", *named, "--qualifier", "1", status=255)
+    assert aws("get-account-settings")["AccountUsage"]["FunctionCount"] == 1
     aws("delete-function", *named)
     assert "(ResourceNotFoundException)" in aws("get-function", *named, status=255)

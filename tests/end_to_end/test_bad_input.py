@@ -195,7 +195,7 @@ def test_a_control_request_that_is_not_as_the_model_wants_it(lab: Lab, body: byt
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/fn/", 404), ("PUT", "/2015-03-31/functions", 405), ("GET", "/samovar/v1/none", 404)],
+    [("GET", "/", 405), ("GET", "/fn/", 404), ("PUT", "/2015-03-31/functions", 405), ("GET", "/samovar/v1/none", 404)],
 )
 def test_a_path_nobody_serves(lab: Lab, method: str, path: str, status: int) -> None:
     answer = httpx.request(method, lab.endpoint + path)

@@ -375,7 +375,7 @@ async def test_what_a_function_reserves_holds_for_versions_published_before(
 
 async def test_reservations_cannot_exceed_what_there_is(made: httpx.AsyncClient, services: Services) -> None:
     limit = services.settings.max_environments
-    settings = (await made.get("/2016-08-19/account-settings")).json()
+    settings = (await made.get("/2016-08-19/account-settings/")).json()  # as older SDKs spell it
     assert settings["AccountLimit"]["UnreservedConcurrentExecutions"] == limit
     assert settings["AccountUsage"]["FunctionCount"] == 1
     size = (await made.get(ONE)).json()["Configuration"]["CodeSize"]

@@ -285,7 +285,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process exists and is more than a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter between opening and reading
         return False
     return state not in "ZX"
 

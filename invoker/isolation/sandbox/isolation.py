@@ -13,7 +13,7 @@ from pathlib import Path
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
-from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec
+from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop, sweep
 from invoker.isolation.sandbox import probe
 from invoker.isolation.sandbox.bwrap import Program
@@ -79,7 +79,7 @@ class SandboxIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: what is mounted at `OPT_DIR` would hide an interpreter that runs from there."""
-        return spec.layers_dir is None or not _lies_in_opt(self._program(spec.runtime))
+        return spec.image is None and (spec.layers_dir is None or not _lies_in_opt(self._program(spec.runtime)))
 
     async def start_stem(self, spec: BoxSpec) -> SandboxStem:
         """See `StemIsolation.start_stem`."""
@@ -91,6 +91,7 @@ class SandboxIsolation:
 
     async def _start(self, spec: BoxSpec, *, stem: bool) -> tuple[Launched, Child, contextlib.AsyncExitStack]:
         """A box that has been built, and all it holds."""
+        refuse_image(spec, self.name)
         launcher, _ = self._ready()
         program = await asyncio.to_thread(self._program, spec.runtime)
         async with contextlib.AsyncExitStack() as held:

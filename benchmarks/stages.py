@@ -1,0 +1,69 @@
+"""The stages of a warm call, and which of them a moment of a process belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+OTHERWISE: Final = "event loop"
+"""Where no function of a stage is on the stack: reading and writing sockets, waiting, waking up."""
+
+STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "gateway": {
+        "parse": ("gateway/http_protocol.py", "uvicorn/protocols/http/httptools_impl.py"),
+        "route": (
+            "HotPath.begin (gateway/hot.py)",
+            "HotPath._trigger_of (gateway/hot.py)",
+            "gateway/http_trigger.py",
+            "gateway/http_event.py",
+            "gateway/lambda_api/",
+            "gateway/registry.py",
+        ),
+        "frame": ("samovar/channel.py", "samovar/wire.py", "gateway/invoker_link.py", "gateway/exchanges.py"),
+        "answer": (
+            "_settle (gateway/hot.py)",
+            "_settled (gateway/",
+            "gateway/http_answer.py",
+            "gateway/rendering.py",
+            "GatewayProtocol._reply (gateway/http_protocol.py)",
+            "framed (gateway/asgi.py)",
+        ),
+    },
+    "invoker": {
+        "frame": ("samovar/channel.py", "samovar/wire.py", "invoker/server.py", "invoker/runtime_link.py"),
+        "queue": (
+            "invoker/pool.py",
+            "invoker/lease.py",
+            "invoker/shelf.py",
+            "invoker/shelves.py",
+            "invoker/versions.py",
+        ),
+        "worker": (
+            "Invocation._give_event (invoker/invoke.py)",
+            "Environment.run (invoker/environment.py)",
+            "invoker/worker.py",
+        ),
+        "account": (
+            "Invocation._account (invoker/invoke.py)",
+            "Invocation._reading (invoker/invoke.py)",
+            "Environment._result (invoker/environment.py)",
+            "Environment.use_cpu (invoker/environment.py)",
+            "invoker/output.py",
+            "invoker/report.py",
+            "invoker/isolation/",
+        ),
+        "meter": ("Meter.record (invoker/metering.py)", "Meter._commit (invoker/metering.py)", "invoker/journal.py"),
+        "ship readings": ("Meter._ship", "Meter._write (invoker/metering.py)", "redis/", "samovar/usage.py"),
+        "answer": ("Invocation._settle (invoker/invoke.py)", "_Connection._answer (invoker/server.py)"),
+    },
+}
+"""By process: the functions of each stage, as parts of py-spy's `function (file)`. The longest that fits counts."""
+
+
+def stage_of(part: str, stack: Sequence[str]) -> str:
+    """The stage of the innermost function that belongs to one."""
+    for frame in reversed(stack):
+        fitting = {mark: stage for stage, marks in STAGES[part].items() for mark in marks if mark in frame}
+        if fitting:
+            return fitting[max(fitting, key=len)]
+    return OTHERWISE

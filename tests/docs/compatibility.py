@@ -1,0 +1,140 @@
+"""Makes docs/compatibility.md: every operation of AWS's model, whether it is offered, and the test that calls it.
+
+What is offered comes from the routes of the control API. What a test calls is read in its source: boto3's methods are
+the operations' names in another spelling, also where the test calls them by a helper of its module or of `aws.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import botocore.session  # type: ignore[import-untyped]  # it ships no types
+from botocore import xform_name
+from fastapi.routing import APIRoute
+
+from gateway.lambda_api.resources import NOTES, ROUTERS, WARM
+from gateway.lambda_api.unoffered import WHY_NOT, why_not
+from tests.platform import ROOT
+
+PAGE: Final = ROOT / "docs" / "compatibility.md"
+TESTS: Final = ROOT / "tests" / "compatibility"
+_INTRODUCTION: Final = """\
+Samovar's control API is AWS Lambda's. This is every operation of the API model that botocore ships, whether Samovar
+offers it, and a test that calls it with boto3. An operation that is not offered answers with an error that AWS's
+clients know, as a rule `InvalidParameterValueException`, which says so."""
+
+
+class Operation(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    offered: bool
+    note: str
+    tested_by: str | None
+    """`FILE::TEST`."""
+
+
+def in_the_model() -> list[str]:
+    """The names of all operations of AWS's model, as botocore itself reads it."""
+    return sorted(botocore.session.get_session().get_service_model("lambda").operation_names)
+
+
+def offered() -> set[str]:
+    """The operations that something carries out."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return ({route.name for route in routes} | set(WARM)) - set(WHY_NOT)
+
+
+def operations() -> list[Operation]:
+    """All rows, in the order of the names."""
+    there, tests = offered(), calls()
+    return [
+        Operation(name, name in there, NOTES.get(name, "") if name in there else why_not(name), _best(name, tests))
+        for name in in_the_model()
+    ]
+
+
+def page() -> str:
+    """The whole page."""
+    rows = operations()
+    count = sum(row.offered for row in rows)
+    table = "| operation | offered | tested by |\n|---|---|---|\n" + "\n".join(map(_row, rows))
+    return (
+        "\n\n".join(
+            ["# Compatibility", _MADE, _INTRODUCTION, f"{count} of {len(rows)} operations are offered.", table, ""]
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def calls() -> Mapping[str, Counter[str]]:
+    """How often each test of `TESTS` calls each method of the client: `FILE::TEST` → method → times."""
+    shared = _functions(TESTS / "aws.py")
+    found: dict[str, Counter[str]] = {}
+    for path in sorted(TESTS.glob("test_*.py")):
+        own = shared | _functions(path)
+        for name, body in own.items():
+            if name.startswith("test_") and name not in shared:
+                found[f"{path.relative_to(ROOT)}::{name}"] = _mentioned(body, own, {name})
+    return found
+
+
+def callers(operation: str, tests: Mapping[str, Counter[str]]) -> list[str]:
+    """The tests that call an operation."""
+    return [test for test, methods in tests.items() if methods[xform_name(operation)]]
+
+
+def _best(operation: str, tests: Mapping[str, Counter[str]]) -> str | None:
+    """The first test that calls an operation, in the file that does so most often."""
+    method = xform_name(operation)
+    by_file: dict[str, int] = {}
+    for test, methods in tests.items():
+        file = test.partition("::")[0]
+        by_file[file] = by_file.get(file, 0) + methods[method]
+    most = max(by_file, key=lambda file: by_file[file])
+    return next((test for test in callers(operation, tests) if test.startswith(most)), None)
+
+
+@cache
+def _functions(path: Path) -> dict[str, ast.AST]:
+    tree = ast.parse(path.read_text())
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def _mentioned(body: ast.AST, functions: Mapping[str, ast.AST], seen: set[str]) -> Counter[str]:
+    """The names a function uses: attributes, texts (which is how paginators are named), and those of its helpers."""
+    found: Counter[str] = Counter()
+    for node in ast.walk(body):
+        if isinstance(node, ast.Attribute):
+            found[node.attr] += 1
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found[node.value] += 1
+        for name in _called(node):
+            if name in functions and name not in seen:
+                found.update(set(_mentioned(functions[name], functions, seen | {name})))
+    return found
+
+
+def _called(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        called = node.func
+        if isinstance(called, ast.Name | ast.Attribute):
+            yield called.id if isinstance(called, ast.Name) else called.attr
+
+
+def said(row: Operation) -> str:
+    """What the page says of an operation before it names the test."""
+    offered = "yes" if row.offered else "no"
+    return f"| `{row.name}` | {f'{offered}: {row.note}' if row.note else offered} | "
+
+
+def _row(row: Operation) -> str:
+    return f"{said(row)}{'' if row.tested_by is None else f'`{row.tested_by}`'} |"
+
+
+_MADE: Final = "<!-- Written by `python -m tests.docs.reference`; a test fails when it is not current. -->"

@@ -118,9 +118,6 @@ def _checked(request: Request) -> UrlRequest:
         raise InvalidParameterValue(
             f"AllowMethods may have {', '.join(sorted(_METHODS))}, not {', '.join(sorted(unknown))}"
         )
-    if wanted.auth_type == "AWS_IAM":
-        # Accepting it without checking signatures would open what the caller asked to close.
-        raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
     return wanted
 
 
@@ -128,6 +125,7 @@ def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
     return msgspec.structs.replace(
         url,
         modified=now,
+        auth_type=wanted.auth_type or url.auth_type,
         invoke_mode=wanted.invoke_mode or url.invoke_mode,
         cors=url.cors if wanted.cors is None else _cors(wanted.cors),
     )

@@ -34,7 +34,7 @@ def zip_of(files: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)  # of one date, so of one digest
     return buffer.getvalue()
 
 

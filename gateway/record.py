@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
@@ -84,6 +84,8 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """Renewed with each change of the policy."""
     event_invoke: EventInvoke | None = None
     runtime_management: RuntimeManagement | None = None
+    url: FunctionUrl | None = None
+    """An alias's; that of the function as a whole is `FunctionRecord.url`."""
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +131,15 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The function's name."""
         return self.version.name
+
+
+def urls_of(record: FunctionRecord) -> Iterator[tuple[str | None, FunctionUrl]]:
+    """The URL of the function as a whole, which has no name here, and those of its aliases with the aliases' names."""
+    if record.url is not None:
+        yield None, record.url
+    for name, one in record.attached.items():
+        if one.url is not None:
+            yield name, one.url
 
 
 def attached_to(record: FunctionRecord, qualifier: str | None) -> Attached:

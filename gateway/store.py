@@ -33,7 +33,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.record import FunctionRecord
+from gateway.record import FunctionRecord, urls_of
 from samovar.errors import ServiceUnavailable
 from samovar.names import function_arn
 
@@ -64,8 +64,8 @@ elseif revision ~= ARGV[1] then return 'changed' end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('ZADD', KEYS[2], 0, ARGV[4])
 redis.call('SADD', KEYS[3], ARGV[4])
-if ARGV[5] ~= '' and ARGV[5] ~= ARGV[6] then redis.call('HDEL', KEYS[4], ARGV[5]) end
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[4], ARGV[6], ARGV[4]) end
+for _, url in ipairs(cjson.decode(ARGV[5])) do redis.call('HDEL', KEYS[4], url) end
+for _, url in ipairs(cjson.decode(ARGV[6])) do redis.call('HSET', KEYS[4], url, ARGV[4]) end
 redis.call('PUBLISH', ARGV[7], ARGV[4])
 return 'ok'
 """
@@ -73,8 +73,12 @@ return 'ok'
 _DELETE: Final = """
 local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
-local url = cjson.decode(current).url
-if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
+local record = cjson.decode(current)
+local holders = record.attached or {}
+table.insert(holders, record)
+for _, holder in pairs(holders) do
+  if type(holder.url) == 'table' then redis.call('HDEL', KEYS[3], holder.url.url_id) end
+end
 redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[1])
@@ -149,7 +153,7 @@ class Store:
         return None if found is None else _decode(found)
 
     async def by_url(self, url: str) -> FunctionRecord | None:
-        """The function that has this URL (id and region, joined by a dot), if one has."""
+        """The function that has this URL (id and region, joined by a dot), or an alias that has it, if one has."""
         url_id, _, region = url.partition(".")
         async with reaching_store():
             arn = await self.redis.hget(_URLS, url_id)
@@ -157,7 +161,7 @@ class Store:
             return None
         record = await self.get(arn.decode())
         # Between the two reads the URL may have moved or gone.
-        if record is None or record.url is None or (record.url.url_id, record.version.region) != (url_id, region):
+        if record is None or record.version.region != region or url_id not in _url_ids(record):
             return None
         return record
 
@@ -233,8 +237,8 @@ class Store:
             record.version.revision_id,
             msgspec.json.encode(record),
             arn,
-            current.url.url_id if current is not None and current.url is not None else "",
-            record.url.url_id if record.url is not None else "",
+            msgspec.json.encode([] if current is None else _url_ids(current)),
+            msgspec.json.encode(_url_ids(record)),
             CHANGED,
         ]
         async with reaching_store():
@@ -246,6 +250,10 @@ class Store:
             return []
         found = await self.redis.mget([FUNCTION.encode() + arn for arn in arns])
         return [_decode(raw) for raw in found if raw is not None]
+
+
+def _url_ids(record: FunctionRecord) -> list[str]:
+    return [url.url_id for _, url in urls_of(record)]
 
 
 def _decode(raw: bytes) -> FunctionRecord:

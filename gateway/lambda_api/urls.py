@@ -2,73 +2,78 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from fastapi import Request, Response
 
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, no_content
-from gateway.lambda_api.models import CorsConfig, UrlConfig, UrlConfigs, UrlRequest
+from gateway.lambda_api.models import CorsConfig, UrlConfig, UrlConfigs, UrlPage, UrlRequest
 from gateway.lambda_api.operations import Operations, asked
-from gateway.record import Cors, FunctionRecord, FunctionUrl
+from gateway.lambda_api.qualifiers import check_qualifier
+from gateway.record import Cors, FunctionRecord, FunctionUrl, attached_to, urls_of, with_attached
 from gateway.registry import Edit
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, new_url_id
 
 router = Operations()
+ALIAS = re.compile(r"(?!\d+$)[a-zA-Z0-9_-]+")
 _METHODS = frozenset({"*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"})
 
 
 @router.operation("CreateFunctionUrlConfig")
-async def create_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
-    """CreateFunctionUrlConfig."""
-    _refuse_qualifier(reference)
+async def create_function_url_config(
+    request: Request, reference: Named, services: UsesServices, functions: UsesFunctions
+) -> Response:
+    """CreateFunctionUrlConfig, of a function or of an alias."""
     wanted = _checked(request)
+    await _check_there(services, reference)
     now = functions.url_timestamp()
     url = _with(FunctionUrl(url_id=new_url_id(), created=now, modified=now), wanted, now)
 
     def create(record: FunctionRecord) -> FunctionRecord:
-        if record.url is not None:
+        if _found(record, reference) is not None:
             raise ResourceConflict(
-                f"Failed to create function url config for [functionArn = {record.version.arn}]. "
+                f"Failed to create function url config for [functionArn = {_arn(reference)}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
-        return msgspec.structs.replace(record, url=url)
+        return _having(record, reference, url)
 
     try:
-        record = await functions.attach(reference.arn, create)
+        await functions.attach(reference.arn, create)
     except ResourceNotFound as error:
         raise ResourceNotFound("Function does not exist") from error
-    return answer(_shown(record, url, request), 201)
+    return answer(_shown(reference, url, request), 201)
 
 
 @router.operation("GetFunctionUrlConfig")
 async def get_function_url_config(request: Request, reference: Named, services: UsesServices) -> Response:
     """GetFunctionUrlConfig."""
-    _refuse_qualifier(reference)
     record = await _record(services, reference.arn)
-    return answer(_shown(record, _url_of(record), request))
+    return answer(_shown(reference, _url_of(record, reference), request))
 
 
 @router.operation("UpdateFunctionUrlConfig")
 async def update_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
     """UpdateFunctionUrlConfig: what is not given stays."""
-    _refuse_qualifier(reference)
     wanted = _checked(request)
     now = functions.url_timestamp()
-    record = await _attach(
-        functions, reference, lambda found: msgspec.structs.replace(found, url=_with(_url_of(found), wanted, now))
-    )
-    return answer(_shown(record, _url_of(record), request))
+
+    def edit(record: FunctionRecord) -> FunctionRecord:
+        return _having(record, reference, _with(_url_of(record, reference), wanted, now))
+
+    record = await _attach(functions, reference, edit)
+    return answer(_shown(reference, _url_of(record, reference), request))
 
 
 @router.operation("DeleteFunctionUrlConfig")
 async def delete_function_url_config(reference: Named, functions: UsesFunctions) -> Response:
     """DeleteFunctionUrlConfig."""
-    _refuse_qualifier(reference)
 
     def without(record: FunctionRecord) -> FunctionRecord:
-        _url_of(record)
-        return msgspec.structs.replace(record, url=None)
+        _url_of(record, reference)
+        return _having(record, reference, None)
 
     await _attach(functions, reference, without)
     return no_content()
@@ -76,15 +81,39 @@ async def delete_function_url_config(reference: Named, functions: UsesFunctions)
 
 @router.operation("ListFunctionUrlConfigs")
 async def list_function_url_configs(request: Request, reference: Named, services: UsesServices) -> Response:
-    """ListFunctionUrlConfigs."""
-    record = await services.registry.fresh(reference.arn)
-    return answer(UrlConfigs([] if record.url is None else [_shown(record, record.url, request)]))
+    """ListFunctionUrlConfigs: the function's, then those of its aliases. A marker is the last alias shown."""
+    page = asked(request, UrlPage)
+    await _check_there(services, reference)
+    urls = {alias or "": url for alias, url in urls_of(await services.registry.fresh(reference.arn))}
+    names = sorted(name for name in urls if page.marker is None or name > page.marker)
+    shown = names[: page.max_items]
+    configs = [_shown(reference._replace(qualifier=name or None), urls[name], request) for name in shown]
+    return answer(UrlConfigs(configs, next_marker=shown[-1] if len(names) > len(shown) else None))
 
 
-def _refuse_qualifier(reference: FunctionReference) -> None:
-    """URLs of aliases are not offered."""
-    if reference.qualifier is not None:
+async def _check_there(services: Services, reference: FunctionReference) -> None:
+    """Raise `ResourceNotFound` without the function, or without the alias that is named; versions have no URL."""
+    try:
+        await check_qualifier(services, reference)
+    except ResourceNotFound as error:
+        raise ResourceNotFound("Function does not exist") from error
+    if reference.qualifier is not None and not ALIAS.fullmatch(reference.qualifier):
         raise ResourceNotFound("Function does not exist")
+
+
+def _arn(reference: FunctionReference) -> str:
+    return f"{reference.arn}:{reference.qualifier}" if reference.qualifier else reference.arn
+
+
+def _found(record: FunctionRecord, reference: FunctionReference) -> FunctionUrl | None:
+    return record.url if reference.qualifier is None else attached_to(record, reference.qualifier).url
+
+
+def _having(record: FunctionRecord, reference: FunctionReference, url: FunctionUrl | None) -> FunctionRecord:
+    """The function when what a reference means has another URL, or none."""
+    if reference.qualifier is None:
+        return msgspec.structs.replace(record, url=url)
+    return with_attached(record, reference.qualifier, lambda found: msgspec.structs.replace(found, url=url))
 
 
 async def _attach(functions: UsesFunctions, reference: FunctionReference, edit: Edit) -> FunctionRecord:
@@ -101,10 +130,11 @@ async def _record(services: Services, arn: str) -> FunctionRecord:
         raise _absent() from error
 
 
-def _url_of(record: FunctionRecord) -> FunctionUrl:
-    if record.url is None:
+def _url_of(record: FunctionRecord, reference: FunctionReference) -> FunctionUrl:
+    found = _found(record, reference)
+    if found is None:
         raise _absent()
-    return record.url
+    return found
 
 
 def _absent() -> ResourceNotFound:
@@ -135,14 +165,13 @@ def _cors(wanted: CorsConfig) -> Cors | None:
     return msgspec.convert(given, Cors) if given else None
 
 
-def _shown(record: FunctionRecord, url: FunctionUrl, request: Request) -> UrlConfig:
+def _shown(reference: FunctionReference, url: FunctionUrl, request: Request) -> UrlConfig:
     """The configuration as the API shows it; the URL leads to the port the request came to."""
-    version = record.version
     port = request.url.port
-    host = f"{url.url_id}.lambda-url.{version.region}.localhost" + (f":{port}" if port else "")
+    host = f"{url.url_id}.lambda-url.{reference.region}.localhost" + (f":{port}" if port else "")
     return UrlConfig(
         function_url=f"{request.url.scheme}://{host}/",
-        function_arn=version.arn,
+        function_arn=_arn(reference),
         auth_type=url.auth_type,
         creation_time=url.created,
         last_modified_time=url.modified,

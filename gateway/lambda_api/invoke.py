@@ -13,7 +13,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.asgi import Request
+from gateway.access.guard import Guard
+from gateway.access.operations import INVOKE, Asked
+from gateway.asgi import BODY_DEADLINE_S, Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.lambda_api import constraints
@@ -72,8 +74,9 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
 class InvokeApi:
     """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker) -> None:
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard) -> None:
         self._settings = settings
+        self._guard = guard
         self._functions = functions
         self._invoker = invoker
 
@@ -83,13 +86,17 @@ class InvokeApi:
             return None
         if len(body) > self._settings.max_payload_bytes:
             return None
+        if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
+            return None
         target = self._target(request, where)
         record = self._functions.cached(target.arn, target.qualifier)
         return None if record is None else _wanted(request, record, target.given, body)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
-        payload = await request.body(self._settings.max_payload_bytes)
+        limit = self._settings.max_payload_bytes
+        await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
+        payload = await request.body(limit)
         target = self._target(request, where)
         invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
         record = self._functions.cached(target.arn, target.qualifier)

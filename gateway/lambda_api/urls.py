@@ -148,16 +148,18 @@ def _checked(request: Request) -> UrlRequest:
         raise InvalidParameterValue(
             f"AllowMethods may have {', '.join(sorted(_METHODS))}, not {', '.join(sorted(unknown))}"
         )
-    if wanted.auth_type == "AWS_IAM":
-        # Accepting it without checking signatures would open what the caller asked to close.
-        raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
     if wanted.invoke_mode == "RESPONSE_STREAM":
         raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
     return wanted
 
 
 def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
-    return msgspec.structs.replace(url, modified=now, cors=url.cors if wanted.cors is None else _cors(wanted.cors))
+    return msgspec.structs.replace(
+        url,
+        modified=now,
+        auth_type=wanted.auth_type or url.auth_type,
+        cors=url.cors if wanted.cors is None else _cors(wanted.cors),
+    )
 
 
 def _cors(wanted: CorsConfig) -> Cors | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from gateway import cors, http_answer
 from gateway.access.guard import Guard
 from gateway.access.identity import iam
@@ -42,7 +44,8 @@ class NamedRoute:
         record = self._functions.cached(self._arn(name), qualifier or LATEST)
         if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
             return None
-        return _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
+        wanted = _wanted(request, record, path, body, self._clock.epoch())
+        return _as_called(wanted, qualifier) if qualifier else wanted
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
@@ -55,7 +58,7 @@ class NamedRoute:
         if record is None or not record.http_route:
             raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
-        wanted = _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
+        wanted = _as_called(_wanted(request, record, path, body, self._clock.epoch()), qualifier)
         running = carry_out(self._invoker, wanted)
         del body, wanted  # as `carry_out` does
         return await running
@@ -120,21 +123,27 @@ class FunctionUrls:
 
     def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
         wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
+        if record.url is not None and record.url.qualifier is not None:
+            wanted = _as_called(wanted, record.url.qualifier)
         if rules is None:
             return wanted
         origin, settle = request.headers.get(b"origin"), wanted.settle
         return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
 
-def _wanted(
-    request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float, qualifier: str | None = None
-) -> Wanted:
+def _as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
+    """For a function that was called by the name of a version or alias, which it sees in its ARN."""
+    call = msgspec.structs.replace(wanted.errand.call, qualifier=qualifier or None)
+    return wanted._replace(errand=wanted.errand._replace(call=call))
+
+
+def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:
     api_id = record.name if record.url is None else record.url.url_id
     trace_id = _trace_id(request, epoch)
     host = request.headers.get(b"host", b"localhost")
     caller = None if request.caller is None else iam(request.caller, record.version.account)
     asked = HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch, caller)
-    call = Call(request.id, "http", trace_id=trace_id, qualifier=qualifier)
+    call = Call(request.id, "http", trace_id=trace_id)
     errand = Errand(record.version, call, encode_event(asked), request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -36,6 +36,8 @@ class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     """ISO 8601 with milliseconds, as the API prints it."""
     modified: str
+    qualifier: str | None = None
+    """The alias whose URL it is."""
 
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     """The share of calls, 0 to 1, that another version gets."""
     description: str = ""
     revision_id: str = ""
+    url: FunctionUrl | None = None
 
 
 class LayerUse(msgspec.Struct, frozen=True):
@@ -84,8 +87,6 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """Renewed with each change of the policy."""
     event_invoke: EventInvoke | None = None
     runtime_management: RuntimeManagement | None = None
-    url: FunctionUrl | None = None
-    """An alias's; that of the function as a whole is `FunctionRecord.url`."""
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,15 +132,6 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The function's name."""
         return self.version.name
-
-
-def urls_of(record: FunctionRecord) -> Iterator[tuple[str | None, FunctionUrl]]:
-    """The URL of the function as a whole, which has no name here, and those of its aliases with the aliases' names."""
-    if record.url is not None:
-        yield None, record.url
-    for name, one in record.attached.items():
-        if one.url is not None:
-            yield name, one.url
 
 
 def attached_to(record: FunctionRecord, qualifier: str | None) -> Attached:

@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
-from gateway.qualified import Qualified
+from gateway.qualified import Qualified, url_key
 from gateway.qualified_store import QualifiedStore
-from gateway.record import FunctionRecord, FunctionUrl, attached_to, urls_of
+from gateway.record import FunctionRecord
 from gateway.store import CHANGED, Store
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.names import LATEST, new_request_id, split_arn
@@ -59,8 +59,7 @@ class Registry:
         """Whether notifications arrive; without them, cached records may be out of date."""
         self._records: dict[str, FunctionRecord] = {}
         """By unqualified ARN."""
-        self._places_by_url: dict[str, tuple[str, str | None]] = {}
-        """The function's unqualified ARN, and the alias if the URL is an alias's."""
+        self._arns_by_url: dict[str, str] = {}
         self._changes = 0  # counts what may have made a read in progress outdated
         self._task: asyncio.Task[None] | None = None
 
@@ -90,15 +89,9 @@ class Registry:
         return list(self._records.values())
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
-        """What takes a call to this URL (id and region, joined by a dot) as far as this process knows. No I/O."""
-        place = self._places_by_url.get(url_id)
-        if place is None:
-            return None
-        arn, alias = place
-        latest = self._records.get(arn)
-        if alias is None or latest is None:
-            return latest
-        return _behind_url(self.qualified.cached(arn, alias), latest, alias)
+        """The function with this URL (id and region, joined by a dot) as far as this process knows. No I/O."""
+        arn = self._arns_by_url.get(url_id)
+        return self.qualified.cached_by_url(url_id) if arn is None else self._records.get(arn)
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """What takes a call to a function, or to a version or an alias of it, from the cache, else from Redis.
@@ -132,18 +125,19 @@ class Registry:
         return record
 
     async def by_url(self, url_id: str) -> FunctionRecord | None:
-        """As `cached_by_url`, reading what is not cached. Its `url` is the one that was called."""
+        """What takes a call to this URL (id and region, joined by a dot), from the cache, else from Redis."""
         record = self.cached_by_url(url_id)
         if record is not None:
             return record
+        arn, alias = split_arn(await self.store.url_owner(url_id.partition(".")[0]) or "")
+        if alias is not None:
+            latest = self._records.get(arn) or await self.store.get(arn)
+            return None if latest is None else await self.qualified.by_url(latest, alias, url_id)
         changes = self._changes
-        latest = await self.store.by_url(url_id)
-        if latest is None:
-            return None
-        if changes == self._changes:
-            self._keep(latest)
-        alias = next(name for name, url in urls_of(latest) if _url_key(url, latest) == url_id)
-        return latest if alias is None else _behind_url(await self.qualified.get(latest, alias), latest, alias)
+        record = await self.store.by_url(url_id)
+        if record is not None and changes == self._changes:
+            self._keep(record)
+        return record
 
     # Changing.
 
@@ -253,33 +247,19 @@ class Registry:
         known = self._records.get(record.arn)
         if known is not None and known.version.serial > record.version.serial:
             return
-        self._forget_urls(known)
+        if known is not None and known.url is not None:
+            self._arns_by_url.pop(url_key(known.url, known.arn), None)
         self._records[record.arn] = record
         self.qualified.follows(record)
-        for alias, url in urls_of(record):
-            self._places_by_url[_url_key(url, record)] = record.arn, alias
+        if record.url is not None:
+            self._arns_by_url[url_key(record.url, record.arn)] = record.arn
 
     def _drop(self, arn: str) -> None:
         self._changes += 1
         self.qualified.drop(arn)
         known = self._records.pop(arn, None)
-        self._forget_urls(known)
-
-    def _forget_urls(self, known: FunctionRecord | None) -> None:
-        if known is not None:
-            for _, url in urls_of(known):
-                self._places_by_url.pop(_url_key(url, known), None)
-
-
-def _behind_url(version: FunctionRecord | None, latest: FunctionRecord, alias: str) -> FunctionRecord | None:
-    """The version that takes a call to an alias's URL, with that URL; `None` if either has gone."""
-    url = attached_to(latest, alias).url
-    return None if version is None or url is None else msgspec.structs.replace(version, url=url)
-
-
-def _url_key(url: FunctionUrl, record: FunctionRecord) -> str:
-    """What the host names of a function's URL begin with, but for the word between: its id and its region."""
-    return f"{url.url_id}.{record.version.region}"
+        if known is not None and known.url is not None:
+            self._arns_by_url.pop(url_key(known.url, known.arn), None)
 
 
 def _renewed(record: FunctionRecord, serial: int, *, is_attached: bool = False) -> FunctionRecord:

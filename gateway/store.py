@@ -5,7 +5,7 @@
 | `samovar:function:<ARN>`      | string | the `FunctionRecord` as JSON                              |
 | `samovar:functions`           | zset   | ARNs, all with score 0, so that they list in their order  |
 | `samovar:functions:ever`      | set    | ARNs of functions that exist or existed, for their usage  |
-| `samovar:urls`                | hash   | URL id → ARN                                              |
+| `samovar:urls`                | hash   | URL id → ARN, of the function or of an alias              |
 | `samovar:serial`              | string | the counter behind `FunctionVersion.serial`               |
 | `samovar:changed`             | channel| the ARN of a function that was created, changed, deleted  |
 
@@ -33,7 +33,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.record import FunctionRecord, urls_of
+from gateway.record import FunctionRecord
 from samovar.errors import ServiceUnavailable
 from samovar.names import function_arn
 
@@ -46,7 +46,7 @@ _INDEX: Final = "samovar:functions"
 VERSIONS: Final = "samovar:versions:"
 ALIASES: Final = "samovar:aliases:"
 _EVER: Final = "samovar:functions:ever"
-_URLS: Final = "samovar:urls"
+URLS: Final = "samovar:urls"
 SERIAL: Final = "samovar:serial"
 _PAGE: Final = 500
 
@@ -64,8 +64,8 @@ elseif revision ~= ARGV[1] then return 'changed' end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('ZADD', KEYS[2], 0, ARGV[4])
 redis.call('SADD', KEYS[3], ARGV[4])
-for _, url in ipairs(cjson.decode(ARGV[5])) do redis.call('HDEL', KEYS[4], url) end
-for _, url in ipairs(cjson.decode(ARGV[6])) do redis.call('HSET', KEYS[4], url, ARGV[4]) end
+if ARGV[5] ~= '' and ARGV[5] ~= ARGV[6] then redis.call('HDEL', KEYS[4], ARGV[5]) end
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[4], ARGV[6], ARGV[4]) end
 redis.call('PUBLISH', ARGV[7], ARGV[4])
 return 'ok'
 """
@@ -73,11 +73,11 @@ return 'ok'
 _DELETE: Final = """
 local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
-local record = cjson.decode(current)
-local holders = record.attached or {}
-table.insert(holders, record)
-for _, holder in pairs(holders) do
-  if type(holder.url) == 'table' then redis.call('HDEL', KEYS[3], holder.url.url_id) end
+local url = cjson.decode(current).url
+if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
+for _, raw in ipairs(redis.call('HVALS', KEYS[6])) do
+  url = cjson.decode(raw).url
+  if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
 end
 redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -153,17 +153,22 @@ class Store:
         return None if found is None else _decode(found)
 
     async def by_url(self, url: str) -> FunctionRecord | None:
-        """The function that has this URL (id and region, joined by a dot), or an alias that has it, if one has."""
+        """The function that has this URL (id and region, joined by a dot), if one has."""
         url_id, _, region = url.partition(".")
-        async with reaching_store():
-            arn = await self.redis.hget(_URLS, url_id)
+        arn = await self.url_owner(url_id)
         if arn is None:
             return None
-        record = await self.get(arn.decode())
+        record = await self.get(arn)
         # Between the two reads the URL may have moved or gone.
-        if record is None or record.version.region != region or url_id not in _url_ids(record):
+        if record is None or record.url is None or (record.url.url_id, record.version.region) != (url_id, region):
             return None
         return record
+
+    async def url_owner(self, url_id: str) -> str | None:
+        """The ARN of the function or alias that has this URL id, if one has."""
+        async with reaching_store():
+            arn = await self.redis.hget(URLS, url_id)
+        return None if arn is None else str(arn.decode())
 
     async def page(
         self, after: str | None, limit: int, region: str | None = None
@@ -226,7 +231,7 @@ class Store:
         """
         async with reaching_store():
             serial = await self._delete(
-                keys=[FUNCTION + arn, _INDEX, _URLS, SERIAL, VERSIONS + arn, ALIASES + arn], args=[arn, CHANGED]
+                keys=[FUNCTION + arn, _INDEX, URLS, SERIAL, VERSIONS + arn, ALIASES + arn], args=[arn, CHANGED]
             )
         return int(serial) or None
 
@@ -237,12 +242,12 @@ class Store:
             record.version.revision_id,
             msgspec.json.encode(record),
             arn,
-            msgspec.json.encode([] if current is None else _url_ids(current)),
-            msgspec.json.encode(_url_ids(record)),
+            current.url.url_id if current is not None and current.url is not None else "",
+            record.url.url_id if record.url is not None else "",
             CHANGED,
         ]
         async with reaching_store():
-            answer = await self._write(keys=[FUNCTION + arn, _INDEX, _EVER, _URLS], args=arguments)
+            answer = await self._write(keys=[FUNCTION + arn, _INDEX, _EVER, URLS], args=arguments)
         return cast(Written, answer.decode())
 
     async def _read(self, arns: Sequence[bytes]) -> list[FunctionRecord]:
@@ -250,10 +255,6 @@ class Store:
             return []
         found = await self.redis.mget([FUNCTION.encode() + arn for arn in arns])
         return [_decode(raw) for raw in found if raw is not None]
-
-
-def _url_ids(record: FunctionRecord) -> list[str]:
-    return [url.url_id for _, url in urls_of(record)]
 
 
 def _decode(raw: bytes) -> FunctionRecord:

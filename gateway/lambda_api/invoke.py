@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
@@ -30,6 +31,8 @@ from samovar.settings import Settings
 MAX_CLIENT_CONTEXT_BYTES: Final = 3583
 _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
+_QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+"""What needs no look at the model, which would be read for it."""
 _INVOCATION_TYPES: Final = ("Event", "RequestResponse", "DryRun")
 _LOG_TYPES: Final = ("Tail", "None")
 _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
@@ -62,6 +65,8 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
     """
     reference = FunctionReference.parse(function_name)
     given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+    if given is not None and _QUALIFIER.fullmatch(given) is None:
+        constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
     if given is not None and reference.qualifier is not None and given != reference.qualifier:
         raise InvalidParameterValue(
             "The derived qualifier from the function name does not match the specified qualifier."

@@ -315,18 +315,11 @@ class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit
     cors: CorsConfig | None = None
 
 
-class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class UrlConfigs(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """`ListFunctionUrlConfigs`."""
 
     function_url_configs: list[UrlConfig]
     next_marker: str | None = None
-
-
-class UrlPage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What `ListFunctionUrlConfigs` is asked for."""
-
-    marker: str | None = None
-    max_items: int = 50
 
 
 class TagKeys(msgspec.Struct, frozen=True, rename="pascal"):

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from fastapi import Request, Response
 
-from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, no_content
-from gateway.lambda_api.models import CorsConfig, UrlConfig, UrlConfigs, UrlPage, UrlRequest
+from gateway.lambda_api.edge import Named, UsesFunctions, UsesPublished, UsesServices, answer, no_content
+from gateway.lambda_api.models import CorsConfig, Page, UrlConfig, UrlConfigs, UrlRequest
 from gateway.lambda_api.operations import Operations, asked
-from gateway.lambda_api.qualifiers import check_qualifier
-from gateway.record import Cors, FunctionRecord, FunctionUrl, attached_to, urls_of, with_attached
-from gateway.registry import Edit
+from gateway.record import Cors, FunctionUrl
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, new_url_id
 
 router = Operations()
-ALIAS = re.compile(r"(?!\d+$)[a-zA-Z0-9_-]+")
+_PAGE: Final = 50
+"""ListFunctionUrlConfigs gives at most 50 a page."""
 _METHODS = frozenset({"*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"})
+
+
+UrlEdit = Callable[[FunctionUrl | None], FunctionUrl | None]
+"""What a change does to the URL of a function or an alias."""
 
 
 @router.operation("CreateFunctionUrlConfig")
 async def create_function_url_config(
-    request: Request, reference: Named, services: UsesServices, functions: UsesFunctions
+    request: Request, reference: Named, functions: UsesFunctions, published: UsesPublished
 ) -> Response:
-    """CreateFunctionUrlConfig, of a function or of an alias."""
+    """CreateFunctionUrlConfig."""
     wanted = _checked(request)
-    await _check_there(services, reference)
     now = functions.url_timestamp()
-    url = _with(FunctionUrl(url_id=new_url_id(), created=now, modified=now), wanted, now)
+    made = FunctionUrl(url_id=new_url_id(), created=now, modified=now, qualifier=reference.qualifier)
+    url = _with(made, wanted, now)
 
-    def create(record: FunctionRecord) -> FunctionRecord:
-        if _found(record, reference) is not None:
+    def create(found: FunctionUrl | None) -> FunctionUrl:
+        if found is not None:
             raise ResourceConflict(
-                f"Failed to create function url config for [functionArn = {_arn(reference)}]. "
+                f"Failed to create function url config for [functionArn = {_arn(reference, url)}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
-        return _having(record, reference, url)
+        return url
 
     try:
-        await functions.attach(reference.arn, create)
+        await _change(reference, functions, published, create)
     except ResourceNotFound as error:
         raise ResourceNotFound("Function does not exist") from error
     return answer(_shown(reference, url, request), 201)
@@ -50,91 +54,93 @@ async def create_function_url_config(
 @router.operation("GetFunctionUrlConfig")
 async def get_function_url_config(request: Request, reference: Named, services: UsesServices) -> Response:
     """GetFunctionUrlConfig."""
-    record = await _record(services, reference.arn)
-    return answer(_shown(reference, _url_of(record, reference), request))
+    urls = await _urls(services, reference)
+    url = next((url for url in urls if url.qualifier == reference.qualifier), None)
+    if url is None:
+        raise _absent()
+    return answer(_shown(reference, url, request))
 
 
 @router.operation("UpdateFunctionUrlConfig")
-async def update_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
+async def update_function_url_config(
+    request: Request, reference: Named, functions: UsesFunctions, published: UsesPublished
+) -> Response:
     """UpdateFunctionUrlConfig: what is not given stays."""
     wanted = _checked(request)
     now = functions.url_timestamp()
-
-    def edit(record: FunctionRecord) -> FunctionRecord:
-        return _having(record, reference, _with(_url_of(record, reference), wanted, now))
-
-    record = await _attach(functions, reference, edit)
-    return answer(_shown(reference, _url_of(record, reference), request))
+    url = await _changed(reference, functions, published, lambda found: _with(_there(found), wanted, now))
+    return answer(_shown(reference, _there(url), request))
 
 
 @router.operation("DeleteFunctionUrlConfig")
-async def delete_function_url_config(reference: Named, functions: UsesFunctions) -> Response:
+async def delete_function_url_config(reference: Named, functions: UsesFunctions, published: UsesPublished) -> Response:
     """DeleteFunctionUrlConfig."""
 
-    def without(record: FunctionRecord) -> FunctionRecord:
-        _url_of(record, reference)
-        return _having(record, reference, None)
+    def without(found: FunctionUrl | None) -> None:
+        _there(found)
 
-    await _attach(functions, reference, without)
+    await _changed(reference, functions, published, without)
     return no_content()
 
 
 @router.operation("ListFunctionUrlConfigs")
 async def list_function_url_configs(request: Request, reference: Named, services: UsesServices) -> Response:
-    """ListFunctionUrlConfigs: the function's, then those of its aliases. A marker is the last alias shown."""
-    page = asked(request, UrlPage)
-    await _check_there(services, reference)
-    urls = {alias or "": url for alias, url in urls_of(await services.registry.fresh(reference.arn))}
-    names = sorted(name for name in urls if page.marker is None or name > page.marker)
-    shown = names[: page.max_items]
-    configs = [_shown(reference._replace(qualifier=name or None), urls[name], request) for name in shown]
-    return answer(UrlConfigs(configs, next_marker=shown[-1] if len(names) > len(shown) else None))
-
-
-async def _check_there(services: Services, reference: FunctionReference) -> None:
-    """Raise `ResourceNotFound` without the function, or without the alias that is named; versions have no URL."""
+    """ListFunctionUrlConfigs: the function's own, then those of its aliases. A marker is the last one's URL id."""
+    wanted = asked(request, Page)
     try:
-        await check_qualifier(services, reference)
+        urls = await _urls(services, reference)
     except ResourceNotFound as error:
         raise ResourceNotFound("Function does not exist") from error
-    if reference.qualifier is not None and not ALIAS.fullmatch(reference.qualifier):
-        raise ResourceNotFound("Function does not exist")
+    ids = [url.url_id for url in urls]
+    begin = ids.index(wanted.marker) + 1 if wanted.marker in ids else 0
+    page = urls[begin : begin + min(wanted.max_items, _PAGE)]
+    more = begin + len(page) < len(urls)
+    shown = [_shown(reference, url, request) for url in page]
+    return answer(UrlConfigs(function_url_configs=shown, next_marker=page[-1].url_id if more else None))
 
 
-def _arn(reference: FunctionReference) -> str:
-    return f"{reference.arn}:{reference.qualifier}" if reference.qualifier else reference.arn
-
-
-def _found(record: FunctionRecord, reference: FunctionReference) -> FunctionUrl | None:
-    return record.url if reference.qualifier is None else attached_to(record, reference.qualifier).url
-
-
-def _having(record: FunctionRecord, reference: FunctionReference, url: FunctionUrl | None) -> FunctionRecord:
-    """The function when what a reference means has another URL, or none."""
+async def _change(
+    reference: FunctionReference, functions: UsesFunctions, published: UsesPublished, edit: UrlEdit
+) -> FunctionUrl | None:
+    """Change the URL of a function or an alias; what it is then. Raises `ResourceNotFound`."""
     if reference.qualifier is None:
-        return msgspec.structs.replace(record, url=url)
-    return with_attached(record, reference.qualifier, lambda found: msgspec.structs.replace(found, url=url))
+        record = await functions.attach(
+            reference.arn, lambda found: msgspec.structs.replace(found, url=edit(found.url))
+        )
+        return record.url
+    alias = await published.change_alias(
+        reference.arn, reference.qualifier, lambda found: msgspec.structs.replace(found, url=edit(found.url)), None
+    )
+    return alias.url
 
 
-async def _attach(functions: UsesFunctions, reference: FunctionReference, edit: Edit) -> FunctionRecord:
+async def _changed(
+    reference: FunctionReference, functions: UsesFunctions, published: UsesPublished, edit: UrlEdit
+) -> FunctionUrl | None:
     try:
-        return await functions.attach(reference.arn, edit)
+        return await _change(reference, functions, published, edit)
     except ResourceNotFound as error:
         raise _absent() from error
 
 
-async def _record(services: Services, arn: str) -> FunctionRecord:
+async def _urls(services: Services, reference: FunctionReference) -> list[FunctionUrl]:
+    """All URLs that lead to a function. Raises `ResourceNotFound`."""
     try:
-        return await services.registry.fresh(arn)
+        record = await services.registry.fresh(reference.arn)
     except ResourceNotFound as error:
         raise _absent() from error
+    aliases = await services.registry.qualified.store.aliases(reference.arn)
+    return [url for url in (record.url, *(alias.url for alias in aliases)) if url is not None]
 
 
-def _url_of(record: FunctionRecord, reference: FunctionReference) -> FunctionUrl:
-    found = _found(record, reference)
-    if found is None:
+def _there(url: FunctionUrl | None) -> FunctionUrl:
+    if url is None:
         raise _absent()
-    return found
+    return url
+
+
+def _arn(reference: FunctionReference, url: FunctionUrl) -> str:
+    return reference.arn if url.qualifier is None else f"{reference.arn}:{url.qualifier}"
 
 
 def _absent() -> ResourceNotFound:
@@ -173,7 +179,7 @@ def _shown(reference: FunctionReference, url: FunctionUrl, request: Request) -> 
     host = f"{url.url_id}.lambda-url.{reference.region}.localhost" + (f":{port}" if port else "")
     return UrlConfig(
         function_url=f"{request.url.scheme}://{host}/",
-        function_arn=_arn(reference),
+        function_arn=_arn(reference, url),
         auth_type=url.auth_type,
         creation_time=url.created,
         last_modified_time=url.modified,

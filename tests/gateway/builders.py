@@ -30,11 +30,11 @@ CODE = b"def handler(event, context):\n    return event\n"
 
 
 def zip_of(files: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A deployment package with these files: the same bytes for the same files, whatever the time."""
+    """A deployment package with these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content, compression)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)  # of one date, so of one digest
     return buffer.getvalue()
 
 

@@ -23,7 +23,7 @@ from gateway.lambda_api import constraints
 from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
 from gateway.rendering import Response, render_error
-from samovar.errors import InvalidParameterValue, InvalidRequestContent, SamovarError
+from samovar.errors import CallerError, InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
@@ -33,7 +33,16 @@ _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
 _QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
 """What needs no look at the model, which would be read for it."""
-_INVOCATION_TYPES: Final = ("Event", "RequestResponse", "DryRun")
+_TENANT: Final = b"x-amz-tenant-id"
+_DURABLE: Final = b"x-amz-durable-execution-name"
+_HEADERS: Final = (
+    ("InvocationType", b"x-amz-invocation-type"),
+    ("LogType", b"x-amz-log-type"),
+    ("ClientContext", b"x-amz-client-context"),
+    ("DurableExecutionName", _DURABLE),
+    ("TenantId", _TENANT),
+)
+"""Members of the request that are headers."""
 _LOG_TYPES: Final = ("Tail", "None")
 _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -63,8 +72,12 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
     Raises `ValidationFailed` and `InvalidParameterValue`, and `ResourceNotFound` and `AccessDenied` for functions of
     another region or account.
     """
-    reference = FunctionReference.parse(function_name)
-    given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+    try:
+        reference = FunctionReference.parse(function_name)
+    except CallerError:
+        constraints.check("Invoke", {"FunctionName": function_name})
+        raise
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("Qualifier", [None])[-1]
     if given is not None and _QUALIFIER.fullmatch(given) is None:
         constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
     if given is not None and reference.qualifier is not None and given != reference.qualifier:
@@ -89,7 +102,7 @@ class InvokeApi:
         """See `Trigger`."""
         if request.headers.get(b"x-amz-invocation-type", b"RequestResponse") != b"RequestResponse":
             return None
-        if len(body) > self._settings.max_payload_bytes:
+        if len(body) > self._settings.max_payload_bytes or _TENANT in request.headers or _DURABLE in request.headers:
             return None
         if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
             return None
@@ -103,7 +116,11 @@ class InvokeApi:
         await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
         payload = await request.body(limit)
         target = self._target(request, where)
-        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
+        headers = {
+            name: request.headers[header].decode("latin-1") for name, header in _HEADERS if header in request.headers
+        }
+        constraints.check("Invoke", {"FunctionName": where, "Qualifier": target.given, **headers})
+        invocation_type = headers.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
         wanted = _wanted(request, record, target.given, payload)

@@ -116,11 +116,9 @@ class InvokeApi:
         await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
         payload = await request.body(limit)
         target = self._target(request, where)
-        headers = {
-            name: request.headers[header].decode("latin-1") for name, header in _HEADERS if header in request.headers
-        }
-        constraints.check("Invoke", {"FunctionName": where, "Qualifier": target.given, **headers})
-        invocation_type = headers.get("InvocationType")
+        members = _members(request.headers)
+        constraints.check("Invoke", {"FunctionName": where, "Qualifier": target.given, **members})
+        invocation_type = members.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
         wanted = _wanted(request, record, target.given, payload)
@@ -137,6 +135,11 @@ class InvokeApi:
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
         return target_of(where, query, settings.account, region_of(request.headers, query, settings.region))
+
+
+def _members(headers: dict[bytes, bytes]) -> dict[str, str]:
+    """The members of the API's request that are headers, those that are given."""
+    return {name: headers[header].decode("latin-1") for name, header in _HEADERS if header in headers}
 
 
 def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes) -> Wanted:

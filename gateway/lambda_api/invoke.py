@@ -112,12 +112,21 @@ class InvokeApi:
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
+        asked = await self.asked(request, where, "Invoke")
+        if isinstance(asked, Response):
+            return asked
+        running = carry_out(self._invoker, asked)
+        del asked  # as `carry_out` does
+        return await running
+
+    async def asked(self, request: Request, where: str, operation: str) -> Wanted | Response:
+        """What a call wants of the invoker; an answer where it wants nothing. Raises as `answer` does."""
         limit = self._settings.max_payload_bytes
         await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
         payload = await request.body(limit)
         target = self._target(request, where)
         members = _members(request.headers)
-        constraints.check("Invoke", {"FunctionName": where, "Qualifier": target.given, **members})
+        constraints.check(operation, {"FunctionName": where, "Qualifier": target.given, **members})
         invocation_type = members.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
@@ -128,9 +137,7 @@ class InvokeApi:
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
-        running = carry_out(self._invoker, wanted)
-        del payload, wanted  # as `carry_out` does
-        return await running
+        return wanted
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from benchmarks.signing import signature
 from benchmarks.wrk import CannotMeasure
+from samovar.sigv4 import Credentials
 
 CALL_TIMEOUT_S = 90.0
 _TICK_S = 0.001
@@ -23,6 +25,8 @@ class Call(NamedTuple):
     url: str
     body: bytes | None = None
     """Sent as JSON with POST; without one, the method is GET."""
+    key: Credentials | None = None
+    """What to sign a POST with."""
 
     def encode(self) -> bytes:
         """The request as it is sent."""
@@ -31,6 +35,8 @@ class Call(NamedTuple):
         head = f"{'GET' if self.body is None else 'POST'} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         if self.body is None:
             return f"{head}\r\n".encode()
+        signed = signature(self.url, self.body, self.key) if self.key is not None else {}
+        head += "".join(f"{name}: {value}\r\n" for name, value in signed.items())
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n".encode() + self.body
 
     @property

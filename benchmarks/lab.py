@@ -21,6 +21,7 @@ from samovar.manifest import Manifest
 from samovar.settings import Settings
 from samovar.supervisor import state
 from tests.platform import Platform
+from tests.signing import root_key
 
 FUNCTIONS = Path(__file__).parent / "functions"
 
@@ -55,6 +56,7 @@ class Lab:
         self.platform = platform
         self.client = client
         self.endpoint = platform.endpoint
+        self.key = root_key(platform.data_dir)
         self._runtime = client.invoker().default_runtime
         self._packages: dict[str, bytes] = {}
         self._settings = Settings(data_dir=str(platform.data_dir))

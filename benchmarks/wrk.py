@@ -8,6 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.signing import signature
+from samovar.sigv4 import Credentials
+
 SCRIPT = Path(__file__).parent / "lua" / "call.lua"
 _MARK = "RESULT "
 
@@ -54,12 +57,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The Host header, where it is not the URL's."""
     body: Path | None = None
     """A file to POST; without one, the method is GET."""
+    key: Credentials | None = None
+    """What to sign a POST with; the signature is made with the command."""
 
     def command(self) -> list[str]:
         """wrk's command line. One thread: it saturates more than two cores of Python, and leaves them the rest."""
         command = ["wrk", "-t1", f"-c{self.connections}", f"-d{self.seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
         if self.host:
             command += ["-H", f"Host: {self.host}"]
+        if self.key is not None and self.body is not None:
+            signed = signature(self.url, self.body.read_bytes(), self.key)
+            command += [word for name, value in signed.items() for word in ("-H", f"{name}: {value}")]
         command.append(self.url)
         return command if self.body is None else [*command, "--", str(self.body)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.access.door import Door
+from gateway.access.guard import Guard
 from gateway.control import create_control_app
 from gateway.hot import HotPath
 from gateway.services import Services
@@ -12,10 +14,12 @@ def create_app(services: Services) -> HotPath:
 
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
+    guard = Guard(services.settings, services.keyring, services.clock)
     return HotPath(
         services.settings,
         services.registry,
         services.link,
         services.clock,
-        create_control_app(services),
+        guard,
+        Door(create_control_app(services), guard, services.settings),
     )

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.rendering import Headers, Response
 from gateway.room import Room
+from samovar.access import AccessKey
 from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
 from samovar.wire import CHUNK_SIZE
@@ -27,7 +28,7 @@ class ClientGone(Exception):
 class Request:
     """One HTTP request: its head, and its body still to be received. Large bodies are received when there is `room`."""
 
-    __slots__ = ("_held", "_receive", "_room", "close", "headers", "id", "scope")
+    __slots__ = ("_body", "_held", "_receive", "_room", "caller", "close", "headers", "id", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, room: Room | None = None) -> None:
         self._receive = receive
@@ -39,6 +40,9 @@ class Request:
         self.id = new_request_id()
         self.close = False
         """Whether the connection can carry no further request after the answer."""
+        self.caller: AccessKey | None = None
+        """The key that signed the request, once that is verified."""
+        self._body: bytes | None = None
 
     @property
     def has_ambiguous_length(self) -> bool:
@@ -49,26 +53,49 @@ class Request:
         return b"transfer-encoding" in self.headers and b"content-length" in self.headers
 
     async def body(self, limit: int) -> bytes:
-        """The body, of at most `limit` bytes; no more than that is ever kept in memory.
+        """The body, of at most `limit` bytes; no more than that is ever kept in memory. It is given out once.
+
+        Raises what `look_ahead` raises.
+        """
+        body = await self.look_ahead(limit)
+        self._body = None
+        return body
+
+    def received(self) -> bytes | None:
+        """Give out the body if it has been received already."""
+        body, self._body = self._body, None
+        return body
+
+    async def look_ahead(
+        self, limit: int, deadline_s: float = BODY_DEADLINE_S, operation: str = "InvokeFunction"
+    ) -> bytes:
+        """The body, which `body` still gives out afterwards.
 
         Raises `RequestTooLarge`, `InvalidRequestContent` when it does not arrive in time, `TooManyRequests` when there
         is no room for it, and `ClientGone`.
         """
+        if self._body is None:
+            self._body = await self._receive_body(limit, deadline_s, operation)
+        if len(self._body) > limit:
+            raise _too_large(limit, operation)
+        return self._body
+
+    async def _receive_body(self, limit: int, deadline_s: float, operation: str) -> bytes:
         announced = self.headers.get(b"content-length")
         if announced is None and b"transfer-encoding" not in self.headers:
             return b""
         try:
-            async with asyncio.timeout(BODY_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 if announced is not None and int(announced) > limit:
                     await self._discard(int(announced))
-                    raise _too_large(limit)
+                    raise _too_large(limit, operation)
                 if self._room is not None and (announced is None or int(announced) > CHUNK_SIZE):
                     self._held = await self._room.take(limit if announced is None else int(announced))
-                return await self._read(limit)
+                return await self._read(limit, operation)
         except TimeoutError as error:
             self.close = True
             raise InvalidRequestContent(
-                f"The request body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster or make it smaller."
+                f"The request body did not arrive within {deadline_s:g} s. Send it faster or make it smaller."
             ) from error
 
     def let_go(self) -> None:
@@ -77,7 +104,7 @@ class Request:
             self._room.give(self._held)
             self._held = 0
 
-    async def _read(self, limit: int) -> bytes:
+    async def _read(self, limit: int, operation: str) -> bytes:
         body, more = await self._part()
         parts, size = [body], len(body)
         while more and size <= limit:
@@ -88,7 +115,7 @@ class Request:
             parts.clear()
             if more:
                 await self._discard(0)
-            raise _too_large(limit)
+            raise _too_large(limit, operation)
         return body if len(parts) == 1 else b"".join(parts)
 
     async def _discard(self, announced: int) -> None:
@@ -132,5 +159,5 @@ def framed(request: Request, response: Response) -> tuple[Headers, bytes]:
     return headers, b"" if request.scope["method"] == "HEAD" else body
 
 
-def _too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
+def _too_large(limit: int, operation: str) -> RequestTooLarge:
+    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the {operation} operation")

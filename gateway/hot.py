@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.guard import Guard
 from gateway.asgi import ClientGone, Request, send_response
 from gateway.contract import Functions, Invoker, Trigger, Wanted
 from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
@@ -33,11 +34,17 @@ class HotPath:
     """Calls go from here to the invoker and back with no framework in between; `control` serves the rest."""
 
     def __init__(
-        self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock, control: ASGIApp
+        self,
+        settings: Settings,
+        functions: Functions,
+        invoker: Invoker,
+        clock: Clock,
+        guard: Guard,
+        control: ASGIApp,
     ) -> None:
         self._route = NamedRoute(settings, functions, invoker, clock)
-        self._urls = FunctionUrls(settings, functions, invoker, clock)
-        self._invoke = InvokeApi(settings, functions, invoker)
+        self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
+        self._invoke = InvokeApi(settings, functions, invoker, guard)
         self._invoker = invoker
         self._control = control
         self._room = Room()

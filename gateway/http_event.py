@@ -31,6 +31,10 @@ class Endpoint(NamedTuple):
     """The first label of the domain."""
 
 
+Iam = Mapping[str, str | None]
+"""Who signed a request, as the event tells it."""
+
+
 class HttpCall(NamedTuple):
     """One request, as far as its event depends on it."""
 
@@ -43,6 +47,7 @@ class HttpCall(NamedTuple):
     request_id: str
     trace_id: str
     epoch: float
+    caller: Iam | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -76,8 +81,9 @@ def encode_event(call: HttpCall) -> bytes:
     if query:
         event["queryStringParameters"] = _parameters(query)
     event["requestContext"] = {
-        "accountId": "anonymous",
+        "accountId": "anonymous" if call.caller is None else call.caller["accountId"],
         "apiId": call.endpoint.api_id,
+        **({} if call.caller is None else {"authentication": None, "authorizer": {"iam": call.caller}}),
         "domainName": call.endpoint.domain,
         "domainPrefix": call.endpoint.prefix,
         "http": {

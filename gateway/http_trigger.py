@@ -5,8 +5,13 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from gateway import cors, http_answer
-from gateway.asgi import Request
+from gateway.access.guard import Guard
+from gateway.access.identity import iam
+from gateway.access.operations import INVOKE_URL, Asked
+from gateway.asgi import BODY_DEADLINE_S, Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.http_event import HttpCall, encode_event, endpoint
 from gateway.invoker_link import Answer, Call, Errand
@@ -14,7 +19,7 @@ from gateway.record import Cors, FunctionRecord
 from gateway.registry import not_found
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
-from samovar.errors import SamovarError
+from samovar.errors import AccessDenied, MissingAuthenticationToken, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import FUNCTION_NAME, LATEST, function_arn, random_hex
 from samovar.settings import Settings
@@ -39,7 +44,8 @@ class NamedRoute:
         record = self._functions.cached(self._arn(name), qualifier or LATEST)
         if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
             return None
-        return _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
+        wanted = _wanted(request, record, path, body, self._clock.epoch())
+        return _as_called(wanted, qualifier) if qualifier else wanted
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
@@ -52,7 +58,7 @@ class NamedRoute:
         if record is None or not record.http_route:
             raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
-        wanted = _wanted(request, record, path, body, self._clock.epoch(), qualifier or None)
+        wanted = _as_called(_wanted(request, record, path, body, self._clock.epoch()), qualifier)
         running = carry_out(self._invoker, wanted)
         del body, wanted  # as `carry_out` does
         return await running
@@ -65,16 +71,19 @@ class NamedRoute:
 class FunctionUrls:
     """Answers requests to the host names of function URLs."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock) -> None:
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock, guard: Guard) -> None:
         self._settings = settings
         self._functions = functions
         self._invoker = invoker
         self._clock = clock
+        self._guard = guard
 
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         record = self._functions.cached_by_url(where)
-        if record is None or record.url is None or record.url.auth_type != "NONE":
+        if record is None or record.url is None:
+            return None
+        if record.url.auth_type == "AWS_IAM" and not self._is_admitted(request, record, body):
             return None
         rules = record.url.cors
         if len(body) > self._settings.max_payload_bytes or (rules is not None and _is_preflight(request)):
@@ -90,35 +99,52 @@ class FunctionUrls:
         origin = request.headers.get(b"origin")
         if rules is not None and origin is not None and _is_preflight(request):
             return cors.preflight(rules, origin, request.id)
-        if record.url.auth_type != "NONE":  # signatures are not verified yet, so nobody can have a valid one
-            refused = _denied(request, b'{"Message":"Forbidden"}')
-            return refused if rules is None else cors.apply(rules, origin, refused)
+        limit = self._settings.max_payload_bytes
         try:
-            body = await request.body(self._settings.max_payload_bytes)
+            if record.url.auth_type == "AWS_IAM":
+                await self._guard.admit(request, Asked(INVOKE_URL, record.name), limit, BODY_DEADLINE_S)
+            body = await request.body(limit)
+        except (MissingAuthenticationToken, AccessDenied):
+            refused = _denied(request, b'{"Message":"Forbidden"}')
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
             refused = render_error(error, request.id)
-            return refused if rules is None else cors.apply(rules, origin, refused)
-        running = carry_out(self._invoker, self._wanted(request, record, rules, body))
-        del body  # as `carry_out` does
-        return await running
+        else:
+            running = carry_out(self._invoker, self._wanted(request, record, rules, body))
+            del body  # as `carry_out` does
+            return await running
+        return refused if rules is None else cors.apply(rules, origin, refused)
+
+    def _is_admitted(self, request: Request, record: FunctionRecord, body: bytes) -> bool:
+        """Whether a signature lets a request in; `answer` says why not."""
+        try:
+            return self._guard.admit_at_once(request, Asked(INVOKE_URL, record.name), body)
+        except SamovarError:
+            return False
 
     def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
         wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
+        if record.url is not None and record.url.qualifier is not None:
+            wanted = _as_called(wanted, record.url.qualifier)
         if rules is None:
             return wanted
         origin, settle = request.headers.get(b"origin"), wanted.settle
         return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
 
-def _wanted(
-    request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float, qualifier: str | None = None
-) -> Wanted:
+def _as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
+    """For a function that was called by the name of a version or alias, which it sees in its ARN."""
+    call = msgspec.structs.replace(wanted.errand.call, qualifier=qualifier or None)
+    return wanted._replace(errand=wanted.errand._replace(call=call))
+
+
+def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:
     api_id = record.name if record.url is None else record.url.url_id
     trace_id = _trace_id(request, epoch)
     host = request.headers.get(b"host", b"localhost")
-    event = encode_event(HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch))
-    call = Call(request.id, "http", trace_id=trace_id, qualifier=qualifier)
-    errand = Errand(record.version, call, event, request.let_go)
+    caller = None if request.caller is None else iam(request.caller, record.version.account)
+    asked = HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch, caller)
+    call = Call(request.id, "http", trace_id=trace_id)
+    errand = Errand(record.version, call, encode_event(asked), request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
 

@@ -66,6 +66,38 @@ def statement(
     return made
 
 
+def parsed(text: str) -> Statements:
+    """The statements of a policy document. Raises `InvalidParameterValue` for what is none or cannot be judged."""
+    try:
+        read = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParameterValue(f"The policy is no JSON document: {error}") from error
+    found = read.get("Statement") if isinstance(read, dict) else None
+    statements = [found] if isinstance(found, dict) else found
+    if not isinstance(statements, list) or not statements or not all(map(_is_statement, statements)):
+        raise InvalidParameterValue(
+            "The policy must have a Statement, or a list of them, each with Effect (Allow or Deny), Principal, Action "
+            "and Resource"
+        )
+    sids = [one["Sid"] for one in statements if "Sid" in one]
+    if len(sids) != len(set(sids)):
+        raise InvalidParameterValue("The Sid of each statement of a policy must be its own")
+    return tuple(statements)
+
+
+def _is_statement(found: object) -> bool:
+    conditions = found.get("Condition", {}) if isinstance(found, dict) else None
+    return (
+        isinstance(found, dict)
+        and isinstance(conditions, dict)
+        and found.get("Effect") in ("Allow", "Deny")
+        and (found.get("Principal") == "*" or isinstance(found.get("Principal"), dict))
+        and all(_listed(found.get(member)) for member in ("Action", "Resource"))
+        and set(found) <= {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+        and all(isinstance(keys, dict) for keys in conditions.values())
+    )
+
+
 def document(statements: Sequence[Statement]) -> str:
     """The policy as AWS writes it."""
     return written({"Version": "2012-10-17", "Id": "default", "Statement": list(statements)})

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.qualified_store import QualifiedStore
-from gateway.record import Alias, FunctionRecord
+from gateway.record import Alias, FunctionRecord, FunctionUrl
 from gateway.routing import choose
 from samovar.names import LATEST
 
@@ -36,6 +36,11 @@ def joined(version: FunctionRecord, latest: FunctionRecord) -> FunctionRecord:
     return msgspec.structs.replace(version, version=record, tags=latest.tags, http_route=latest.http_route)
 
 
+def url_key(url: FunctionUrl, arn: str) -> str:
+    """What the host names of a function's URL begin with, but for the word between: its id and its region."""
+    return f"{url.url_id}.{arn.split(':', 4)[3]}"
+
+
 class Qualified:
     """See the module. Belongs to the registry, which tells it what has changed."""
 
@@ -51,6 +56,8 @@ class Qualified:
         self._chance = chance
         self._aliases: dict[str, Alias] = {}
         """By qualified ARN."""
+        self._urls: dict[str, str] = {}
+        """The qualified ARNs of aliases by their URLs: id and region, joined by a dot."""
         self._versions: dict[str, FunctionRecord] = {}
         """As they were published, by qualified ARN."""
         self._joined: dict[str, FunctionRecord] = {}
@@ -64,6 +71,23 @@ class Qualified:
             if qualifier == LATEST:
                 return self._latest(arn)
         return self._joined.get(f"{arn}:{qualifier}")
+
+    def cached_by_url(self, url: str) -> FunctionRecord | None:
+        """The version that takes a call to an alias's URL (id and region, joined by a dot). No I/O."""
+        name = self._urls.get(url)
+        alias = None if name is None else self._aliases.get(name)
+        if name is None or alias is None:
+            return None
+        record = self.cached(name.removesuffix(f":{alias.name}"), alias.name)
+        return None if record is None else msgspec.structs.replace(record, url=alias.url)
+
+    async def by_url(self, latest: FunctionRecord, name: str, url: str) -> FunctionRecord | None:
+        """As `cached_by_url`, reading what is not; `None` if the alias has no such URL."""
+        alias = await self._read_alias(latest.arn, name)
+        if alias is None or alias.url is None or url_key(alias.url, latest.arn) != url:
+            return None
+        record = await self.get(latest, name)
+        return None if record is None else msgspec.structs.replace(record, url=alias.url)
 
     async def get(self, latest: FunctionRecord, qualifier: str) -> FunctionRecord | None:
         """As `cached`, reading what is not; `None` if there is no such version or alias."""
@@ -89,7 +113,7 @@ class Qualified:
         changes = self._changes
         alias = await self.store.alias(arn, name)
         if alias is not None and changes == self._changes:
-            self._aliases[f"{arn}:{name}"] = alias
+            self._keep_alias(arn, alias)
         return alias
 
     async def _read(self, latest: FunctionRecord, number: str) -> FunctionRecord | None:
@@ -126,6 +150,7 @@ class Qualified:
         """Notifications were missed: what is known may be out of date."""
         self._changes += 1
         self._aliases.clear()
+        self._urls.clear()
         self._versions.clear()
         self._joined.clear()
 
@@ -140,19 +165,32 @@ class Qualified:
             if alias is None:
                 self._forget(name)
             else:
-                self._aliases[name] = alias
+                self._keep_alias(arn, alias)
 
     def keep(self, arn: str, alias: Alias) -> None:
         """This process has changed an alias itself."""
         self._changes += 1
-        self._aliases[f"{arn}:{alias.name}"] = alias
+        self._keep_alias(arn, alias)
 
     def forget(self, arn: str, qualifier: str) -> None:
         """This process has deleted a version or an alias itself."""
         self._forget(f"{arn}:{qualifier}")
 
+    def _keep_alias(self, arn: str, alias: Alias) -> None:
+        name = f"{arn}:{alias.name}"
+        self._drop_url(name)
+        self._aliases[name] = alias
+        if alias.url is not None:
+            self._urls[url_key(alias.url, arn)] = name
+
+    def _drop_url(self, name: str) -> None:
+        known = self._aliases.get(name)
+        if known is not None and known.url is not None:
+            self._urls.pop(url_key(known.url, name), None)
+
     def _forget(self, name: str) -> None:
         self._changes += 1
+        self._drop_url(name)
         self._aliases.pop(name, None)
         self._versions.pop(name, None)
         self._joined.pop(name, None)

@@ -17,7 +17,7 @@ import msgspec
 import redis.asyncio
 
 from gateway.record import Alias, FunctionRecord
-from gateway.store import ALIASES, CHANGED, FUNCTION, SERIAL, VERSIONS, reaching_store
+from gateway.store import ALIASES, CHANGED, FUNCTION, SERIAL, URLS, VERSIONS, reaching_store
 
 _PUBLISH: Final = """
 local current = redis.call('GET', KEYS[1])
@@ -44,10 +44,11 @@ redis.call('PUBLISH', ARGV[2], ARGV[3])
 return {redis.call('INCR', KEYS[3])}
 """
 
-# ARGV: revision that is expected ('' for a new one), name, revision to be, JSON, channel, qualified ARN, versions meant
+# ARGV: revision that is expected ('' for a new one), name, revision to be, JSON, channel, qualified ARN, the ids of the
+# URL it had and of the one it is to have, versions meant
 _PUT_ALIAS: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-for i = 7, #ARGV do
+for i = 9, #ARGV do
   if ARGV[i] ~= '$LATEST' and redis.call('HEXISTS', KEYS[2], ARGV[i]) == 0 then return 'version:' .. ARGV[i] end
 end
 local current = redis.call('HGET', KEYS[3], ARGV[2])
@@ -58,12 +59,19 @@ if ARGV[1] == '' then
 elseif not current then return 'missing'
 elseif revision ~= ARGV[1] then return 'changed' end
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
+if ARGV[7] ~= '' and ARGV[7] ~= ARGV[8] then redis.call('HDEL', KEYS[4], ARGV[7]) end
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[4], ARGV[8], ARGV[6]) end
 redis.call('PUBLISH', ARGV[5], ARGV[6])
 return 'ok'
 """
 
 _DELETE_ALIAS: Final = """
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+if not current then return end
+local url = cjson.decode(current).url
+if type(url) == 'table' then redis.call('HDEL', KEYS[2], url.url_id) end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
 """
 
 
@@ -156,17 +164,19 @@ class QualifiedStore:
             msgspec.json.encode(alias),
             CHANGED,
             f"{arn}:{alias.name}",
+            current.url.url_id if current is not None and current.url is not None else "",
+            alias.url.url_id if alias.url is not None else "",
             alias.version,
             *alias.weights,
         ]
         async with reaching_store():
-            answer = await self._put_alias(keys=[FUNCTION + arn, VERSIONS + arn, ALIASES + arn], args=arguments)
+            answer = await self._put_alias(keys=[FUNCTION + arn, VERSIONS + arn, ALIASES + arn, URLS], args=arguments)
         return str(answer.decode())
 
     async def delete_alias(self, arn: str, name: str) -> None:
-        """Delete an alias; one that is not there is no error."""
+        """Delete an alias with its URL; one that is not there is no error."""
         async with reaching_store():
-            await self._delete_alias(keys=[ALIASES + arn], args=[name, CHANGED, f"{arn}:{name}"])
+            await self._delete_alias(keys=[ALIASES + arn, URLS], args=[name, CHANGED, f"{arn}:{name}"])
 
     async def code_digests(self, arn: str) -> set[str]:
         """The packages and layers that a function's published versions use."""

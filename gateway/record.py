@@ -36,6 +36,8 @@ class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     """ISO 8601 with milliseconds, as the API prints it."""
     modified: str
+    qualifier: str | None = None
+    """The alias whose URL it is."""
 
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     """The share of calls, 0 to 1, that another version gets."""
     description: str = ""
     revision_id: str = ""
+    url: FunctionUrl | None = None
 
 
 class LayerUse(msgspec.Struct, frozen=True):

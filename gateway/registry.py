@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
-from gateway.qualified import Qualified
+from gateway.qualified import Qualified, url_key
 from gateway.qualified_store import QualifiedStore
-from gateway.record import FunctionRecord, FunctionUrl
+from gateway.record import FunctionRecord
 from gateway.store import CHANGED, Store
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.names import LATEST, new_request_id, split_arn
@@ -91,7 +91,7 @@ class Registry:
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
         """The function with this URL (id and region, joined by a dot) as far as this process knows. No I/O."""
         arn = self._arns_by_url.get(url_id)
-        return None if arn is None else self._records.get(arn)
+        return self.qualified.cached_by_url(url_id) if arn is None else self._records.get(arn)
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """What takes a call to a function, or to a version or an alias of it, from the cache, else from Redis.
@@ -125,10 +125,14 @@ class Registry:
         return record
 
     async def by_url(self, url_id: str) -> FunctionRecord | None:
-        """The function with this URL id, from the cache, else from Redis."""
+        """What takes a call to this URL (id and region, joined by a dot), from the cache, else from Redis."""
         record = self.cached_by_url(url_id)
         if record is not None:
             return record
+        arn, alias = split_arn(await self.store.url_owner(url_id.partition(".")[0]) or "")
+        if alias is not None:
+            latest = self._records.get(arn) or await self.store.get(arn)
+            return None if latest is None else await self.qualified.by_url(latest, alias, url_id)
         changes = self._changes
         record = await self.store.by_url(url_id)
         if record is not None and changes == self._changes:
@@ -244,23 +248,18 @@ class Registry:
         if known is not None and known.version.serial > record.version.serial:
             return
         if known is not None and known.url is not None:
-            self._arns_by_url.pop(_url_key(known.url, known), None)
+            self._arns_by_url.pop(url_key(known.url, known.arn), None)
         self._records[record.arn] = record
         self.qualified.follows(record)
         if record.url is not None:
-            self._arns_by_url[_url_key(record.url, record)] = record.arn
+            self._arns_by_url[url_key(record.url, record.arn)] = record.arn
 
     def _drop(self, arn: str) -> None:
         self._changes += 1
         self.qualified.drop(arn)
         known = self._records.pop(arn, None)
         if known is not None and known.url is not None:
-            self._arns_by_url.pop(_url_key(known.url, known), None)
-
-
-def _url_key(url: FunctionUrl, record: FunctionRecord) -> str:
-    """What the host names of a function's URL begin with, but for the word between: its id and its region."""
-    return f"{url.url_id}.{record.version.region}"
+            self._arns_by_url.pop(url_key(known.url, known.arn), None)
 
 
 def _renewed(record: FunctionRecord, serial: int, *, is_attached: bool = False) -> FunctionRecord:

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 
 import redis.asyncio
 
+from gateway.access.key_store import KeyStore
+from gateway.access.keyring import Keyring
+from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.registry import Registry
 from gateway.store import Store, connect
+from samovar import credentials
 from samovar.clock import Clock, SystemClock
 from samovar.settings import Settings
 
@@ -27,6 +31,7 @@ class Services:
     redis: redis.asyncio.Redis
     store: Store
     registry: Registry
+    keyring: Keyring
     artifacts: Artifacts
     link: InvokerLink
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -37,13 +42,17 @@ class Services:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, in order, and close it in reverse.
 
-    Neither Redis nor the invoker need be there yet: the registry and the link connect when they can.
+    Neither Redis nor the invoker need be there yet: the registry, the keyring and the link connect when they can.
+    Raises `StartRefused` when the root access key cannot be had.
     """
     async with AsyncExitStack() as stack:
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         store = Store(client, settings.account, settings.region)
         registry = await stack.enter_async_context(Registry(store))
+        vault = Vault(settings.data / "secrets.key")
+        root = credentials.ensure(settings)
+        keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
         link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
         await stack.enter_async_context(Announcer(link, store))
         yield Services(
@@ -52,6 +61,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             redis=client,
             store=store,
             registry=registry,
+            keyring=keyring,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
         )

@@ -5,7 +5,7 @@
 | `samovar:function:<ARN>`      | string | the `FunctionRecord` as JSON                              |
 | `samovar:functions`           | zset   | ARNs, all with score 0, so that they list in their order  |
 | `samovar:functions:ever`      | set    | ARNs of functions that exist or existed, for their usage  |
-| `samovar:urls`                | hash   | URL id → ARN                                              |
+| `samovar:urls`                | hash   | URL id → ARN, of the function or of an alias              |
 | `samovar:serial`              | string | the counter behind `FunctionVersion.serial`               |
 | `samovar:changed`             | channel| the ARN of a function that was created, changed, deleted  |
 
@@ -46,7 +46,7 @@ _INDEX: Final = "samovar:functions"
 VERSIONS: Final = "samovar:versions:"
 ALIASES: Final = "samovar:aliases:"
 _EVER: Final = "samovar:functions:ever"
-_URLS: Final = "samovar:urls"
+URLS: Final = "samovar:urls"
 SERIAL: Final = "samovar:serial"
 _PAGE: Final = 500
 
@@ -75,6 +75,10 @@ local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
 local url = cjson.decode(current).url
 if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
+for _, raw in ipairs(redis.call('HVALS', KEYS[6])) do
+  url = cjson.decode(raw).url
+  if type(url) == 'table' then redis.call('HDEL', KEYS[3], url.url_id) end
+end
 redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[1])
@@ -151,15 +155,20 @@ class Store:
     async def by_url(self, url: str) -> FunctionRecord | None:
         """The function that has this URL (id and region, joined by a dot), if one has."""
         url_id, _, region = url.partition(".")
-        async with reaching_store():
-            arn = await self.redis.hget(_URLS, url_id)
+        arn = await self.url_owner(url_id)
         if arn is None:
             return None
-        record = await self.get(arn.decode())
+        record = await self.get(arn)
         # Between the two reads the URL may have moved or gone.
         if record is None or record.url is None or (record.url.url_id, record.version.region) != (url_id, region):
             return None
         return record
+
+    async def url_owner(self, url_id: str) -> str | None:
+        """The ARN of the function or alias that has this URL id, if one has."""
+        async with reaching_store():
+            arn = await self.redis.hget(URLS, url_id)
+        return None if arn is None else str(arn.decode())
 
     async def page(
         self, after: str | None, limit: int, region: str | None = None
@@ -222,7 +231,7 @@ class Store:
         """
         async with reaching_store():
             serial = await self._delete(
-                keys=[FUNCTION + arn, _INDEX, _URLS, SERIAL, VERSIONS + arn, ALIASES + arn], args=[arn, CHANGED]
+                keys=[FUNCTION + arn, _INDEX, URLS, SERIAL, VERSIONS + arn, ALIASES + arn], args=[arn, CHANGED]
             )
         return int(serial) or None
 
@@ -238,7 +247,7 @@ class Store:
             CHANGED,
         ]
         async with reaching_store():
-            answer = await self._write(keys=[FUNCTION + arn, _INDEX, _EVER, _URLS], args=arguments)
+            answer = await self._write(keys=[FUNCTION + arn, _INDEX, _EVER, URLS], args=arguments)
         return cast(Written, answer.decode())
 
     async def _read(self, arns: Sequence[bytes]) -> list[FunctionRecord]:

@@ -7,8 +7,10 @@ has a deadline. Paths and member names: AWS Lambda API reference.
 from __future__ import annotations
 
 import base64
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -16,6 +18,8 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from samovar import credentials
+from samovar.access import AccessKey, NewKey, Role
 from samovar.answers import (
     Answered,
     Configuration,
@@ -33,6 +37,7 @@ from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
+from samovar.sigv4 import Credentials, Signed, sign
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -44,13 +49,17 @@ ANSWER_TIMEOUT_S = 60.0
 START_MARGIN_S = 60.0
 """What an invocation may take beyond the function's own timeout: waiting for an environment, and its start."""
 _CHUNK = 256 * 1024
+_SIGNED_BESIDE = (b"x-amz-", b"content-type")
+"""The headers that are signed beside the host; others may be changed on the way."""
 
 
 class Client:
     """One platform. Use it as a context manager, so that its connections are closed."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, key: Credentials | None = None) -> None:
+        """`key` signs every request; without one, the key that `samovar.credentials.find` finds."""
         self.endpoint = endpoint.rstrip("/")
+        self._key = key or credentials.find(self.endpoint, os.environ)
         self._http = httpx.Client(
             base_url=self.endpoint,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
@@ -153,13 +162,15 @@ class Client:
     def invoke(self, name: str, event: bytes, *, tail: bool = False, timeout_s: float = MAX_TIMEOUT_S) -> Answered:
         """Invoke, and wait for the result. `timeout_s` is the function's own timeout."""
         headers = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail" if tail else "None"}
+        request = self._http.build_request(
+            "POST",
+            f"/2015-03-31/functions/{_segment(name)}/invocations",
+            content=event,
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s + START_MARGIN_S, connect=CONNECT_TIMEOUT_S),
+        )
         with self._reaching():
-            response = self._http.post(
-                f"/2015-03-31/functions/{_segment(name)}/invocations",
-                content=event,
-                headers=headers,
-                timeout=httpx.Timeout(timeout_s + START_MARGIN_S, connect=CONNECT_TIMEOUT_S),
-            )
+            response = self._http.send(self._signed(request, event))
         _raise_for_error(response)
         log = response.headers.get("X-Amz-Log-Result")
         return Answered(
@@ -197,7 +208,8 @@ class Client:
         limits = httpx.Timeout(None if follow else ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         parameters = {**query, "follow": "true" if follow else "false"}
         path = f"/samovar/v1/functions/{_segment(name)}/logs"
-        with self._reaching(), self._http.stream("GET", path, params=parameters, timeout=limits) as response:
+        request = self._signed(self._http.build_request("GET", path, params=parameters, timeout=limits), b"")
+        with self._reaching(), closing(self._http.send(request, stream=True)) as response:
             if response.is_error:
                 response.read()
                 _raise_for_error(response)
@@ -223,6 +235,26 @@ class Client:
         path = f"/samovar/v1/functions/{_segment(name)}/invocations"
         return _decode(self._send("GET", path, query=query), list[Reading])
 
+    # Access keys
+
+    def create_key(self, role: Role, name: str | None, functions: Sequence[str] = ()) -> NewKey:
+        """A new access key, with its secret."""
+        body = {"role": role, "name": name, "functions": list(functions)}
+        return _decode(self._send("POST", "/samovar/v1/keys", body), NewKey)
+
+    def import_key(self, key: Credentials, role: Role, name: str | None, functions: Sequence[str] = ()) -> NewKey:
+        """Let in an access key that exists elsewhere. Raises `ResourceConflict` when there is one of its id."""
+        body = {"role": role, "name": name, "functions": list(functions), "key_id": key.key_id, "secret": key.secret}
+        return _decode(self._send("POST", "/samovar/v1/keys", body), NewKey)
+
+    def keys(self) -> list[AccessKey]:
+        """Every access key, without its secret."""
+        return _decode(self._send("GET", "/samovar/v1/keys"), list[AccessKey])
+
+    def revoke_key(self, key_id: str) -> None:
+        """Let a key in no more. Raises `ResourceNotFound`."""
+        self._send("DELETE", f"/samovar/v1/keys/{_segment(key_id)}")
+
     # The wire
 
     def _send(
@@ -238,12 +270,24 @@ class Client:
         headers = {"Content-Length": str(len(content))}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        request = self._http.build_request(
+            method, path, params=query, headers=headers, content=_chunks(content, progress) if content else None
+        )
         with self._reaching():
-            response = self._http.request(
-                method, path, params=query, headers=headers, content=_chunks(content, progress) if content else None
-            )
+            response = self._http.send(self._signed(request, content))
         _raise_for_error(response)
         return response.content
+
+    def _signed(self, request: httpx.Request, body: bytes) -> httpx.Request:
+        """The request with its signature; as it is where there is no key to sign with."""
+        if self._key is not None:
+            path, _, query = request.url.raw_path.partition(b"?")
+            given = {b"host": request.headers["host"].encode()}
+            given |= {
+                name.lower(): value for name, value in request.headers.raw if name.lower().startswith(_SIGNED_BESIDE)
+            }
+            request.headers.update(sign(Signed(request.method, path, query, given), body, self._key, time.time()))
+        return request
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

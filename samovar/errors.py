@@ -12,6 +12,10 @@ SamovarError
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
 │   ├── PolicyLengthExceeded         400  PolicyLengthExceededException
 │   ├── AccessDenied                 403  AccessDeniedException
+│   ├── MissingAuthenticationToken   403  MissingAuthenticationTokenException
+│   ├── IncompleteSignature          403  IncompleteSignatureException
+│   ├── UnrecognizedClient           403  UnrecognizedClientException
+│   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
 │   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
@@ -119,6 +123,30 @@ class AccessDenied(CallerError):
     status, aws_name = 403, "AccessDeniedException"
 
 
+class MissingAuthenticationToken(CallerError):
+    """The request is not signed."""
+
+    status, aws_name = 403, "MissingAuthenticationTokenException"
+
+
+class IncompleteSignature(CallerError):
+    """The request says too little of its signature to verify it."""
+
+    status, aws_name = 403, "IncompleteSignatureException"
+
+
+class UnrecognizedClient(CallerError):
+    """There is no access key of this id, or it was revoked."""
+
+    status, aws_name = 403, "UnrecognizedClientException"
+
+
+class InvalidSignature(CallerError):
+    """The signature is not the request's, not the key's, or not valid now."""
+
+    status, aws_name = 403, "InvalidSignatureException"
+
+
 class ResourceNotFound(CallerError):
     """The named function, version or configuration does not exist."""
 
@@ -217,6 +245,10 @@ _OF_THE_API: tuple[type[SamovarError], ...] = (
     PolicyLengthExceeded,
     CodeSigningConfigNotFound,
     AccessDenied,
+    MissingAuthenticationToken,
+    IncompleteSignature,
+    UnrecognizedClient,
+    InvalidSignature,
     ResourceNotFound,
     ResourceConflict,
     PreconditionFailed,

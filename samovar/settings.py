@@ -8,6 +8,7 @@ reads `os.environ` for a setting.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -55,6 +56,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gateway_workers: Annotated[int, Meta(ge=1, le=64, description="Gateway processes that share the port.")] = 1
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
+    auth: Annotated[
+        Literal["sigv4", "none"],
+        Meta(
+            description="Whether calls of the API are signed with an access key; none lets everybody in, on loopback."
+        ),
+    ] = "sigv4"
     memory_budget_mb: Annotated[
         int,
         Meta(ge=0, description="Sum of the memory limits of all environments; 0 takes the host's whole memory."),
@@ -176,6 +183,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {f"{PREFIX}{name.upper()}": str(getattr(self, name)) for name in self.__struct_fields__}
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which no other machine reaches."""
+    return host in ("::1", "localhost") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
 def hash_path(path: Path) -> int:
     """A number that is the same in every process for the same path (`hash()` is not)."""
     import zlib
@@ -216,6 +228,10 @@ def load(
     if settings.keep_alive_min_s > settings.keep_alive_max_s:
         allowed = f"at most keep_alive_max_s, which is {settings.keep_alive_max_s:g}"
         raise SettingError("keep_alive_min_s", settings.keep_alive_min_s, allowed)
+    if settings.auth == "none" and not is_loopback(settings.host):
+        raise SettingError(
+            "auth", "none", f"only where nobody else can call; host is {settings.host}, no loopback address"
+        )
     return settings
 
 

@@ -93,13 +93,13 @@ def _workers(plan: Plan, alone: Function) -> Measured:
 def _payload(plan: Plan, lab: Lab, function: Function) -> Iterator[Measured]:
     with body_file(PAYLOAD) as body:
         jobs = [
-            Job(url=url, connections=1, seconds=plan.seconds, body=body)
+            Job(url=url, connections=1, seconds=plan.seconds, body=body, key=lab.key)
             for url in (function.invoke_url, f"{plan.reference}/")
         ]
         values, references = interleaved(plan.repeats, *((lambda job=job: wrk.run(job).rate) for job in jobs))
     yield Measured(figure="scale.payload", isolation=plan.isolation, values=values, references=references)
     parts = [psutil.Process(pid) for pid in lab.pids("gateway", "invoker")]
-    at_once = [Call(function.invoke_url, PAYLOAD)] * AT_ONCE
+    at_once = [Call(function.invoke_url, PAYLOAD, lab.key)] * AT_ONCE
     peaks = []
     for _ in range(plan.repeats):
         with processes.watching(parts) as peak:

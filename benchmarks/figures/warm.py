@@ -22,7 +22,7 @@ def measure(plan: Plan) -> Iterator[Measured]:
             "reference": Job(url=f"{plan.reference}/", connections=32, seconds=plan.seconds),
             "c32": Job(url=function.url, connections=32, seconds=plan.seconds),
             "c32-url": Job(url=f"{lab.endpoint}/", host=host, connections=32, seconds=plan.seconds),
-            "c32-invoke": Job(url=function.invoke_url, connections=32, seconds=plan.seconds, body=event),
+            "c32-invoke": Job(url=function.invoke_url, connections=32, seconds=plan.seconds, body=event, key=lab.key),
             "reference-c1": Job(url=f"{plan.reference}/", connections=1, seconds=plan.seconds),
             "c1": Job(url=function.url, connections=1, seconds=plan.seconds),
         }

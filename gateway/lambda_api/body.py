@@ -11,6 +11,7 @@ from fastapi import Request
 
 from gateway.services import Services
 from samovar.errors import InvalidRequestContent, RequestTooLarge, ValidationFailed
+from samovar.settings import Settings
 
 T = TypeVar("T")
 
@@ -20,6 +21,11 @@ _OTHER_MEMBERS_BYTES: Final = 1024 * 1024
 """Room for everything in a request but the package."""
 _DISCARDED_BYTES: Final = 256 * 1024 * 1024
 """How much of a body over the limit is read and dropped, so that its sender gets to read the answer."""
+
+
+def largest(settings: Settings) -> int:
+    """Bytes of the largest body there may be: a package travels as base64, four characters for three bytes."""
+    return math.ceil(settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
 
 
 async def read(request: Request, kind: type[T]) -> T:
@@ -46,8 +52,7 @@ async def json_body(request: Request) -> Any:
 
 async def _whole(request: Request) -> bytes:
     services: Services = request.app.state.services
-    # The package travels as base64: four characters for three bytes.
-    limit = math.ceil(services.settings.max_upload_bytes * 4 / 3) + _OTHER_MEMBERS_BYTES
+    limit = largest(services.settings)
     return await whole(request, limit, f": a package has at most {services.settings.max_upload_bytes}")
 
 

@@ -38,6 +38,7 @@ from gateway.lambda_api.validation import check_creation
 from gateway.listing import every_version
 from gateway.published import Publication, Published
 from gateway.record import FunctionRecord
+from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
@@ -131,8 +132,7 @@ def _code_location(request: Request, record: FunctionRecord) -> CodeLocation:
     if record.version.image is not None:
         return images.location(record.version.image)
     # "S3" is AWS's word for: download it from `Location`.
-    location = f"{request.base_url}samovar/v1/code/{record.version.code_sha256}"
-    return CodeLocation(repository_type="S3", location=location)
+    return CodeLocation(repository_type="S3", location=location(request, record.version.code_sha256))
 
 
 @router.operation("DeleteFunction")

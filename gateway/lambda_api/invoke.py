@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.asgi import Request
+from gateway.access.guard import Guard
+from gateway.access.operations import INVOKE, Asked
+from gateway.asgi import BODY_DEADLINE_S, Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.lambda_api import constraints
@@ -28,6 +31,8 @@ from samovar.settings import Settings
 MAX_CLIENT_CONTEXT_BYTES: Final = 3583
 _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
+_QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+"""What needs no look at the model, which would be read for it."""
 _INVOCATION_TYPES: Final = ("Event", "RequestResponse", "DryRun")
 _LOG_TYPES: Final = ("Tail", "None")
 _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
@@ -60,6 +65,8 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
     """
     reference = FunctionReference.parse(function_name)
     given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+    if given is not None and _QUALIFIER.fullmatch(given) is None:
+        constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
     if given is not None and reference.qualifier is not None and given != reference.qualifier:
         raise InvalidParameterValue(
             "The derived qualifier from the function name does not match the specified qualifier."
@@ -72,8 +79,9 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
 class InvokeApi:
     """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker) -> None:
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard) -> None:
         self._settings = settings
+        self._guard = guard
         self._functions = functions
         self._invoker = invoker
 
@@ -83,13 +91,17 @@ class InvokeApi:
             return None
         if len(body) > self._settings.max_payload_bytes:
             return None
+        if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
+            return None
         target = self._target(request, where)
         record = self._functions.cached(target.arn, target.qualifier)
         return None if record is None else _wanted(request, record, target.given, body)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
-        payload = await request.body(self._settings.max_payload_bytes)
+        limit = self._settings.max_payload_bytes
+        await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
+        payload = await request.body(limit)
         target = self._target(request, where)
         invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
         record = self._functions.cached(target.arn, target.qualifier)

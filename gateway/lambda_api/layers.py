@@ -25,6 +25,7 @@ from gateway.lambda_api.layer_models import (
 from gateway.lambda_api.operations import Operations, asked
 from gateway.layers import Layers, LayerVersion
 from gateway.services import Services
+from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.names import new_request_id
 
@@ -178,7 +179,7 @@ def _summary(arn: str, number: int, version: LayerVersion) -> LayerVersionSummar
 def _shown(request: Request, arn: str, number: int, version: LayerVersion) -> LayerVersionAnswer:
     return LayerVersionAnswer(
         content=LayerContent(
-            location=f"{request.base_url}samovar/v1/code/{version.code_sha256}",
+            location=location(request, version.code_sha256),
             code_sha256=base64_digest(version.code_sha256),
             code_size=version.code_size,
         ),

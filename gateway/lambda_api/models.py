@@ -315,10 +315,11 @@ class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit
     cors: CorsConfig | None = None
 
 
-class UrlConfigs(msgspec.Struct, frozen=True, rename="pascal"):
-    """`ListFunctionUrlConfigs`; a function has one URL at most, so there is never a next page."""
+class UrlConfigs(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`ListFunctionUrlConfigs`."""
 
     function_url_configs: list[UrlConfig]
+    next_marker: str | None = None
 
 
 class TagKeys(msgspec.Struct, frozen=True, rename="pascal"):
@@ -387,3 +388,16 @@ class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal"):
 
     update_runtime_on: str
     function_arn: str
+
+
+class ResourcePolicyName(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`GetResourcePolicy` and `DeleteResourcePolicy`."""
+
+    resource_arn: str
+    revision_id: str | None = None
+
+
+class ResourcePolicyRequest(ResourcePolicyName, frozen=True, kw_only=True, rename="pascal"):
+    """`PutResourcePolicy`."""
+
+    policy: str

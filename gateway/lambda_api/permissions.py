@@ -34,11 +34,11 @@ async def add_permission(
         raise InvalidParameterValue("We currently do not support adding policies for $LATEST.")
     added = _statement(wanted, _resource(reference))
     await check_qualifier(services, reference)
-    revision = await revision_of(services, reference)
+    own = await revision_of(services, reference)
 
     def edit(record: FunctionRecord) -> FunctionRecord:
-        _check_revision(record, reference, revision, wanted.revision_id)
-        return _with_policy(record, reference, policy.with_statement(_policy_of(record, reference), added))
+        check_revision(record, reference, own, wanted.revision_id)
+        return with_policy(record, reference, policy.with_statement(policy_of(record, reference), added))
 
     await functions.attach(reference.arn, edit)
     return answer(StatementAnswer(policy.written(added)), 201)
@@ -55,12 +55,12 @@ async def remove_permission(
     except ResourceNotFound as error:
         raise ResourceNotFound(f"No policy found for: {_resource(reference)}") from error
     await check_qualifier(services, reference)
-    revision = await revision_of(services, reference)
+    own = await revision_of(services, reference)
 
     def edit(record: FunctionRecord) -> FunctionRecord:
-        left = policy.without_statement(_policy_of(record, reference), wanted.statement_id)
-        _check_revision(record, reference, revision, wanted.revision_id)
-        return _with_policy(record, reference, left)
+        left = policy.without_statement(policy_of(record, reference), wanted.statement_id)
+        check_revision(record, reference, own, wanted.revision_id)
+        return with_policy(record, reference, left)
 
     await functions.attach(reference.arn, edit)
     return no_content()
@@ -73,10 +73,10 @@ async def get_policy(reference: Named, services: UsesServices) -> Response:
         record = await find(services, reference._replace(qualifier=None))
     except ResourceNotFound as error:
         raise _absent() from error
-    statements = _policy_of(record, reference)
+    statements = policy_of(record, reference)
     if not statements:
         raise _absent()
-    return answer(PolicyAnswer(policy.document(statements), _revision(record, reference, record.version.revision_id)))
+    return answer(PolicyAnswer(policy.document(statements), revision(record, reference, record.version.revision_id)))
 
 
 def _statement(wanted: AddPermissionRequest, resource: str) -> dict[str, Any]:
@@ -98,11 +98,14 @@ def _resource(reference: FunctionReference) -> str:
     return function_arn(reference.account or "", reference.region or "", reference.name, reference.qualifier)
 
 
-def _policy_of(record: FunctionRecord, reference: FunctionReference) -> policy.Statements:
+def policy_of(record: FunctionRecord, reference: FunctionReference) -> policy.Statements:
+    """The policy of what a reference means."""
     return attached_to(record, reference.qualifier).policy
 
 
-def _with_policy(record: FunctionRecord, reference: FunctionReference, statements: policy.Statements) -> FunctionRecord:
+def with_policy(record: FunctionRecord, reference: FunctionReference, statements: policy.Statements) -> FunctionRecord:
+    """The function when what a reference means has another policy."""
+
     def edit(found: Attached) -> Attached:
         return msgspec.structs.replace(
             found, policy=statements, policy_revision_id=new_request_id() if statements else ""
@@ -111,15 +114,16 @@ def _with_policy(record: FunctionRecord, reference: FunctionReference, statement
     return with_attached(record, reference.qualifier, edit)
 
 
-def _revision(record: FunctionRecord, reference: FunctionReference, own: str) -> str:
-    """What the policy of a function has for a revision is the function's own; that of a version or alias renews it."""
+def revision(record: FunctionRecord, reference: FunctionReference, own: str) -> str:
+    """The revision of a policy: of a function the function's, of a version or an alias `own` until it has one."""
     if reference.qualifier in (None, LATEST):
         return record.version.revision_id
     return attached_to(record, reference.qualifier).policy_revision_id or own
 
 
-def _check_revision(record: FunctionRecord, reference: FunctionReference, own: str, given: str | None) -> None:
-    if given is not None and given != _revision(record, reference, own):
+def check_revision(record: FunctionRecord, reference: FunctionReference, own: str, given: str | None) -> None:
+    """Raise `PreconditionFailed` if a revision is given and is not the policy's."""
+    if given is not None and given != revision(record, reference, own):
         where = "GetFunction/GetAlias" if reference.qualifier in (None, LATEST) else "GetPolicy"
         raise PreconditionFailed(
             "The Revision Id provided does not match the latest Revision Id. "

@@ -2,109 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import msgspec
 from fastapi import Request, Response
 
-from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, no_content
-from gateway.lambda_api.models import CorsConfig, UrlConfig, UrlConfigs, UrlRequest
+from gateway.lambda_api.edge import Named, UsesFunctions, UsesPublished, UsesServices, answer, no_content
+from gateway.lambda_api.models import CorsConfig, Page, UrlConfig, UrlConfigs, UrlRequest
 from gateway.lambda_api.operations import Operations, asked
-from gateway.record import Cors, FunctionRecord, FunctionUrl
-from gateway.registry import Edit
+from gateway.record import Cors, FunctionUrl
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, new_url_id
 
 router = Operations()
+_PAGE: Final = 50
+"""ListFunctionUrlConfigs gives at most 50 a page."""
 _METHODS = frozenset({"*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"})
 
 
+UrlEdit = Callable[[FunctionUrl | None], FunctionUrl | None]
+"""What a change does to the URL of a function or an alias."""
+
+
 @router.operation("CreateFunctionUrlConfig")
-async def create_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
+async def create_function_url_config(
+    request: Request, reference: Named, functions: UsesFunctions, published: UsesPublished
+) -> Response:
     """CreateFunctionUrlConfig."""
-    _refuse_qualifier(reference)
     wanted = _checked(request)
     now = functions.url_timestamp()
-    url = _with(FunctionUrl(url_id=new_url_id(), created=now, modified=now), wanted, now)
+    made = FunctionUrl(url_id=new_url_id(), created=now, modified=now, qualifier=reference.qualifier)
+    url = _with(made, wanted, now)
 
-    def create(record: FunctionRecord) -> FunctionRecord:
-        if record.url is not None:
+    def create(found: FunctionUrl | None) -> FunctionUrl:
+        if found is not None:
             raise ResourceConflict(
-                f"Failed to create function url config for [functionArn = {record.version.arn}]. "
+                f"Failed to create function url config for [functionArn = {_arn(reference, url)}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
-        return msgspec.structs.replace(record, url=url)
+        return url
 
     try:
-        record = await functions.attach(reference.arn, create)
+        await _change(reference, functions, published, create)
     except ResourceNotFound as error:
         raise ResourceNotFound("Function does not exist") from error
-    return answer(_shown(record, url, request), 201)
+    return answer(_shown(reference, url, request), 201)
 
 
 @router.operation("GetFunctionUrlConfig")
 async def get_function_url_config(request: Request, reference: Named, services: UsesServices) -> Response:
     """GetFunctionUrlConfig."""
-    _refuse_qualifier(reference)
-    record = await _record(services, reference.arn)
-    return answer(_shown(record, _url_of(record), request))
+    urls = await _urls(services, reference)
+    url = next((url for url in urls if url.qualifier == reference.qualifier), None)
+    if url is None:
+        raise _absent()
+    return answer(_shown(reference, url, request))
 
 
 @router.operation("UpdateFunctionUrlConfig")
-async def update_function_url_config(request: Request, reference: Named, functions: UsesFunctions) -> Response:
+async def update_function_url_config(
+    request: Request, reference: Named, functions: UsesFunctions, published: UsesPublished
+) -> Response:
     """UpdateFunctionUrlConfig: what is not given stays."""
-    _refuse_qualifier(reference)
     wanted = _checked(request)
     now = functions.url_timestamp()
-    record = await _attach(
-        functions, reference, lambda found: msgspec.structs.replace(found, url=_with(_url_of(found), wanted, now))
-    )
-    return answer(_shown(record, _url_of(record), request))
+    url = await _changed(reference, functions, published, lambda found: _with(_there(found), wanted, now))
+    return answer(_shown(reference, _there(url), request))
 
 
 @router.operation("DeleteFunctionUrlConfig")
-async def delete_function_url_config(reference: Named, functions: UsesFunctions) -> Response:
+async def delete_function_url_config(reference: Named, functions: UsesFunctions, published: UsesPublished) -> Response:
     """DeleteFunctionUrlConfig."""
-    _refuse_qualifier(reference)
 
-    def without(record: FunctionRecord) -> FunctionRecord:
-        _url_of(record)
-        return msgspec.structs.replace(record, url=None)
+    def without(found: FunctionUrl | None) -> None:
+        _there(found)
 
-    await _attach(functions, reference, without)
+    await _changed(reference, functions, published, without)
     return no_content()
 
 
 @router.operation("ListFunctionUrlConfigs")
 async def list_function_url_configs(request: Request, reference: Named, services: UsesServices) -> Response:
-    """ListFunctionUrlConfigs."""
-    record = await services.registry.fresh(reference.arn)
-    return answer(UrlConfigs([] if record.url is None else [_shown(record, record.url, request)]))
-
-
-def _refuse_qualifier(reference: FunctionReference) -> None:
-    """URLs of aliases are not offered."""
-    if reference.qualifier is not None:
-        raise ResourceNotFound("Function does not exist")
-
-
-async def _attach(functions: UsesFunctions, reference: FunctionReference, edit: Edit) -> FunctionRecord:
+    """ListFunctionUrlConfigs: the function's own, then those of its aliases. A marker is the last one's URL id."""
+    wanted = asked(request, Page)
     try:
-        return await functions.attach(reference.arn, edit)
+        urls = await _urls(services, reference)
+    except ResourceNotFound as error:
+        raise ResourceNotFound("Function does not exist") from error
+    ids = [url.url_id for url in urls]
+    begin = ids.index(wanted.marker) + 1 if wanted.marker in ids else 0
+    page = urls[begin : begin + min(wanted.max_items, _PAGE)]
+    more = begin + len(page) < len(urls)
+    shown = [_shown(reference, url, request) for url in page]
+    return answer(UrlConfigs(function_url_configs=shown, next_marker=page[-1].url_id if more else None))
+
+
+async def _change(
+    reference: FunctionReference, functions: UsesFunctions, published: UsesPublished, edit: UrlEdit
+) -> FunctionUrl | None:
+    """Change the URL of a function or an alias; what it is then. Raises `ResourceNotFound`."""
+    if reference.qualifier is None:
+        record = await functions.attach(
+            reference.arn, lambda found: msgspec.structs.replace(found, url=edit(found.url))
+        )
+        return record.url
+    alias = await published.change_alias(
+        reference.arn, reference.qualifier, lambda found: msgspec.structs.replace(found, url=edit(found.url)), None
+    )
+    return alias.url
+
+
+async def _changed(
+    reference: FunctionReference, functions: UsesFunctions, published: UsesPublished, edit: UrlEdit
+) -> FunctionUrl | None:
+    try:
+        return await _change(reference, functions, published, edit)
     except ResourceNotFound as error:
         raise _absent() from error
 
 
-async def _record(services: Services, arn: str) -> FunctionRecord:
+async def _urls(services: Services, reference: FunctionReference) -> list[FunctionUrl]:
+    """All URLs that lead to a function. Raises `ResourceNotFound`."""
     try:
-        return await services.registry.fresh(arn)
+        record = await services.registry.fresh(reference.arn)
     except ResourceNotFound as error:
         raise _absent() from error
+    aliases = await services.registry.qualified.store.aliases(reference.arn)
+    return [url for url in (record.url, *(alias.url for alias in aliases)) if url is not None]
 
 
-def _url_of(record: FunctionRecord) -> FunctionUrl:
-    if record.url is None:
+def _there(url: FunctionUrl | None) -> FunctionUrl:
+    if url is None:
         raise _absent()
-    return record.url
+    return url
+
+
+def _arn(reference: FunctionReference, url: FunctionUrl) -> str:
+    return reference.arn if url.qualifier is None else f"{reference.arn}:{url.qualifier}"
 
 
 def _absent() -> ResourceNotFound:
@@ -118,16 +154,18 @@ def _checked(request: Request) -> UrlRequest:
         raise InvalidParameterValue(
             f"AllowMethods may have {', '.join(sorted(_METHODS))}, not {', '.join(sorted(unknown))}"
         )
-    if wanted.auth_type == "AWS_IAM":
-        # Accepting it without checking signatures would open what the caller asked to close.
-        raise InvalidParameterValue("AuthType = AWS_IAM is not offered by Samovar: use NONE, or create no URL")
     if wanted.invoke_mode == "RESPONSE_STREAM":
         raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
     return wanted
 
 
 def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
-    return msgspec.structs.replace(url, modified=now, cors=url.cors if wanted.cors is None else _cors(wanted.cors))
+    return msgspec.structs.replace(
+        url,
+        modified=now,
+        auth_type=wanted.auth_type or url.auth_type,
+        cors=url.cors if wanted.cors is None else _cors(wanted.cors),
+    )
 
 
 def _cors(wanted: CorsConfig) -> Cors | None:
@@ -135,14 +173,13 @@ def _cors(wanted: CorsConfig) -> Cors | None:
     return msgspec.convert(given, Cors) if given else None
 
 
-def _shown(record: FunctionRecord, url: FunctionUrl, request: Request) -> UrlConfig:
+def _shown(reference: FunctionReference, url: FunctionUrl, request: Request) -> UrlConfig:
     """The configuration as the API shows it; the URL leads to the port the request came to."""
-    version = record.version
     port = request.url.port
-    host = f"{url.url_id}.lambda-url.{version.region}.localhost" + (f":{port}" if port else "")
+    host = f"{url.url_id}.lambda-url.{reference.region}.localhost" + (f":{port}" if port else "")
     return UrlConfig(
         function_url=f"{request.url.scheme}://{host}/",
-        function_arn=version.arn,
+        function_arn=_arn(reference, url),
         auth_type=url.auth_type,
         creation_time=url.created,
         last_modified_time=url.modified,

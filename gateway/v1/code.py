@@ -6,14 +6,23 @@ import asyncio
 import re
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 from gateway.lambda_api.edge import UsesServices
+from gateway.services import Services
 from samovar.errors import ResourceNotFound
 
 router = APIRouter()
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def location(request: Request, sha256: str) -> str:
+    """Where a package can be fetched for ten minutes, by whoever is told."""
+    services: Services = request.app.state.services
+    host = request.headers.get("host", "localhost").encode()
+    link = services.keyring.link(f"/samovar/v1/code/{sha256}", host, services.settings.region, services.clock.epoch())
+    return f"{request.base_url}{link.lstrip('/')}"
 
 
 @router.get(

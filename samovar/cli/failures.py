@@ -16,14 +16,18 @@ import typer
 from typer.core import TyperGroup
 
 from samovar.errors import (
+    AccessDenied,
     CallerError,
     EnvironmentFailure,
+    InvalidSignature,
+    MissingAuthenticationToken,
     ResourceConflict,
     ResourceNotFound,
     SamovarError,
     ServiceUnavailable,
     StartRefused,
     TooManyRequests,
+    UnrecognizedClient,
 )
 
 FUNCTION_ERROR = 1
@@ -32,6 +36,13 @@ PLATFORM_ERROR = 3
 INTERRUPTED = 130
 
 _NEXT: tuple[tuple[type[SamovarError], str], ...] = (
+    (
+        MissingAuthenticationToken,
+        "give the data directory of the platform in SAMOVAR_DATA_DIR, or a key; see docs/cli.md",
+    ),
+    (UnrecognizedClient, "`samovar keys ls` lists the keys; SAMOVAR_DATA_DIR says which platform's root key is meant"),
+    (InvalidSignature, "look at the clock and at the secret of the key"),
+    (AccessDenied, "use a key of a role that may do this; `samovar keys ls` lists them"),
     (ResourceNotFound, "`samovar functions` lists what is deployed"),
     (ResourceConflict, "wait for the other change to finish, then try again"),
     (TooManyRequests, "try again later, or let more environments start (`samovar ps` shows those there are)"),

@@ -11,6 +11,9 @@ def banner(state: PlatformState, *, detached: bool, colour: bool) -> str:
     rows = {
         "Functions": f"{state.url}/fn/NAME",
         "API": f"{state.url}   (SAMOVAR_ENDPOINT, boto3's endpoint_url)",
+        "Key": f"{state.credentials} (profile samovar)"
+        if state.credentials
+        else "none; everybody on this host may call",
         "Isolation": state.isolation,
         "Data": state.data_dir,
         "Store": state.store,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 import samovar
+from samovar import credentials
 from samovar.settings import Settings
 from samovar.supervisor import data_dir, fork, leftovers, readiness, state
 from samovar.supervisor.listener import open_listener, port_of
@@ -34,6 +35,7 @@ async def run(settings: Settings, on_ready: OnReady) -> None:
     settings = replace(settings, data_dir=str(settings.data))
     data_dir.prepare(settings)
     with data_dir.owned(settings):
+        credentials.ensure(settings)
         leftovers.remove(settings)
         if settings.redis_url:
             await readiness.external_store_answers(settings.redis_url)
@@ -41,7 +43,8 @@ async def run(settings: Settings, on_ready: OnReady) -> None:
             settings = replace(settings, port=port_of(listener))
             fork.preload()
             try:
-                await Platform(settings, listener).run(on_ready)
+                with credentials.noted(settings):
+                    await Platform(settings, listener).run(on_ready)
             finally:
                 leftovers.remove(settings)
                 leftovers.remove_run_dir(settings)
@@ -66,6 +69,7 @@ class Platform:
             version=samovar.__version__,
             url=f"http://{f'[{host}]' if ':' in host else host}:{settings.port}",
             data_dir=settings.data_dir,
+            credentials="" if settings.auth == "none" else str(credentials.path_of(settings)),
             store=readiness.without_password(settings.store_url),
             isolation="",
             ready=False,

@@ -41,6 +41,8 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True):
     """The isolation the invoker chose; empty until it has answered."""
     ready: bool
     processes: list[ProcessState]
+    credentials: str = ""
+    """The file with the root access key; empty where nobody needs one."""
 
 
 def path_of(settings: Settings) -> Path:

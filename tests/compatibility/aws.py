@@ -13,6 +13,7 @@ from botocore.config import Config  # type: ignore[import-untyped]  # it ships n
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
 from tests.gateway.builders import ROLE, zip_of
+from tests.signing import key_for
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 HANDLER = "def handler(event, context): return event"
@@ -37,12 +38,13 @@ def create(aws: Any, name: str, source: str, **members: Any) -> dict[str, Any]:
 @contextmanager
 def lambda_client(endpoint: str, region: str = "us-east-1") -> Iterator[Any]:
     """boto3's Lambda client. It tries once, so that a test sees every failure; its functions are removed at the end."""
+    key = key_for(endpoint)
     client = boto3.client(
         "lambda",
         endpoint_url=endpoint,
         region_name=region,
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        aws_access_key_id=key.key_id,
+        aws_secret_access_key=key.secret,
         config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
     )
     try:

@@ -29,8 +29,8 @@ def test_a_function_is_made_called_and_deleted_from_a_shell(platform: Platform, 
         "HOME": str(tmp_path),
         "AWS_ENDPOINT_URL_LAMBDA": platform.endpoint,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SHARED_CREDENTIALS_FILE": str(platform.data_dir / "credentials"),
+        "AWS_PROFILE": "samovar",
         "AWS_MAX_ATTEMPTS": "1",
     }
 

@@ -73,7 +73,11 @@ def test_a_layer_lives(aws: Any) -> None:
         assert found.read() == package
     assert publish(aws, "lives")["Version"] == 2
 
-    shown = without_metadata
+    def shown(answer: Any) -> Any:
+        """Links are signed anew each time."""
+        content = {name: value for name, value in answer["Content"].items() if name != "Location"}
+        return {**without_metadata(answer), "Content": content}
+
     assert shown(aws.get_layer_version(LayerName="lives", VersionNumber=1)) == shown(made)
     assert shown(aws.get_layer_version(LayerName=f"{LAYER}lives", VersionNumber=1)) == shown(made)
     assert shown(aws.get_layer_version_by_arn(Arn=f"{LAYER}lives:1")) == shown(made)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.compatibility.aws import ARN, SANDBOX, create, package
 from tests.platform import Platform
+from tests.signing import Signing, root_key
 
 pytestmark = [
     pytest.mark.component("boto3", "valkey"),
@@ -33,7 +34,7 @@ def result(aws: Any, name: str, event: Any = None) -> Any:
 
 def isolations(platform: Platform, name: str) -> set[str]:
     """Where the function's environments run now, those that are ending left aside."""
-    found = httpx.get(f"{platform.endpoint}/samovar/v1/environments").json()
+    found = httpx.get(f"{platform.endpoint}/samovar/v1/environments", auth=Signing(root_key(platform.data_dir))).json()
     return {one["isolation"] for one in found if one["arn"] == ARN + name and one["state"] in ("idle", "busy")}
 
 

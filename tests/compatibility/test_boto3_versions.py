@@ -95,6 +95,22 @@ def test_an_alias_moves_between_two_calls(tea: Any, platform: Platform) -> None:
         call(tea, "tea:1")
 
 
+def test_the_url_of_an_alias_leads_to_its_version(tea: Any, platform: Platform) -> None:
+    tea.create_alias(FunctionName="tea", Name="live", FunctionVersion="1")
+    made = tea.create_function_url_config(FunctionName="tea", Qualifier="live", AuthType="NONE")
+    assert made["FunctionArn"] == f"{ARN}tea:live"
+    host = made["FunctionUrl"].split("/")[2]
+    for version, said in (("1", "one"), ("2", "two")):
+        tea.update_alias(FunctionName="tea", Name="live", FunctionVersion=version)
+        answer = httpx.get(platform.endpoint, headers={"Host": host}, timeout=30)
+        assert answer.json()[:3] == [said, version, f"{ARN}tea:live"]
+    assert (
+        tea.list_function_url_configs(FunctionName="tea")["FunctionUrlConfigs"][0]["FunctionUrl"] == made["FunctionUrl"]
+    )
+    tea.delete_alias(FunctionName="tea", Name="live")
+    assert httpx.get(platform.endpoint, headers={"Host": host}).status_code == 403
+
+
 def test_weights_share_calls_out(tea: Any) -> None:
     tea.create_alias(
         FunctionName="tea",

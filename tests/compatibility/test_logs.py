@@ -18,6 +18,7 @@ from botocore.config import Config  # type: ignore[import-untyped]  # it ships n
 
 from tests.compatibility.aws import DOCKER, SANDBOX, create
 from tests.platform import Platform
+from tests.signing import root_key
 
 pytestmark = [
     pytest.mark.component("boto3", "valkey"),
@@ -41,12 +42,13 @@ SHOWN_WITHIN_S = 30.0
 @pytest.fixture
 def logs(platform: Platform) -> Iterator[Any]:
     """boto3's client of CloudWatch Logs; groups are deleted at the end."""
+    key = root_key(platform.data_dir)
     client = boto3.client(
         "logs",
         endpoint_url=platform.endpoint,
         region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        aws_access_key_id=key.key_id,
+        aws_secret_access_key=key.secret,
         config=Config(retries={"total_max_attempts": 1}, inject_host_prefix=False),
     )
     yield client
@@ -72,9 +74,9 @@ def test_every_line_of_an_invocation_is_found_within_a_second(cloud: Any, logs: 
     began = time.time()
     request_id, stream = say(cloud, "first cup")
     answered = time.monotonic()
-    while not any("REPORT" in message for message in messages(logs)):
+    while not any("REPORT" in message for message in messages(logs, logStreamNames=[stream])):
         assert time.monotonic() < answered + FOUND_WITHIN_S
-    start, said, structured, end, report = messages(logs)
+    start, said, structured, end, report = messages(logs, logStreamNames=[stream])
     assert start == f"START RequestId: {request_id} Version: $LATEST\n"
     assert said == "first cup\n"
     assert json.loads(structured)["request"] == request_id
@@ -237,8 +239,8 @@ def aws_shows(platform: Platform, home: Path, *command: str) -> Iterator[Callabl
         "HOME": str(home),
         "AWS_ENDPOINT_URL": platform.endpoint,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SHARED_CREDENTIALS_FILE": str(platform.data_dir / "credentials"),
+        "AWS_PROFILE": "samovar",
         "PYTHONUNBUFFERED": "1",
     }
     shown: list[str] = []

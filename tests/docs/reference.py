@@ -23,7 +23,10 @@ ERRORS_PAGE = ROOT / "docs" / "errors.md"
 _MADE = "<!-- Written by `python -m tests.docs.reference`; a test fails when it is not current. -->"
 _CLI_INTRODUCTION = """\
 `samovar` is a client of the platform's API and of nothing else; `--endpoint` or `SAMOVAR_ENDPOINT` says where that
-answers. Results go to stdout, everything else to stderr. `--json` prints JSON on stdout, and nothing else.
+answers. Every request is signed with an access key: the variables `SAMOVAR_ACCESS_KEY_ID` and
+`SAMOVAR_SECRET_ACCESS_KEY`, else the root key of the platform when it runs on this machine (`SAMOVAR_DATA_DIR` says
+which), else the profile `samovar` of AWS's credentials file, else `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+Results go to stdout, everything else to stderr. `--json` prints JSON on stdout, and nothing else.
 
 Exit codes: 0 done, 1 the function failed, 2 the command or its input is at fault, 3 the platform or its host is,
 130 interrupted."""
@@ -37,10 +40,16 @@ the header `X-Amz-Function-Error`, an HTTP request with 502, and meters the call
 
 
 def commands() -> dict[str, Any]:
-    """The commands of `samovar` by name, in the order of its help."""
+    """The commands of `samovar` by name, in the order of its help; those of a group with the group's name before."""
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    return dict(group.commands)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            found |= {f"{name} {own}": one for own, one in command.commands.items()}
+        else:
+            found[name] = command
+    return found
 
 
 def cli_page() -> str:

@@ -24,6 +24,7 @@ from samovar.settings import Settings
 from samovar.supervisor import state
 from samovar.usage import Rollup, reading_key, readings_key, rollup_key
 from tests.platform import Platform
+from tests.signing import Signing, key_for, root_key
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
 RUNTIME = "python3.11"
@@ -54,12 +55,13 @@ def package(source: str) -> bytes:
 
 def lambda_client(endpoint: str) -> Any:
     """boto3's client of AWS Lambda. It tries once and checks nothing, so that a test sees every failure."""
+    key = key_for(endpoint)
     return boto3.client(
         "lambda",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=key.key_id,
+        aws_secret_access_key=key.secret,
         config=Config(retries={"total_max_attempts": 1}, read_timeout=60, parameter_validation=False),
     )
 
@@ -143,6 +145,11 @@ class Lab:
         }
         self.client.create_function(usual | parameters, package(source))
         return Function(self, name)
+
+    @property
+    def signing(self) -> Signing:
+        """Signs what httpx sends to the API."""
+        return Signing(root_key(self.platform.data_dir))
 
     def pids(self) -> dict[str, int]:
         """The platform's processes by name."""

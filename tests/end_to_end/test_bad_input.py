@@ -65,7 +65,7 @@ def test_an_unknown_function(lab: Lab, aws: Any) -> None:
 
 @pytest.mark.parametrize("name", ["with.dot", "ümlaut", "a" * 65, "a b", "%2e%2e", "a:b:c:d"])
 def test_an_invalid_name(lab: Lab, name: str) -> None:
-    with httpx.Client(base_url=lab.endpoint) as http:
+    with httpx.Client(base_url=lab.endpoint, auth=lab.signing) as http:
         invoked = http.post(invoke_path(name), content=b"{}")
         assert invoked.status_code in (400, 404)
         assert invoked.headers["x-amzn-errortype"] in (
@@ -83,7 +83,7 @@ def test_an_invalid_name(lab: Lab, name: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"nonsense", b'{"a": 1,}', b"\xff\xfe", b"{} {}", b"[" * 100_000])
 def test_an_event_that_is_no_json(lab: Lab, anything: Function, body: bytes) -> None:
-    answer = httpx.post(lab.endpoint + invoke_path(anything.name), content=body)
+    answer = httpx.post(lab.endpoint + invoke_path(anything.name), content=body, auth=lab.signing)
     assert answer.status_code == 400
     assert answer.headers["x-amzn-errortype"] == "InvalidRequestContentException"
     assert answer.json()["Message"].startswith("Could not parse request body into json: ")
@@ -91,7 +91,7 @@ def test_an_event_that_is_no_json(lab: Lab, anything: Function, body: bytes) -> 
 
 def test_a_body_over_the_limit(lab: Lab, anything: Function) -> None:
     long = b'"' + b"x" * (LIMIT - 1) + b'"'
-    with httpx.Client(base_url=lab.endpoint) as http:
+    with httpx.Client(base_url=lab.endpoint, auth=lab.signing) as http:
         for path in (invoke_path(anything.name), f"/fn/{anything.name}/"):
             for content in (long, iter([long[:1000], long[1000:]])):  # with a length, and in chunks
                 answer = http.post(path, content=content)
@@ -181,13 +181,13 @@ def test_a_package_that_cannot_be_unpacked(lab: Lab, aws: Any, content: bytes) -
     ],
 )
 def test_headers_that_cannot_be(lab: Lab, anything: Function, headers: dict[str, str], status: int, name: str) -> None:
-    answer = httpx.post(lab.endpoint + invoke_path(anything.name), content=b"{}", headers=headers)
+    answer = httpx.post(lab.endpoint + invoke_path(anything.name), content=b"{}", headers=headers, auth=lab.signing)
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, name)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"FunctionName": 3}', b'{"Code": "x"}', b'{"MemorySize": "lots"}'])
 def test_a_control_request_that_is_not_as_the_model_wants_it(lab: Lab, body: bytes) -> None:
-    answer = httpx.post(f"{lab.endpoint}/2015-03-31/functions", content=body)
+    answer = httpx.post(f"{lab.endpoint}/2015-03-31/functions", content=body, auth=lab.signing)
     assert answer.status_code == 400
     assert answer.headers["x-amzn-errortype"] in ("SerializationException", "InvalidRequestContentException")
     assert answer.json()["Type"] == "User"
@@ -198,7 +198,7 @@ def test_a_control_request_that_is_not_as_the_model_wants_it(lab: Lab, body: byt
     [("GET", "/", 405), ("GET", "/fn/", 404), ("PUT", "/2015-03-31/functions", 405), ("GET", "/samovar/v1/none", 404)],
 )
 def test_a_path_nobody_serves(lab: Lab, method: str, path: str, status: int) -> None:
-    answer = httpx.request(method, lab.endpoint + path)
+    answer = httpx.request(method, lab.endpoint + path, auth=lab.signing)
     assert answer.status_code == status
     assert answer.json()["Type"] == "User"
 

@@ -197,7 +197,8 @@ def test_a_full_box(isolation: str) -> None:
         function.value()
         with load(function, callers=1, event=2) as seen:
             until(lambda: any(view.state == "busy" for view in lab.client.environments()), "it runs")
-            throttled = httpx.post(f"{lab.endpoint}/2015-03-31/functions/{function.name}/invocations", content=b"0")
+            invocations = f"{lab.endpoint}/2015-03-31/functions/{function.name}/invocations"
+            throttled = httpx.post(invocations, content=b"0", auth=lab.signing)
             by_http = httpx.get(function.url)
             seen.stop.set()
         for answer in (throttled, by_http):

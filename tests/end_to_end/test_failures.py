@@ -18,6 +18,7 @@ import pytest
 
 from samovar.errors import EnvironmentFailure, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
+from samovar.sigv4 import Signed, sign
 from tests.end_to_end.conftest import SANDBOX
 from tests.end_to_end.engine_line import EngineLine
 from tests.end_to_end.lab import Function, Lab, laboratory, zipped
@@ -26,6 +27,7 @@ from tests.end_to_end.platform_box import until
 from tests.end_to_end.remains import containers, instance_of
 from tests.end_to_end.test_chaos import SHORT_WORK, assert_metered_once
 from tests.platform import Platform
+from tests.signing import key_for
 from tests.valkey import Valkey
 
 FINE = "def handler(event, context): return 'fine'"
@@ -216,8 +218,10 @@ def _request(function: Function, event: object, length: int | None = None) -> so
     body = json.dumps(event).encode()
     address = urlsplit(function.url)
     connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=30)
-    head = f"POST /2015-03-31/functions/{function.name}/invocations HTTP/1.1\r\nHost: h\r\n"
-    connection.sendall(f"{head}Content-Length: {length or len(body)}\r\n\r\n".encode() + body)
+    path = f"/2015-03-31/functions/{function.name}/invocations"
+    signed = sign(Signed("POST", path.encode(), b"", {b"host": b"h"}), body, key_for(function.url), time.time())
+    head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "h", **signed}.items())
+    connection.sendall(f"POST {path} HTTP/1.1\r\n{head}Content-Length: {length or len(body)}\r\n\r\n".encode() + body)
     return connection
 
 

@@ -9,6 +9,9 @@ from typing import Any, cast
 
 import msgspec
 
+from gateway.access.key_store import KeyStore
+from gateway.access.keyring import Keyring
+from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
 from gateway.invoker_link import InvokerLink
 from gateway.record import FunctionRecord
@@ -19,8 +22,10 @@ from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.link import InvokerIdentity, InvokerStatus, RuntimeStatus, Standing
 from samovar.settings import Settings
+from samovar.sigv4 import Credentials
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
+ROOT = Credentials("AKIAROOTROOTROOTROOT", "the secret of the root key in tests")
 CODE = b"def handler(event, context):\n    return event\n"
 
 
@@ -29,7 +34,7 @@ def zip_of(files: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)  # of one date, so of one digest
     return buffer.getvalue()
 
 
@@ -128,6 +133,7 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         redis=registry.store.redis,
         store=registry.store,
         registry=registry,
+        keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
     )

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from gateway.access.guard import Guard
+from gateway.access.key_store import KeyStore
+from gateway.access.keyring import Keyring
+from gateway.access.vault import Vault
 from gateway.hot import HotPath
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.record import Cors, FunctionRecord, FunctionUrl
 from gateway.registry import not_found
+from gateway.store import connect
 from samovar.clock import ManualClock
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
 from samovar.settings import Settings
+from tests.gateway.builders import ROOT
 from tests.gateway.fake_invoker import FakeInvoker, Run, echo
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -87,14 +93,21 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, *records: FunctionRecord, run: Run = echo, warm: bool = True, calls: int = 100
+    folder: Path,
+    *records: FunctionRecord,
+    run: Run = echo,
+    warm: bool = True,
+    calls: int = 100,
+    auth: Literal["sigv4", "none"] = "none",
 ) -> AsyncIterator[Gateway]:
-    """A served gateway."""
-    settings = Settings(data_dir=str(folder), account=ACCOUNT, region=REGION, max_payload_bytes=64 * 1024)
+    """A served gateway; nearly all that it does is the same whether calls are signed or not."""
+    settings = Settings(data_dir=str(folder), account=ACCOUNT, region=REGION, max_payload_bytes=64 * 1024, auth=auth)
     socket = folder / "invoker.sock"
     functions = KnownFunctions(*(records or (record(),)), warm=warm)
     async with FakeInvoker(socket, run) as invoker, InvokerLink(socket, LinkLimits(calls=calls, patience=0.5)) as link:
-        app = HotPath(settings, functions, link, ManualClock(), control)
+        clock = ManualClock()
+        keyring = Keyring(KeyStore(connect(f"unix://{folder}/no-store")), Vault(folder / "secrets.key"), ROOT)
+        app = HotPath(settings, functions, link, clock, Guard(settings, keyring, clock), control)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://box.example.com:9000") as client:
             yield Gateway(app, invoker, client)

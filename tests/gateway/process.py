@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import httpx
 
+from samovar.credentials import noted
+from samovar.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 30.0
 STOPS_WITHIN_S = 30.0
@@ -41,7 +44,8 @@ def gateway_process(data_dir: Path, **settings: str) -> Iterator[GatewayProcess]
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             # The socket listens already: the question waits in it until the worker takes it.
             httpx.get(f"{address}/samovar/v1/status", timeout=STARTS_WITHIN_S)
-            yield GatewayProcess(process, address)
+            with noted(Settings(data_dir=str(data_dir), port=listener.getsockname()[1])):
+                yield GatewayProcess(process, address)
             process.terminate()
             assert process.wait(STOPS_WITHIN_S) == 0
         finally:

@@ -9,6 +9,7 @@ import httpx
 from samovar.logs import folder_of, format_line, segment_path
 from samovar.settings import Settings
 from tests.gateway.process import gateway_process
+from tests.signing import Signing, root_key
 
 STOPS_WITHIN_S = 10.0
 """Far below the time it gives running calls."""
@@ -20,7 +21,8 @@ def test_a_follower_does_not_hold_up_the_end(tmp_path: Path) -> None:
     segment_path(folder, 1).write_bytes(format_line(1, "r", "s", b"first"))
     with (
         gateway_process(tmp_path, drain_timeout_s="120") as (process, address),
-        httpx.stream("GET", f"{address}/samovar/v1/functions/orders/logs?follow=true", timeout=30) as response,
+        httpx.Client(base_url=address, auth=Signing(root_key(tmp_path)), timeout=30) as http,
+        http.stream("GET", "/samovar/v1/functions/orders/logs?follow=true") as response,
     ):
         lines = response.iter_lines()
         assert "first" in next(lines)

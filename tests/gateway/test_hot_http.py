@@ -139,7 +139,7 @@ async def test_a_function_url_serves_every_path_of_its_host(tmp_path: Path, warm
 )
 async def test_function_urls_nobody_may_use(tmp_path: Path, host: str, message: str | None) -> None:
     signed = record("signed", url=function_url("signed", auth_type="AWS_IAM"))
-    async with gateway(tmp_path, record(url=function_url("abc123")), signed) as served:
+    async with gateway(tmp_path, record(url=function_url("abc123")), signed, auth="sigv4") as served:
         response = await served.client.get("/", headers={"host": host})
     assert (response.status_code, response.json()) == (403, {"Message": message})
     assert response.headers["x-amzn-errortype"] == "AccessDeniedException"

@@ -76,6 +76,15 @@ async def test_the_qualifier_may_be_a_parameter(tmp_path: Path) -> None:
         assert (await served.client.post(INVOKE, params={"Qualifier": "live"})).status_code == 404
 
 
+async def test_a_qualifier_that_cannot_be_is_told_in_awss_words(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as served:
+        response = await served.client.post(INVOKE, params={"Qualifier": "no such"})
+    assert (response.status_code, response.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert response.json()["Message"].startswith(
+        "1 validation error detected: Value 'no such' at 'qualifier' failed to satisfy constraint: Member must satisfy"
+    )
+
+
 async def test_functions_of_other_regions_and_accounts_cannot_be_reached(tmp_path: Path) -> None:
     async with gateway(tmp_path) as served:
         other = await served.client.post("/2015-03-31/functions/999999999999:function:orders/invocations")

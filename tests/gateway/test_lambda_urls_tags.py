@@ -81,7 +81,6 @@ async def test_urls_that_cannot_be_are_named(api: httpx.AsyncClient) -> None:
     [
         ({}, "ValidationException"),
         ({"AuthType": "PASSWORD"}, "ValidationException"),
-        ({"AuthType": "AWS_IAM"}, "InvalidParameterValueException"),
         ({"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"}, "InvalidParameterValueException"),
         ({"AuthType": "NONE", "Cors": {"MaxAge": 86_401}}, "ValidationException"),
         ({"AuthType": "NONE", "Cors": {"AllowMethods": ["CONNECT"]}}, "ValidationException"),

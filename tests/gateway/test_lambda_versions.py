@@ -306,6 +306,59 @@ async def test_of_two_updates_of_one_revision_one_wins(made: httpx.AsyncClient) 
     assert sorted(answer.status_code for answer in answers) == [200, *[412] * 7]
 
 
+# URLs of aliases.
+
+URL, URLS = "/2021-10-31/functions/hello/url", "/2021-10-31/functions/hello/urls"
+
+
+async def test_an_alias_has_a_url_of_its_own(made: httpx.AsyncClient, services: Services) -> None:
+    await publish(made)
+    await publish(made, "x = 1")
+    await made.post(f"{ONE}/aliases", json={"Name": "live", "FunctionVersion": "1"})
+    live = {"Qualifier": "live"}
+    absent = (404, "ResourceNotFoundException", "The resource you requested does not exist.")
+    assert fault(await made.get(URL, params=live)) == absent
+    answer = await made.post(URL, json={"AuthType": "NONE"}, params=live)
+    assert (answer.status_code, answer.json()["FunctionArn"]) == (201, f"{ARN}:live")
+    assert fault(await made.post(URL, json={"AuthType": "NONE"}, params=live))[:2] == (409, "ResourceConflictException")
+    own = (await made.post(URL, json={"AuthType": "NONE"})).json()
+    changed = (await made.put(URL, json={"Cors": {"MaxAge": 5}}, params=live)).json()
+    assert (changed["FunctionUrl"], changed["Cors"]) == (answer.json()["FunctionUrl"], {"MaxAge": 5})
+    first = (await made.get(URLS, params={"MaxItems": 1})).json()
+    second = (await made.get(URLS, params={"Marker": first["NextMarker"]})).json()
+    assert [*first["FunctionUrlConfigs"], *second["FunctionUrlConfigs"]] == [own, changed]
+    assert "NextMarker" not in second
+
+    url = changed["FunctionUrl"].split("//")[1].split(".")[0] + ".us-east-1"
+    for version in ("1", "2"):
+        await made.put(f"{ONE}/aliases/live", json={"FunctionVersion": version})
+        for registry in (services.registry, Registry(services.store)):
+            found = await registry.by_url(url)
+            assert found is not None
+            assert found.url is not None
+            assert (found.version.version, found.url.qualifier) == (version, "live")
+    assert await services.registry.by_url(url.replace("us-east", "eu-west")) is None
+    assert (await made.delete(URL, params=live)).status_code == 204
+    assert await services.registry.by_url(url) is await Registry(services.store).by_url(url) is None
+    assert fault(await made.post(URL, json={"AuthType": "NONE"}, params={"Qualifier": "none"})) == (
+        404,
+        "ResourceNotFoundException",
+        "Function does not exist",
+    )
+
+
+@pytest.mark.parametrize("path", [f"{ONE}/aliases/live", ONE], ids=["with its alias", "with its function"])
+async def test_the_url_of_an_alias_goes(made: httpx.AsyncClient, services: Services, path: str) -> None:
+    await publish(made)
+    await made.post(f"{ONE}/aliases", json={"Name": "live", "FunctionVersion": "1"})
+    created = (await made.post(URL, json={"AuthType": "NONE"}, params={"Qualifier": "live"})).json()
+    url = created["FunctionUrl"].split("//")[1].split(".")[0] + ".us-east-1"
+    assert await services.registry.by_url(url) is not None
+    assert (await made.delete(path)).status_code == 204
+    assert await services.registry.by_url(url) is None
+    assert await services.store.url_owner(url.partition(".")[0]) is None
+
+
 # What gateways know.
 
 

@@ -1,0 +1,121 @@
+"""Decides whether a request may do what it asks for: whose signature it bears, and what that key's role lets it do.
+
+Keys are in memory, so a signature costs no I/O. A gateway told `auth = "none"` asks for none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+
+from gateway.access.keyring import HeldKey, Keyring
+from gateway.access.operations import Asked
+from gateway.asgi import Request
+from samovar import sigv4
+from samovar.access import AccessKey
+from samovar.clock import Clock
+from samovar.errors import AccessDenied, UnrecognizedClient
+from samovar.names import FunctionReference, function_arn
+from samovar.settings import Settings
+from samovar.sigv4 import Claim, Signed
+
+_HASHED_ASIDE_BYTES: Final = 256 * 1024
+"""From here on a thread hashes a body, so that other calls do not wait."""
+
+
+class Guard:
+    """Lets requests in."""
+
+    def __init__(self, settings: Settings, keyring: Keyring, clock: Clock) -> None:
+        self._open = settings.auth == "none"
+        self._account = settings.account
+        self._region = settings.region
+        self._keyring = keyring
+        self._clock = clock
+
+    def admit_at_once(self, request: Request, asked: Asked, body: bytes) -> bool:
+        """Let a request in that has arrived whole; false when that takes a look into the store.
+
+        Sets `request.caller`. Raises `MissingAuthenticationToken`, `IncompleteSignature`, `InvalidSignature` and
+        `AccessDenied`.
+        """
+        if self._open:
+            request.caller = self._keyring.root
+            return True
+        signed = _signed(request)
+        claim = sigv4.claim_of(signed)
+        held = self._keyring.held(claim.key_id)
+        if held is None or claim.has_token:
+            return False
+        self._check_claim(claim, asked)
+        sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
+        request.caller = held.key
+        self._authorise(held.key, asked, claim.region)
+        return True
+
+    async def admit(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> None:
+        """As `admit_at_once`, reading a body of at most `limit` bytes first, which `request.body` then gives out.
+
+        Nothing is read for a key that does not exist or for a signature that is too old. Raises also
+        `UnrecognizedClient`, `ServiceUnavailable`, and what `Request.body` raises.
+        """
+        if self._open:
+            request.caller = self._keyring.root
+            return
+        signed = _signed(request)
+        claim = sigv4.claim_of(signed)
+        held = await self._known(claim)
+        self._check_claim(claim, asked)
+        body = await request.look_ahead(limit, deadline_s, asked.operation.action.partition(":")[2])
+        stated = await asyncio.to_thread(_hash, request, body) if len(body) > _HASHED_ASIDE_BYTES else None
+        sigv4.check_signature(claim, signed, held.signing_key(claim), stated or _hash(request, body))
+        request.caller = held.key
+        self._authorise(held.key, asked, claim.region)
+
+    async def _known(self, claim: Claim) -> HeldKey:
+        """The key of a claim. Keys of sessions do not exist here, so a session's token belongs to none."""
+        held = None if claim.has_token else await self._keyring.find(claim.key_id)
+        if held is None:
+            raise UnrecognizedClient("The security token included in the request is invalid.")
+        return held
+
+    def _check_claim(self, claim: Claim, asked: Asked) -> None:
+        sigv4.check_scope(claim, (asked.operation.service,))
+        sigv4.check_time(claim, self._clock.epoch())
+
+    def _authorise(self, key: AccessKey, asked: Asked, region: str) -> None:
+        operation, function = asked
+        if operation.needs is None or (key.may(operation.needs) and not key.functions):
+            return
+        name = None if function is None else FunctionReference.parse(function).name
+        if operation.needs == "invoke" and name is not None and key.may_invoke(name):
+            return
+        resource = "*" if name is None else function_arn(self._account, region, name)
+        raise AccessDenied(
+            f"User: {key.arn(self._account)} is not authorized to perform: {operation.action} on resource: "
+            f"{resource} because no identity-based policy allows the {operation.action} action"
+        )
+
+
+def _signed(request: Request) -> Signed:
+    scope = request.scope
+    headers: Mapping[bytes, bytes] = request.headers
+    if len(headers) != len(scope["headers"]):
+        headers = _joined(scope["headers"])
+    return Signed(scope["method"], scope["raw_path"] or b"/", scope["query_string"], headers)
+
+
+def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    joined: dict[bytes, bytes] = {}
+    for name, value in raw:
+        joined[name] = joined[name] + b"," + value if name in joined else value
+    return joined
+
+
+def _hash(request: Request, body: bytes) -> str:
+    """The hash of a body, unless the caller signed that it has none."""
+    if request.headers.get(b"x-amz-content-sha256") == sigv4.UNSIGNED_PAYLOAD.encode():
+        return sigv4.UNSIGNED_PAYLOAD
+    return sha256(body).hexdigest()

@@ -1,0 +1,51 @@
+"""Errors in the form of the API they answer: AWS's services have three. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from gateway.access.operations import Protocol
+from gateway.rendering import Response, render_error
+from samovar.errors import SamovarError
+
+_QUERY_CODES: Final = {
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "IncompleteSignatureException": "IncompleteSignature",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "AccessDeniedException": "AccessDenied",
+}
+"""AWS Security Token Service API reference, "Common errors"."""
+
+
+def refusal(error: SamovarError, protocol: Protocol, request_id: str) -> Response:
+    """An error as clients of a protocol read it."""
+    if protocol == "json":
+        return _json(error, request_id)
+    if protocol == "query":
+        return _xml(error, request_id)
+    return render_error(error, request_id)
+
+
+def _json(error: SamovarError, request_id: str) -> Response:
+    """AWS JSON 1.1: every fault of the caller's has status 400."""
+    body = msgspec.json.encode({"__type": error.aws_name, "message": error.message})
+    headers = [(b"content-type", b"application/x-amz-json-1.1"), (b"x-amzn-requestid", request_id.encode())]
+    return Response(400 if error.fault == "User" else error.status, headers, body)
+
+
+def _xml(error: SamovarError, request_id: str) -> Response:
+    code = _QUERY_CODES.get(error.aws_name, error.aws_name.removesuffix("Exception"))
+    kind = "Sender" if error.fault == "User" else "Receiver"
+    body = (
+        '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">\n'
+        f"  <Error>\n    <Type>{kind}</Type>\n    <Code>{code}</Code>\n"
+        f"    <Message>{escape(error.message)}</Message>\n  </Error>\n"
+        f"  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n"
+    )
+    return Response(
+        error.status, [(b"content-type", b"text/xml"), (b"x-amzn-requestid", request_id.encode())], body.encode()
+    )

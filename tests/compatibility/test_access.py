@@ -1,0 +1,242 @@
+"""AWS's own clients with the right key, and with every kind of wrong one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it ships no types
+import httpx
+import pytest
+from botocore import UNSIGNED, auth  # type: ignore[import-untyped]  # as above
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # as above
+from botocore.config import Config  # type: ignore[import-untyped]  # as above
+from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]  # as above
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # as above
+
+from samovar.sigv4 import Credentials
+from tests.compatibility.aws import SANDBOX, create
+from tests.platform import Platform
+from tests.signing import root_key
+
+pytestmark = [
+    pytest.mark.component("boto3", "valkey"),
+    pytest.mark.parametrize("platform", [SANDBOX], indirect=True),
+]
+AWS = Path(sys.executable).parent / "aws"
+TELLS = "def handler(event, context): return event.get('requestContext', {})"
+
+
+def client(platform: Platform, key: Credentials, service: str = "lambda", **config: Any) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=platform.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key.key_id,
+        aws_secret_access_key=key.secret,
+        config=Config(retries={"total_max_attempts": 1}, **config),
+    )
+
+
+def refused(asking: Any, operation: str, **given: Any) -> tuple[int, str, str]:
+    """Status, name and message of the error a call ends with."""
+    with pytest.raises(ClientError) as error:
+        getattr(asking, operation)(**given)
+    answer = error.value.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"], answer["Error"]["Message"]
+
+
+@pytest.fixture
+def key(platform: Platform) -> Credentials:
+    return root_key(platform.data_dir)
+
+
+@pytest.fixture
+def orders(cloud: Any) -> str:
+    """A function."""
+    create(cloud, "orders", TELLS)
+    return "orders"
+
+
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("list_functions", {}),
+    ("invoke", {"FunctionName": "orders", "Payload": b"{}"}),
+)
+"""One through the control API, one on the warm path."""
+
+
+@pytest.mark.parametrize(("operation", "given"), CALLS)
+def test_wrong_keys_are_told_apart(
+    platform: Platform, key: Credentials, orders: str, operation: str, given: dict[str, Any]
+) -> None:
+    assert refused(client(platform, key._replace(key_id="AKIASTRANGERSTRANGER")), operation, **given) == (
+        403,
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    )
+    status, name, message = refused(client(platform, key._replace(secret="guessed")), operation, **given)
+    assert (status, name) == (403, "InvalidSignatureException")
+    assert message.startswith("The request signature we calculated does not match the signature you provided.")
+    assert refused(client(platform, key, signature_version=UNSIGNED), operation, **given) == (
+        403,
+        "MissingAuthenticationTokenException",
+        "Missing Authentication Token",
+    )
+
+
+@pytest.mark.parametrize(("operation", "given"), CALLS)
+@pytest.mark.parametrize(("minutes", "said"), [(-6, "Signature expired: "), (6, "Signature not yet current: ")])
+def test_clocks_that_disagree(
+    platform: Platform,
+    key: Credentials,
+    orders: str,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    given: dict[str, Any],
+    minutes: int,
+    said: str,
+) -> None:
+    elsewhere = datetime.now(UTC) + timedelta(minutes=minutes)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: elsewhere.replace(tzinfo=None))
+    status, name, message = refused(client(platform, key), operation, **given)
+    assert (status, name) == (403, "InvalidSignatureException")
+    assert message.startswith(said)
+    assert message.endswith("5 min.)")
+
+
+def test_a_role_is_held_to(platform: Platform, orders: str) -> None:
+    made = json.loads(
+        platform.cli("keys", "create", "--role", "invoke", "--function", "orders", "--name", "shop", "--json").stdout
+    )
+    shop = client(platform, Credentials(made["key"]["key_id"], made["secret"]))
+    assert shop.invoke(FunctionName="orders")["StatusCode"] == 200
+    action = "lambda:InvokeFunction"
+    assert refused(shop, "invoke", FunctionName="others") == (
+        403,
+        "AccessDeniedException",
+        f"User: arn:aws:iam::123456789012:user/shop is not authorized to perform: {action} on resource: "
+        f"arn:aws:lambda:us-east-1:123456789012:function:others because no identity-based policy allows the {action} "
+        "action",
+    )
+    assert refused(shop, "get_function", FunctionName="orders")[1] == "AccessDeniedException"
+    assert made["key"]["key_id"] in platform.cli("keys", "ls").stdout
+    assert made["secret"] not in platform.cli("keys", "ls", "--json").stdout + platform.logs()
+    platform.cli("keys", "revoke", made["key"]["key_id"])
+    assert refused(shop, "invoke", FunctionName="orders")[1] == "UnrecognizedClientException"
+
+
+def test_a_key_from_elsewhere_is_let_in(platform: Platform) -> None:
+    platform.cli("keys", "import", "AKIAIOSFODNN7EXAMPLE", "--role", "read", given="wJalrXUtnFEMI/K7MDENG/bPxRfiCY\n")
+    reader = client(platform, Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"))
+    assert reader.list_functions()["Functions"] == []
+    again = platform.cli("keys", "import", "AKIAIOSFODNN7EXAMPLE", "--role", "read", given="other\n", fails_with=2)
+    assert "Access key already exists" in again.stderr
+    platform.cli("keys", "revoke", "AKIAIOSFODNN7EXAMPLE")
+    assert "secret" not in platform.cli("keys", "import", "x", "--role", "king", given="\n", fails_with=2).stdout
+
+
+def test_the_callers_identity(platform: Platform, key: Credentials) -> None:
+    found = client(platform, key, "sts").get_caller_identity()
+    assert (found["Account"], found["Arn"]) == ("123456789012", "arn:aws:iam::123456789012:root")
+    wrong = client(platform, key._replace(secret="guessed"), "sts")
+    assert refused(wrong, "get_caller_identity")[:2] == (403, "SignatureDoesNotMatch")
+    unknown = client(platform, Credentials("AKIASTRANGERSTRANGER", "x"), "sts")
+    assert refused(unknown, "get_caller_identity")[:2] == (403, "InvalidClientTokenId")
+
+
+@pytest.mark.component("aws cli")
+def test_the_identity_from_a_shell_with_the_platforms_own_file(platform: Platform, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [AWS, "sts", "get-caller-identity"],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "AWS_ENDPOINT_URL": platform.endpoint,
+            "AWS_SHARED_CREDENTIALS_FILE": str(platform.data_dir / "credentials"),
+            "AWS_PROFILE": "samovar",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["Arn"] == "arn:aws:iam::123456789012:root"
+
+
+class TestUrls:
+    """Function URLs with AuthType AWS_IAM."""
+
+    @pytest.fixture
+    def url(self, cloud: Any, orders: str) -> str:
+        made = cloud.create_function_url_config(
+            FunctionName=orders, AuthType="AWS_IAM", Cors={"AllowOrigins": ["https://a.example"], "AllowMethods": ["*"]}
+        )
+        assert cloud.get_function_url_config(FunctionName=orders)["AuthType"] == "AWS_IAM"
+        return str(made["FunctionUrl"])
+
+    def ask(
+        self, platform: Platform, url: str, key: Credentials | None, signer: Any = auth.SigV4Auth, **how: Any
+    ) -> httpx.Response:
+        """POST, or GET without a body, as the host of the URL."""
+        host = url.removeprefix("http://").rstrip("/")
+        body: bytes = how.get("body", b"")
+        method = "POST" if body else "GET"
+        request = AWSRequest(method=method, url=f"http://{host}/tea?b=2&a=1", data=body, headers={"Host": host})
+        if key is not None:
+            signer(BotoCredentials(key.key_id, key.secret), "lambda", "us-east-1").add_auth(request)
+        target = request.url.removeprefix(f"http://{host}")
+        headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
+        return httpx.request(
+            method, platform.endpoint + target, headers=headers, content=how.get("sent", body), timeout=30
+        )
+
+    def test_a_signed_call_is_let_in_and_told_of(self, platform: Platform, key: Credentials, url: str) -> None:
+        for signer in (auth.SigV4Auth, auth.SigV4QueryAuth):
+            context = self.ask(platform, url, key, signer).json()
+            assert context["accountId"] == "123456789012"
+            assert context["authorizer"]["iam"] == {
+                "accessKey": key.key_id,
+                "accountId": "123456789012",
+                "callerId": "123456789012",
+                "cognitoIdentity": None,
+                "principalOrgId": None,
+                "userArn": "arn:aws:iam::123456789012:root",
+                "userId": "123456789012",
+            }
+        assert self.ask(platform, url, key, body=b"milk").status_code == 200
+
+    def test_everything_else_is_forbidden(self, platform: Platform, key: Credentials, url: str) -> None:
+        unsigned = self.ask(platform, url, None)
+        assert (unsigned.status_code, unsigned.json()) == (403, {"Message": "Forbidden"})
+        assert unsigned.headers["x-amzn-errortype"] == "AccessDeniedException"
+        changed = self.ask(platform, url, key, body=b"milk", sent=b"more milk")
+        assert (changed.status_code, changed.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
+        stranger = self.ask(platform, url, Credentials("AKIASTRANGERSTRANGER", "x"))
+        assert stranger.headers["x-amzn-errortype"] == "UnrecognizedClientException"
+        made = json.loads(platform.cli("keys", "create", "--role", "read", "--json").stdout)
+        reader = self.ask(platform, url, Credentials(made["key"]["key_id"], made["secret"]))
+        assert (reader.status_code, reader.json()) == (403, {"Message": "Forbidden"})
+
+    def test_a_browser_may_ask_first_and_read_the_refusal(self, platform: Platform, url: str) -> None:
+        host = url.removeprefix("http://").rstrip("/")
+        headers = {"host": host, "origin": "https://a.example", "access-control-request-method": "POST"}
+        preflight = httpx.options(platform.endpoint, headers=headers)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+        refused = httpx.post(platform.endpoint, headers={"host": host, "origin": "https://a.example"})
+        assert refused.status_code == 403
+        assert refused.headers["access-control-allow-origin"] == "https://a.example"
+
+    def test_none_opens_it(self, platform: Platform, cloud: Any, orders: str, url: str) -> None:
+        cloud.update_function_url_config(FunctionName=orders, AuthType="NONE")
+        deadline = time.monotonic() + 10
+        while (answer := self.ask(platform, url, None)).status_code == 403 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert answer.json()["accountId"] == "anonymous"
+        assert "authorizer" not in answer.json()

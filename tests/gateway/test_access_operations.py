@@ -1,0 +1,92 @@
+"""What each operation needs, held to AWS's own model and to the routes there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import botocore.session  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from fastapi.routing import APIRoute
+
+from gateway.access import operations
+from gateway.access.operations import Asked
+from gateway.control import V1, create_control_app
+from gateway.services import Services
+from samovar.access import GRANTS, AccessKey, Role
+
+MODEL = botocore.session.get_session().get_service_model("lambda")
+
+
+def asked(method: str, path: str, query: bytes = b"", **headers: str) -> Asked:
+    given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    return operations.of(method, path, given, query)
+
+
+@pytest.mark.parametrize("name", MODEL.operation_names)
+def test_every_operation_of_the_api_is_found_by_its_path(name: str) -> None:
+    stated = MODEL.operation_model(name).http
+    path, _, query = stated["requestUri"].partition("?")
+    found = asked(stated["method"], re.sub(r"\{\w+\+?\}", "x", path), query.encode())
+    assert found.operation.name == name
+    reads = name.startswith(("Get", "List"))
+    needed = "invoke" if name.startswith("Invoke") else "read" if reads else "deploy"
+    assert (found.operation.service, found.operation.needs) == ("lambda", needed)
+    assert (stated["method"] == "GET") == reads
+    if "{FunctionName}" in path:
+        assert found.function == "x"
+
+
+def routes_of(services: Services) -> Iterator[tuple[str, str]]:
+    """Method and path of each; routers know their paths without what they were included under."""
+    for included in create_control_app(services).routes:
+        for route in included.original_router.routes if hasattr(included, "original_router") else ():
+            assert isinstance(route, APIRoute)
+            for method in route.methods or ():
+                yield method, route.path if re.match(r"/20\d\d-", route.path) else f"{V1}{route.path}"
+
+
+@pytest.mark.component("valkey")
+def test_every_route_of_the_gateway_is_an_operation_that_is_known(services: Services) -> None:
+    routes = list(routes_of(services))
+    assert len(routes) > 30
+    for method, path in routes:
+        found = asked(method, re.sub(r"\{\w+(:path)?\}", "x", path), b"find=LayerVersion").operation
+        assert (method, path) in operations.OPEN or " " not in found.name, f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("target", "service", "needed"),
+    [
+        ("Logs_20140328.FilterLogEvents", "logs", "read"),
+        ("Logs_20140328.StartLiveTail", "logs", "read"),
+        ("Logs_20140328.DeleteLogGroup", "logs", "deploy"),
+        ("Logs_20140328.PutRetentionPolicy", "logs", "deploy"),
+    ],
+)
+def test_operations_named_by_a_header(target: str, service: str, needed: str) -> None:
+    found = asked("POST", "/", x_amz_target=target).operation
+    assert (found.service, found.name, found.needs) == (service, target.partition(".")[2], needed)
+    assert found.protocol == "json"
+
+
+def test_what_is_no_operation_is_as_guarded_as_those_there_are() -> None:
+    assert asked("GET", "/nothing").operation.needs == "read"
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert asked(method, "/samovar/v1/nothing").operation.needs == "deploy"
+
+
+@pytest.mark.parametrize(
+    ("role", "can"),
+    [("admin", "admin deploy invoke read"), ("deploy", "deploy invoke read"), ("invoke", "invoke"), ("read", "read")],
+)
+def test_roles(role: Role, can: str) -> None:
+    key = AccessKey(key_id="AKIA", name="ada", role=role)
+    assert {needed for needed in GRANTS if key.may(needed)} == set(can.split())
+
+
+def test_a_key_may_be_limited_to_functions() -> None:
+    key = AccessKey(key_id="AKIA", name="ada", role="invoke", functions=("orders",))
+    assert key.may_invoke("orders")
+    assert not key.may_invoke("others")
+    assert key.arn("123456789012") == "arn:aws:iam::123456789012:user/ada"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -14,6 +15,10 @@ from samovar.errors import InvalidRequestContent, RequestTooLarge
 from samovar.names import new_request_id
 from samovar.wire import CHUNK_SIZE
 
+HANG_UP: Final = "samovar.hang_up"
+"""Extension of the server's scope: a function that ends the connection."""
+STALL_S: Final = 60.0
+"""A client that takes nothing of an answer for so long is given up."""
 BODY_DEADLINE_S: Final = 120.0
 """A body that takes longer to arrive is given up: the largest one needs about 0.5 Mbit/s."""
 _DISCARDED_BYTES: Final = 64 * 1024 * 1024
@@ -129,11 +134,36 @@ class Request:
             size += len(part)
         self.close = more
 
+    async def gone(self) -> None:
+        """Wait until the client hangs up. Only once the body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def hang_up(self) -> None:
+        """End the connection in the middle of an answer, so that the client does not take it for whole."""
+        hang_up = self.scope.get("extensions", {}).get(HANG_UP)
+        if hang_up is not None:
+            hang_up()
+
     async def _part(self) -> tuple[bytes, bool]:
         message = await self._receive()
         if message["type"] != "http.request":
             raise ClientGone
         return message.get("body", b""), message.get("more_body", False)
+
+
+async def send_parts(send: Send, request: Request, status: int, headers: Headers, parts: AsyncIterator[bytes]) -> None:
+    """Send an answer as it comes. Raises what `parts` does, and `ClientGone` when the client takes nothing for long."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    bodiless = status in _BODILESS or request.scope["method"] == "HEAD"
+    async for part in parts:
+        if part and not bodiless:
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            except TimeoutError as error:
+                raise ClientGone from error
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def send_response(send: Send, request: Request, response: Response) -> None:

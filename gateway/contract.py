@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from starlette.types import Send
+
+from gateway.answer_stream import AnswerStream
 from gateway.asgi import Request
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
@@ -41,6 +45,12 @@ class Invoker(Protocol):
         """Run one to its end; see `Errand`. Raises platform errors."""
         ...
 
+    def stream(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None]
+    ) -> AbstractAsyncContextManager[AnswerStream]:
+        """Run one and take its answer as it comes. Raises platform errors."""
+        ...
+
     def begin(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> bool:
         """Run one and be told of its end; false when that cannot begin at once. Raises platform errors."""
         ...
@@ -54,6 +64,14 @@ class Wanted(NamedTuple):
     """The answer to the request, from what came of the errand."""
 
 
+class SendsItself(Protocol):
+    """An answer that comes into being while it is sent."""
+
+    async def send(self, send: Send) -> None:
+        """Send it. Raises platform errors before anything has been sent."""
+        ...
+
+
 class Trigger(Protocol):
     """One way to call a function over HTTP. `where` is the part of the request that named the function."""
 
@@ -61,7 +79,7 @@ class Trigger(Protocol):
         """What the request wants, when that is known without I/O. Raises what `answer` would."""
         ...
 
-    async def answer(self, request: Request, where: str) -> Response:
+    async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """Serve the request, whose body may still be arriving. Raises platform errors and `ClientGone`."""
         ...
 

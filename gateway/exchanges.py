@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from samovar.errors import EnvironmentFailure
 from samovar.wire import CHUNK, CHUNK_SIZE, END, RESPONSE, Frame, ProtocolError
 
 _LAST_STREAM: Final = 0xFFFF_FFFF
+_STREAM: Final = b'["stream"'
+"""How a `StreamHead` begins."""
 
 
 class Reply(NamedTuple):
@@ -80,6 +82,51 @@ class Exchange:
         return Reply(self.head, b"".join((*self.parts, frame.body)) if self.parts else frame.body)
 
 
+class Parts(Protocol):
+    """What takes an answer that comes in parts. Nothing of it may raise."""
+
+    def begin(self, head: bytes) -> None:
+        """The first part follows."""
+        ...
+
+    def part(self, part: bytes) -> None:
+        """More of the answer."""
+        ...
+
+    def end(self, reply: Reply | EnvironmentFailure) -> None:
+        """How it ended; the only call where the answer came whole."""
+        ...
+
+
+class StreamExchange(Exchange):
+    """A request whose answer may come in parts."""
+
+    __slots__ = ("_is_ending", "_is_stream", "_parts")
+
+    def __init__(self, stream: int, parts: Parts, deadline: float) -> None:
+        super().__init__(stream, parts.end, deadline)
+        self._parts = parts
+        self._is_stream = False
+        self._is_ending = False
+
+    def whole(self, frame: Frame) -> Reply | None:
+        """See `Exchange`. In a stream a chunk with a head ends it; those behind it are more of its body."""
+        if not self._is_stream:
+            if frame.kind != RESPONSE or not frame.head.startswith(_STREAM):
+                return super().whole(frame)
+            self._is_stream = True
+            self._parts.begin(frame.head)
+            return None
+        if frame.kind != CHUNK:
+            raise ProtocolError(f"a frame of kind {frame.kind} is no part of an answer")
+        if not self._is_ending and not frame.head:
+            self._parts.part(frame.body)
+            return None
+        if not self._is_ending:
+            self._is_ending, self.head = True, frame.head
+        return super().whole(frame)
+
+
 class Exchanges:
     """Owner of the exchanges under way."""
 
@@ -94,6 +141,12 @@ class Exchanges:
         """Begin an exchange that is to be answered before a moment of the event loop's clock."""
         stream = self._next_stream()
         exchange = self._by_stream[stream] = Exchange(stream, deliver, deadline)
+        return exchange
+
+    def open_stream(self, parts: Parts, deadline: float) -> Exchange:
+        """As `open`, for an answer that may come in parts."""
+        stream = self._next_stream()
+        exchange = self._by_stream[stream] = StreamExchange(stream, parts, deadline)
         return exchange
 
     def close(self, exchange: Exchange) -> None:

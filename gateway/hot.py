@@ -13,13 +13,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access.guard import Guard
 from gateway.asgi import ClientGone, Request, send_response
-from gateway.contract import Functions, Invoker, Trigger, Wanted
+from gateway.contract import Functions, Invoker, SendsItself, Trigger, Wanted
+from gateway.http_stream import CutShort
 from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
 from gateway.invoker_link import Answer
+from gateway.lambda_api import invoke_stream
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
 from gateway.room import Room
@@ -45,6 +47,7 @@ class HotPath:
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
         self._invoke = InvokeApi(settings, functions, invoker, guard)
+        self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
         self._invoker = invoker
         self._control = control
         self._room = Room()
@@ -82,6 +85,8 @@ class HotPath:
             return
         try:
             response = await _answered(request, *found)
+            if response is not None and not isinstance(response, Response):
+                response = await _streamed(request, response, send)
         finally:
             request.let_go()
         if response is not None:
@@ -96,9 +101,13 @@ class HotPath:
         if raw_path.startswith(ROUTE) and len(raw_path) > len(ROUTE):
             return self._route, raw_path.decode("latin-1")
         if request.scope["method"] == "POST":
-            function_name = function_name_in(request.scope["path"])
+            path = request.scope["path"]
+            function_name = function_name_in(path)
             if function_name is not None:
                 return self._invoke, function_name
+            function_name = invoke_stream.function_name_in(path)
+            if function_name is not None:
+                return self._invoke_stream, function_name
         return None
 
 
@@ -112,7 +121,7 @@ def _settle(
     reply(response)
 
 
-async def _answered(request: Request, trigger: Trigger, where: str) -> Response | None:
+async def _answered(request: Request, trigger: Trigger, where: str) -> Response | SendsItself | None:
     """The answer, or the error that took its place; `None` when nobody waits for it any more."""
     try:
         return await trigger.answer(request, where)
@@ -124,6 +133,32 @@ async def _answered(request: Request, trigger: Trigger, where: str) -> Response 
         return cut_off(request)
     except Exception as error:  # noqa: BLE001 - the last line of defence: becomes an answer and a traceback
         return fault(request, error)
+
+
+async def _streamed(request: Request, answer: SendsItself, send: Send) -> Response | None:
+    """Have an answer send itself; what to send in its place if it could not begin, else `None`."""
+    has_begun = False
+
+    async def sending(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
+    try:
+        await answer.send(sending)
+    except (SamovarError, CutShort, ClientGone, asyncio.CancelledError) as error:
+        if has_begun:
+            request.hang_up()
+        elif isinstance(error, SamovarError):
+            return render_error(error, request.id)
+        elif isinstance(error, asyncio.CancelledError):
+            return cut_off(request)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: becomes an answer, if it still can, and a traceback
+        response = fault(request, error)
+        if not has_begun:
+            return response
+        request.hang_up()
+    return None
 
 
 def cut_off(request: Request) -> Response:

@@ -15,6 +15,8 @@ import msgspec
 from gateway.rendering import Headers, Response
 
 _JSON = (b"content-type", b"application/json")
+_BYTES = (b"content-type", b"application/octet-stream")
+"""What a streamed answer is that does not say so."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _WRITTEN_BY_THE_SERVER = frozenset(
@@ -59,9 +61,28 @@ def to_response(result: bytes) -> Response:
         return BAD_GATEWAY
 
 
-def _explicit(value: dict[str, Any]) -> Response:
+def start_of_stream(metadata: bytes, body: bytes) -> Response | None:
+    """Status and headers of a streamed answer, with what is there of its body; `None` when they are none."""
+    try:
+        value = msgspec.json.decode(metadata, type=dict[str, Any])
+        value.setdefault("statusCode", 200)
+        start = _explicit(value | {"body": None}, _BYTES)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _InvalidResult):
+        return None
+    return start._replace(body=body)
+
+
+def headers_of(given: dict[str, str]) -> Headers:
+    """Headers a function has set, as far as they are its to set; those of no answer when they are invalid."""
+    try:
+        return _headers(given, _BYTES)
+    except _InvalidResult:
+        return [_BYTES]
+
+
+def _explicit(value: dict[str, Any], default_type: tuple[bytes, bytes] = _JSON) -> Response:
     status = _status(value["statusCode"])
-    headers = _headers(value.get("headers"))
+    headers = _headers(value.get("headers"), default_type)
     headers += [(b"set-cookie", _text_bytes(cookie)) for cookie in _cookies(value.get("cookies"))]
     return Response(status, headers, _body(value))
 
@@ -75,9 +96,9 @@ def _status(given: object) -> int:
     return given
 
 
-def _headers(given: object) -> Headers:
+def _headers(given: object, default_type: tuple[bytes, bytes]) -> Headers:
     if given is None:
-        return [_JSON]
+        return [default_type]
     if not isinstance(given, dict):
         raise _InvalidResult("headers")
     headers: Headers = []
@@ -91,7 +112,7 @@ def _headers(given: object) -> Headers:
         typed = typed or lowered == "content-type"
         headers.append((lowered.encode(), _text_bytes(value)))
     if not typed:
-        headers.append(_JSON)
+        headers.append(default_type)
     return headers
 
 

@@ -8,13 +8,14 @@ one read, is uvicorn's again.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, cast
 
 from starlette.types import Receive, Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.asgi import Request, framed
+from gateway.asgi import HANG_UP, Request, framed
 from gateway.hot import HotPath, cut_off
 from gateway.rendering import Response
 
@@ -63,7 +64,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._held is not None:
             cycle, self._held = self._held, None
-            super()._start_asgi_task(cycle, self.app)
+            self._go_through_asgi(cycle)
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -83,7 +84,15 @@ class GatewayProtocol(HttpToolsProtocol):
         elif app is self.app and not cycle.more_body:
             self.loop.call_soon(self._begin, cycle)  # not now: many of them would be as many calls deep
         else:
-            super()._start_asgi_task(cycle, app)
+            self._go_through_asgi(cycle, app)
+
+    def _go_through_asgi(self, cycle: RequestResponseCycle, app: ASGI3Application | None = None) -> None:
+        cast("Scope", cycle.scope)["extensions"] = {HANG_UP: partial(self._hang_up, cycle)}
+        super()._start_asgi_task(cycle, app or self.app)
+
+    def _hang_up(self, cycle: RequestResponseCycle) -> None:
+        cycle.response_complete = True
+        self.transport.close()
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
         if cycle.disconnected:
@@ -96,7 +105,7 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._hot.begin(request, bytes(cycle.body), lambda response: self._reply(cycle, request, response)):
                 return
             self._served = None
-        super()._start_asgi_task(cycle, self.app)
+        self._go_through_asgi(cycle)
 
     def _reply(self, cycle: RequestResponseCycle, request: Request, response: Response) -> None:
         if cycle.response_complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
@@ -12,8 +13,9 @@ from gateway.access.guard import Guard
 from gateway.access.identity import iam
 from gateway.access.operations import INVOKE_URL, Asked
 from gateway.asgi import BODY_DEADLINE_S, Request
-from gateway.contract import Functions, Invoker, Wanted, carry_out
+from gateway.contract import Functions, Invoker, SendsItself, Wanted, carry_out
 from gateway.http_event import HttpCall, encode_event, endpoint
+from gateway.http_stream import HttpStream
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import Cors, FunctionRecord
 from gateway.registry import not_found
@@ -42,12 +44,12 @@ class NamedRoute:
         name, path = _name_and_path(where)
         name, _, qualifier = name.partition(":")
         record = self._functions.cached(self._arn(name), qualifier or LATEST)
-        if record is None or not record.http_route or len(body) > self._settings.max_payload_bytes:
+        if record is None or not record.http_route or record.streams or len(body) > self._settings.max_payload_bytes:
             return None
         wanted = _wanted(request, record, path, body, self._clock.epoch())
         return _as_called(wanted, qualifier) if qualifier else wanted
 
-    async def answer(self, request: Request, where: str) -> Response:
+    async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
         name, path = _name_and_path(where)
         name, _, qualifier = name.partition(":")
@@ -59,6 +61,8 @@ class NamedRoute:
             raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
         wanted = _as_called(_wanted(request, record, path, body, self._clock.epoch()), qualifier)
+        if record.streams:
+            return HttpStream(self._invoker, request, wanted, _dressing(wanted))
         running = carry_out(self._invoker, wanted)
         del body, wanted  # as `carry_out` does
         return await running
@@ -81,7 +85,7 @@ class FunctionUrls:
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         record = self._functions.cached_by_url(where)
-        if record is None or record.url is None:
+        if record is None or record.url is None or record.streams:
             return None
         if record.url.auth_type == "AWS_IAM" and not self._is_admitted(request, record, body):
             return None
@@ -90,7 +94,7 @@ class FunctionUrls:
             return None
         return self._wanted(request, record, rules, body)
 
-    async def answer(self, request: Request, where: str) -> Response:
+    async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`."""
         record = self._functions.cached_by_url(where) or await self._functions.by_url(where)
         if record is None or record.url is None:
@@ -109,8 +113,11 @@ class FunctionUrls:
         except SamovarError as error:  # rendered here so that a browser is let in on errors too
             refused = render_error(error, request.id)
         else:
-            running = carry_out(self._invoker, self._wanted(request, record, rules, body))
-            del body  # as `carry_out` does
+            wanted = self._wanted(request, record, rules, body)
+            if record.streams:
+                return HttpStream(self._invoker, request, wanted, _dressing(wanted, rules, origin))
+            running = carry_out(self._invoker, wanted)
+            del body, wanted  # as `carry_out` does
             return await running
         return refused if rules is None else cors.apply(rules, origin, refused)
 
@@ -154,8 +161,23 @@ def _settled(request_id: str, trace_id: str, outcome: Answer | SamovarError) -> 
     response = http_answer.BAD_GATEWAY
     if outcome.head.outcome is Outcome.OK:
         response = http_answer.to_response(outcome.payload)
+    return _dressed(request_id, trace_id, response)
+
+
+def _dressed(request_id: str, trace_id: str, response: Response) -> Response:
+    """With the headers that are not the function's own."""
     ours = [(b"x-amzn-requestid", request_id.encode()), (b"x-amzn-trace-id", trace_id.encode("latin-1"))]
     return Response(response.status, ours + response.headers, response.body)
+
+
+def _dressing(wanted: Wanted, rules: Cors | None = None, origin: bytes | None = None) -> Callable[[Response], Response]:
+    call = wanted.errand.call
+
+    def dress(response: Response) -> Response:
+        dressed = _dressed(call.request_id, call.trace_id or "", response)
+        return dressed if rules is None else cors.apply(rules, origin, dressed)
+
+    return dress
 
 
 def _name_and_path(raw_path: str) -> tuple[str, bytes]:

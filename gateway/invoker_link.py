@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
-from gateway.exchanges import Exchanges, Outgoing, Reply, nothing
+from gateway.answer_stream import AnswerStream
+from gateway.exchanges import Exchange, Exchanges, Outgoing, Reply, nothing
 from samovar.channel import FrameChannel
 from samovar.errors import (
     EnvironmentFailure,
@@ -32,7 +33,7 @@ from samovar.errors import (
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
 from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, PULL, REQUEST, Frame, ProtocolError
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
 _PAUSE_S: Final = 0.02
@@ -54,6 +55,8 @@ class Call(msgspec.Struct, frozen=True):
     trace_id: str | None = None
     qualifier: str | None = None
     """The version or alias the caller named."""
+    streaming: bool = False
+    """Whether the answer may come in parts."""
 
 
 class Answer(NamedTuple):
@@ -202,6 +205,48 @@ class InvokerLink:
             raise _failure(head.failure, head.message, head.retry_after, head.reason)
         return answer
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None] = nothing
+    ) -> AsyncIterator[AnswerStream]:
+        """Run an invocation and take its answer as it comes. Leaving early drops the rest; the function runs on.
+
+        Raises as `invoke` does, and so does the stream for what the invoker names.
+        """
+        body = Outgoing(payload, sent)
+        del payload  # as `invoke` does
+        self._enter()
+        try:
+            answer = await self._open(version, call, body)
+            if await answer.failure() == UnknownVersion.__name__:
+                await self.operation("declare", _encode(version))
+                answer = await self._open(version, call, body)
+            try:
+                yield answer
+            finally:
+                answer.abandon()
+        finally:
+            self._under_way -= 1
+
+    async def _open(self, version: FunctionVersion, call: Call, body: Outgoing) -> AnswerStream:
+        channel = self._channel or await self._connection()
+        answer = AnswerStream()
+        deadline = self._loop.time() + version.limits.timeout_s + self._limits.grace
+        exchange = self._exchanges.open_stream(answer, deadline)
+
+        def cancel() -> None:
+            self._exchanges.close(exchange)
+            channel.send(CANCEL, exchange.stream)
+
+        answer.opened(lambda size: channel.send(CREDIT, exchange.stream, b"", size.to_bytes(4, "big")), cancel)
+        try:
+            _send_request(channel, exchange, _invoke_head(version, call, len(body.body)), body)
+            await answer.first()
+        except BaseException:
+            answer.abandon()
+            raise
+        return answer
+
     async def operation(self, op: str, body: bytes = b"", within: float = 10.0) -> bytes:
         """Ask for one of the operations in `samovar.link`, to be answered `within` so many seconds.
 
@@ -238,11 +283,7 @@ class InvokerLink:
         future: asyncio.Future[Reply] = self._loop.create_future()
         exchange = self._exchanges.open(partial(_resolve, future), self._loop.time() + within)
         try:
-            if len(body.body) <= CHUNK_SIZE:
-                channel.send(REQUEST, exchange.stream, head, body.body)
-            else:
-                exchange.outgoing = body
-                channel.send(REQUEST, exchange.stream, head, flags=0)
+            _send_request(channel, exchange, head, body)
             return await future
         except asyncio.CancelledError:
             channel.send(CANCEL, exchange.stream)
@@ -324,6 +365,14 @@ class InvokerLink:
                     self._channel.send(CANCEL, exchange.stream)
 
 
+def _send_request(channel: FrameChannel, exchange: Exchange, head: bytes, body: Outgoing) -> None:
+    if len(body.body) <= CHUNK_SIZE:
+        channel.send(REQUEST, exchange.stream, head, body.body)
+    else:
+        exchange.outgoing = body
+        channel.send(REQUEST, exchange.stream, head, flags=0)
+
+
 def _invoke_head(version: FunctionVersion, call: Call, size: int) -> bytes:
     return _encode(
         InvokeHead(
@@ -338,6 +387,7 @@ def _invoke_head(version: FunctionVersion, call: Call, size: int) -> bytes:
             call.trace_id,
             size,
             call.qualifier,
+            call.streaming,
         )
     )
 

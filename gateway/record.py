@@ -124,6 +124,11 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The serial with which something last changed that all its versions have in common."""
 
     @property
+    def streams(self) -> bool:
+        """Whether HTTP answers may come in parts, as the function's URL says."""
+        return self.url is not None and self.url.invoke_mode == "RESPONSE_STREAM"
+
+    @property
     def arn(self) -> str:
         """The function's ARN, without a qualifier."""
         return self.version.arn

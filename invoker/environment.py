@@ -18,6 +18,7 @@ from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
+from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
 from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, worker_variables
@@ -197,12 +198,24 @@ class Environment:
         assert self._box is not None, "only a booted environment is used"
         return self._box
 
-    def run(self, head: EventHead, event: bytes | Upload, timeout_s: float, done: Callable[[RunResult], None]) -> None:
-        """Give one event to the worker; `done` is told, later, what came of it within `timeout_s`, whatever it is."""
+    def run(
+        self,
+        head: EventHead,
+        event: bytes | Upload,
+        timeout_s: float,
+        done: Callable[[RunResult], None],
+        stream: ResponseStream | None = None,
+    ) -> None:
+        """Give one event to the worker; `done` is told, later, what came of it within `timeout_s`, whatever it is.
+
+        What the handler answers in parts goes to `stream` before.
+        """
         worker = self.link.worker
         assert worker is not None, "only a ready environment is leased"
         self.invocations += 1
-        worker.ask(head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)))
+        worker.ask(
+            head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)), stream
+        )
 
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         self.link.output.drain()
@@ -213,7 +226,7 @@ class Environment:
         if isinstance(outcome, TimeoutError):
             return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
         if isinstance(outcome, AnswerTooLarge):
-            return RunResult(Outcome.TOO_LARGE, faults.response_too_large(), worker_lost=True)
+            return RunResult(Outcome.TOO_LARGE, faults.response_too_large(outcome.limit), worker_lost=True)
         if isinstance(outcome, EventLost):
             return RunResult(Outcome.ERROR, faults.event_lost(request_id), worker_lost=True)
         assert isinstance(outcome, WorkerEnded)

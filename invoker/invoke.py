@@ -12,6 +12,7 @@ from invoker.lease import Lease, Refusal
 from invoker.metering import Meter
 from invoker.output import InvocationLog
 from invoker.pool import Pool
+from invoker.response_stream import ResponseStream
 from invoker.upload import Event
 from invoker.versions import Versions
 from invoker.worker import EventHead
@@ -35,21 +36,24 @@ class Invocations:
         self.meter = meter
         self.clock = clock
 
-    def prepare(self, call: InvokeHead, event: Event, reply: Reply) -> Invocation:
-        """An invocation that has not begun."""
-        return Invocation(self, call, event, reply)
+    def prepare(self, call: InvokeHead, event: Event, reply: Reply, stream: ResponseStream | None = None) -> Invocation:
+        """An invocation that has not begun. With `stream`, its answer may come in parts before `reply` is told."""
+        return Invocation(self, call, event, reply, stream)
 
 
 class Invocation:
     """One invocation. Each step is called by what it waited for: a task would cost more than a small handler."""
 
-    __slots__ = ("_at", "_began", "_call", "_event", "_lease", "_log", "_reply", "_started")
+    __slots__ = ("_at", "_began", "_call", "_event", "_lease", "_log", "_reply", "_started", "_stream")
 
-    def __init__(self, at: Invocations, call: InvokeHead, event: Event, reply: Reply) -> None:
+    def __init__(
+        self, at: Invocations, call: InvokeHead, event: Event, reply: Reply, stream: ResponseStream | None
+    ) -> None:
         self._at = at
         self._call = call
         self._event = event
         self._reply = reply
+        self._stream = stream
         self._lease: Lease | None = None
         self._log: InvocationLog
         self._started = 0.0
@@ -83,7 +87,9 @@ class Invocation:
         self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
         head = _event_head(self._call, version, self._started)
-        environment.run(head, self._event, version.limits.timeout_s, self._ended)
+        if self._stream is not None:
+            self._stream.version = version.version
+        environment.run(head, self._event, version.limits.timeout_s, self._ended, self._stream)
 
     def _ended(self, result: RunResult) -> None:
         lease = self._lease
@@ -189,6 +195,7 @@ def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> E
         arn=call.arn if call.qualifier is None else f"{call.arn}:{call.qualifier}",
         client_context=context,
         trace_id=call.trace_id,
+        streaming=call.streaming,
     )
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from invoker.invoke import FAULT, Invocation, Invocations, refusal
+from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure
 from samovar.invocation import AnswerHead, InvokeHead
 from samovar.link import OperationAnswer, OperationHead
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, PULL, REQUEST, RESPONSE, Frame
+from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, RESPONSE, Frame
 
 log = logging.getLogger("samovar.invoker")
 
@@ -83,7 +84,7 @@ class Server:
         """From `FrameReceiver`: what it asked for runs to its end; the answers are dropped."""
         connection = self._connections.pop(channel, None)
         if connection is not None:
-            connection.lose_uploads()
+            connection.lose()
 
     async def operate(self, connection: _Connection, stream: int, head: bytes, body: bytes) -> None:
         """Serve a request that is not a call."""
@@ -116,6 +117,8 @@ class _Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[int, Invocation] = {}
         """Calls that are not answered yet."""
+        self._streams: dict[int, ResponseStream] = {}
+        """Of those among them whose answer may come in parts."""
 
     def take(self, frame: Frame) -> None:
         """A frame of this gateway arrived."""
@@ -130,6 +133,10 @@ class _Connection:
             call = self.calls.get(frame.stream)
             if call is not None and call.withdraw():
                 self._forget(frame.stream)
+            elif frame.stream in self._streams:
+                self._streams[frame.stream].discard()
+        elif frame.kind == CREDIT and frame.stream in self._streams:
+            self._streams[frame.stream].taken(int.from_bytes(frame.body, "big"))
 
     def _take_part(self, frame: Frame) -> None:
         upload = self._uploads.get(frame.stream)
@@ -144,8 +151,10 @@ class _Connection:
             self._uploads.pop(frame.stream, None)
             upload.lose()
 
-    def lose_uploads(self) -> None:
-        """The gateway is gone, and with it the rest of what it was sending."""
+    def lose(self) -> None:
+        """The gateway is gone, with it the rest of what it was sending, and nobody takes what is still to come."""
+        for stream in self._streams.values():
+            stream.discard()
         uploads, self._uploads = self._uploads, {}
         for upload in uploads.values():
             upload.lose()
@@ -162,7 +171,10 @@ class _Connection:
             event: Event = frame.body
             if not frame.ends_message:
                 event = Upload(head.size, partial(self._ask, stream))
-            call = self._server.invocations.prepare(head, event, partial(self._answer, stream))
+            parts = None
+            if head.streaming:
+                parts = self._streams[stream] = ResponseStream(self._channel, stream)
+            call = self._server.invocations.prepare(head, event, partial(self._answer, stream), parts)
             self.calls[stream] = call
             call.begin()
         except RequestTooLarge as error:
@@ -176,7 +188,10 @@ class _Connection:
         self._channel.send(PULL, stream)
 
     def _answer(self, stream: int, head: AnswerHead, payload: bytes) -> None:
-        if len(payload) <= CHUNK_SIZE:
+        parts = self._streams.get(stream)
+        if parts is not None and parts.has_begun:
+            parts.end(_encode(head), payload)
+        elif len(payload) <= CHUNK_SIZE:
             self._channel.send(RESPONSE, stream, _encode(head), payload)
         else:
             self._spawn(self.send(stream, _encode(head), payload))
@@ -192,6 +207,7 @@ class _Connection:
     def _forget(self, stream: int) -> None:
         self.calls.pop(stream, None)
         self._uploads.pop(stream, None)
+        self._streams.pop(stream, None)
         if not self.calls:
             self._server.one_is_idle()
 

@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from invoker.faults import ProcessEnd
+from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
-from samovar.invocation import MAX_RESPONSE_BYTES
+from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
 from samovar.wire import CHUNK, END, EVENT, READY, RESULT, SHUTDOWN, Frame
 
 
@@ -31,6 +32,10 @@ class WorkerEnded(Exception):
 
 class AnswerTooLarge(Exception):
     """The answer is over the limit; the rest of it was not kept."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class EventLost(Exception):
@@ -74,11 +79,15 @@ class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
     arn: str
     client_context: str | None = None
     trace_id: str | None = None
+    streaming: bool = False
+    """Whether the answer may come in parts."""
 
 
 class _ResultHead(msgspec.Struct, frozen=True):
     error: str | None = None
     ends: bool = False
+    streaming: bool = False
+    content_type: str = ""
 
 
 _PLAIN_RESULT = _ResultHead()
@@ -109,15 +118,19 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
 
-    def ask(self, head: EventHead, event: Event, timeout_s: float, done: Done) -> None:
-        """Give it one event. `done` is called once, later, with what came of it."""
+    def ask(
+        self, head: EventHead, event: Event, timeout_s: float, done: Done, stream: ResponseStream | None = None
+    ) -> None:
+        """Give it one event. `done` is called once, later, with what came of it; answers in parts go to `stream`."""
         if self.channel is None or self.ended.done():
             end = self.ended.result() if self.ended.done() else ProcessEnd()
             self._loop.call_soon(done, WorkerEnded(end))
             return
         self._events += 1
         deadline = self._loop.time() + timeout_s
-        self._exchange = _Exchange(self._events, done, deadline)
+        self._exchange = _Exchange(self._events, done, deadline, stream)
+        if stream is not None:
+            stream.attach(self.channel)
         if isinstance(event, bytes):
             self.channel.send_at_once(EVENT, self._events, _encode(head), event)
         else:
@@ -152,6 +165,8 @@ class Worker:
     def _finish(self, outcome: Answer | Exception) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            if exchange.stream is not None:
+                exchange.stream.detach()
             exchange.done(outcome)
 
     def take(self, frame: Frame) -> None:
@@ -201,27 +216,51 @@ class Worker:
 class _Exchange:
     """One event and the answer being put together."""
 
-    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "number")
+    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "number", "stream")
 
-    def __init__(self, number: int, done: Done, deadline: float) -> None:
+    def __init__(self, number: int, done: Done, deadline: float, stream: ResponseStream | None) -> None:
         self.number = number
         self.done = done
         self.deadline = deadline
         """On the event loop's clock."""
+        self.stream = stream
         self._head = b""
         self._parts: list[bytes] = []
         self._size = 0
 
     def completed_by(self, frame: Frame) -> Answer | AnswerTooLarge | None:
         """The answer, once this frame of it makes it whole or too large."""
+        if self.stream is not None and (self.stream.has_begun or self._begins(frame, self.stream)):
+            return self._streamed(frame, self.stream)
         if frame.kind == RESULT:
             self._head = frame.head
         self._size += len(frame.body)
         if self._size > MAX_RESPONSE_BYTES:
-            return AnswerTooLarge()
+            return AnswerTooLarge(MAX_RESPONSE_BYTES)
         if not frame.ends_message:
             self._parts.append(frame.body)
             return None
         head = _decode_result(self._head) if self._head else _PLAIN_RESULT
         payload = b"".join((*self._parts, frame.body)) if self._parts else frame.body
         return Answer(head.error, payload, head.ends)
+
+    def _begins(self, frame: Frame, stream: ResponseStream) -> bool:
+        """Whether the answer comes in parts, of which this is the first."""
+        if frame.kind != RESULT or frame.ends_message or not frame.head:
+            return False
+        head = _decode_result(frame.head)
+        if head.streaming:
+            stream.begin(head.content_type)
+        return head.streaming
+
+    def _streamed(self, frame: Frame, stream: ResponseStream) -> Answer | AnswerTooLarge | None:
+        """As `completed_by`. A chunk with a head is, with those behind it, the error that the answer ends with."""
+        if self._head or (frame.kind == CHUNK and frame.head):
+            self._head = self._head or frame.head
+            self._parts.append(frame.body)
+            return Answer(_decode_result(self._head).error, b"".join(self._parts)) if frame.ends_message else None
+        self._size += len(frame.body)
+        if self._size > MAX_STREAM_BYTES:
+            return AnswerTooLarge(MAX_STREAM_BYTES)
+        stream.write(frame.body)
+        return Answer(None, b"") if frame.ends_message else None

@@ -80,6 +80,16 @@ class FrameChannel(asyncio.Protocol):
         for callback in waiting:
             callback()
 
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer, whose sends wait then."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
     def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"", flags: int = END) -> None:
         """Send one frame. Silently dropped once the connection is gone: `channel_lost` tells."""
         if len(body) > _JOINED_BYTES:

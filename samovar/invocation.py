@@ -16,6 +16,8 @@ Trigger = Literal["invoke", "http", "queue", "upload", "schedule", "function", "
 
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 """Request payload of a synchronous call (lambda-facts §1)."""
+MAX_STREAM_BYTES = 200 * 1024 * 1024
+"""AWS's limit on a streamed answer (lambda-facts §1)."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 """AWS's limit on an answer has 100 bytes of grace (lambda-facts §1)."""
 LOG_TAIL_BYTES = 4096
@@ -64,6 +66,8 @@ class InvokeHead(msgspec.Struct, frozen=True, array_like=True):
     """Bytes of the event."""
     qualifier: str | None = None
     """The version or alias the caller named, which is in the ARN the function sees."""
+    streaming: bool = False
+    """Whether the answer may come in parts: a `StreamHead` first, the `AnswerHead` with the last frame."""
 
 
 class AnswerHead(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +85,14 @@ class AnswerHead(msgspec.Struct, frozen=True, array_like=True):
     reason: str | None = None
     log_tail: str | None = None
     """The last 4 KB of the invocation's log, base64, when the call asked for it."""
+
+
+class StreamHead(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What is known of an answer when its first part leaves."""
+
+    kind: str = "stream"  # first, so that it is told from an `AnswerHead`
+    version: str
+    content_type: str
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -35,6 +35,8 @@ CHUNK: Final = 3
 CANCEL: Final = 4
 PULL: Final = 5
 """The invoker has an environment for a request whose first frame came alone: the gateway is to send one more chunk."""
+CREDIT: Final = 6
+"""So many bytes (u32) of a streamed answer have been taken by the gateway's client."""
 # Invoker ⇄ environment.
 HELLO: Final = 10
 SPAWN: Final = 11

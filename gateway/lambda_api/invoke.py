@@ -99,11 +99,20 @@ class InvokeApi:
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
+        asked = await self.asked(request, where, "Invoke", _INVOCATION_TYPES)
+        if isinstance(asked, Response):
+            return asked
+        running = carry_out(self._invoker, asked)
+        del asked  # as `carry_out` does
+        return await running
+
+    async def asked(self, request: Request, where: str, operation: str, types: tuple[str, ...]) -> Wanted | Response:
+        """What a call wants of the invoker; an answer where it wants nothing. Raises as `answer` does."""
         limit = self._settings.max_payload_bytes
         await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
         payload = await request.body(limit)
         target = self._target(request, where)
-        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", _INVOCATION_TYPES)
+        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", types, operation)
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
         wanted = _wanted(request, record, target.given, payload)
@@ -113,9 +122,7 @@ class InvokeApi:
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
-        running = carry_out(self._invoker, wanted)
-        del payload, wanted  # as `carry_out` does
-        return await running
+        return wanted
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
@@ -160,13 +167,15 @@ def _success(request_id: str, answer: Answer) -> Response:
     return Response(200, headers, answer.payload)
 
 
-def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:
+def _choice(
+    headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...], operation: str = "Invoke"
+) -> str | None:
     given = headers.get(header)
     if given is None:
         return None
     text = given.decode("latin-1")
     if text not in allowed:
-        constraints.refuse("Invoke", member, text)
+        constraints.refuse(operation, member, text)
     return text
 
 

@@ -47,7 +47,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     code_signing.router,
     account.router,
 )
-WARM: Final = ("Invoke",)
+WARM: Final = ("Invoke", "InvokeWithResponseStream")
 """Operations that the warm path answers before any route is looked for."""
 _RECORDS: Final = "records and their states; nothing reads the sources yet"
 _KEPT: Final = "the choice is kept and told"

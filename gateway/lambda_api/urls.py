@@ -154,8 +154,6 @@ def _checked(request: Request) -> UrlRequest:
         raise InvalidParameterValue(
             f"AllowMethods may have {', '.join(sorted(_METHODS))}, not {', '.join(sorted(unknown))}"
         )
-    if wanted.invoke_mode == "RESPONSE_STREAM":
-        raise InvalidParameterValue("InvokeMode = RESPONSE_STREAM is not offered by Samovar: use BUFFERED")
     return wanted
 
 
@@ -164,6 +162,7 @@ def _with(url: FunctionUrl, wanted: UrlRequest, now: str) -> FunctionUrl:
         url,
         modified=now,
         auth_type=wanted.auth_type or url.auth_type,
+        invoke_mode=wanted.invoke_mode or url.invoke_mode,
         cors=url.cors if wanted.cors is None else _cors(wanted.cors),
     )
 

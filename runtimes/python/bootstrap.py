@@ -43,13 +43,13 @@ END = 0x01
 CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT, FORK, BIND = 3, 10, 11, 12, 13, 14, 15, 16, 17, 18
 
 
-def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> Iterator[bytes]:
-    """A message as frames: one when the body is small, else a first frame and chunks."""
+def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"", end: int = END) -> Iterator[bytes]:
+    """A message as frames: one when the body is small, else a first frame and chunks. Without `end`, more follow."""
     view = memoryview(body)
     for start in range(0, len(body) or 1, CHUNK_SIZE):
         part = view[start : start + CHUNK_SIZE]
         last = start + CHUNK_SIZE >= len(body)
-        yield HEADER.pack(len(head) + len(part), stream, len(head), kind, END if last else 0) + head + part
+        yield HEADER.pack(len(head) + len(part), stream, len(head), kind, end if last else 0) + head + part
         kind, head = CHUNK, b""
 
 
@@ -121,6 +121,11 @@ class Connection:
     def send(self, kind: int, stream: int, head: bytes = b"", body: bytes = b"") -> None:
         """Send one message."""
         for part in encode(kind, stream, head, body):
+            self._socket.sendall(part)
+
+    def send_part(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
+        """Send the beginning of a message, or more of it; `send` with CHUNK ends it."""
+        for part in encode(kind, stream, head, body, 0):
             self._socket.sendall(part)
 
     def receive(self) -> list[Frame] | None:

@@ -11,7 +11,6 @@ makes them once, before it forks.
 from __future__ import annotations
 
 import json
-import linecache  # noqa: F401 - `traceback` would import it when the first error is reported
 import logging
 import os
 import sys
@@ -20,17 +19,21 @@ import traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable
     from typing import Any
 
+    from runtimes.python import samovar_streaming as streaming
     from runtimes.python.bootstrap import Connection, Order
+    from runtimes.python.samovar_errors import Fault, causes, describe, error_fields, trace_of
     from runtimes.python.samovar_snapshot import Snapshot
 
     Handler = Callable[[Any, "LambdaContext"], Any]
+else:
+    import samovar_streaming as streaming
+    from samovar_errors import Fault, causes, describe, error_fields, trace_of
 
 PROTOCOL = 1
-HELLO, READY, EVENT, RESULT = 10, 14, 15, 16
+CHUNK, HELLO, READY, EVENT, RESULT = 3, 10, 14, 15, 16
 ERROR_TEXT_LIMIT = 256 * 1024
 """Characters kept of an exception's text and of its trace, so that an error always fits into an answer."""
 INIT_ERROR_TEXT_LIMIT = 20 * 1024
@@ -123,15 +126,6 @@ class LambdaContext:
         return f"LambdaContext([{fields}])"
 
 
-class Fault(Exception):
-    """A failure that has a name in Lambda's runtime, such as `Runtime.ImportModuleError`."""
-
-    def __init__(self, name: str, message: str, trace: list[str] | None = None) -> None:
-        super().__init__(message)
-        self.name = name
-        self.trace = trace or []
-
-
 def load_handler(name: str) -> Handler:
     """Import `module.function` as Lambda does; a `/` in the module's name is read as a dot."""
     module_name, _, function_name = name.rpartition(".")
@@ -161,7 +155,7 @@ def load_handler(name: str) -> Handler:
     if not callable(found):
         what = f"Handler '{function_name}' on module '{module_name}' is not callable: it is a {type(found).__name__}"
         raise Fault("Runtime.HandlerNotFound", what)
-    handler: Handler = found
+    handler: Handler = streaming.adapted(found)
     return handler
 
 
@@ -214,55 +208,6 @@ def marshal_special(result: Any) -> bytes:
         return text.encode()
     except Exception as error:  # the result's own methods run here and may raise anything
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {describe(error)}") from error
-
-
-def describe(error: BaseException) -> str:
-    """The text of an exception, also of one whose `__str__` fails."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - the function's own code; its failure must not hide the error itself
-        return "<exception str() failed>"
-
-
-def trace_of(error: BaseException) -> list[str]:
-    """An exception's stack trace as Lambda lists it, without the frames of the runtime and of `import`."""
-    if isinstance(error, Fault):
-        return error.trace
-    own = trace_of.__code__.co_filename
-    frames: TracebackType | None = error.__traceback__
-    while frames and (name := frames.tb_frame.f_code.co_filename) and (name == own or name.startswith("<frozen imp")):
-        frames = frames.tb_next
-    entries = [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in traceback.extract_tb(frames)]
-    return traceback.format_list(entries)
-
-
-def error_fields(error: BaseException, request_id: str, limit: int) -> dict[str, Any]:
-    """An exception in the form in which Lambda answers and logs it, its text and its trace cut at `limit` characters.
-
-    Of a long trace the innermost frames are kept.
-    """
-    trace: list[str] = []
-    for entry in reversed(trace_of(error)):
-        if len(entry) + sum(map(len, trace)) > limit:
-            break
-        trace.insert(0, entry)
-    return {
-        "errorMessage": describe(error)[:limit],
-        "errorType": error.name if isinstance(error, Fault) else type(error).__name__,
-        "requestId": request_id,
-        "stackTrace": trace,
-    }
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """What led to an exception, nearest first, as Python would print it."""
-    seen = {id(error)}
-    while following := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
-        if id(following) in seen:
-            return
-        seen.add(id(following))
-        yield following
-        error = following
 
 
 def write_log(text: str) -> None:
@@ -364,6 +309,7 @@ class Worker:
 
     def __init__(self, order: Order, connection: Connection, snapshot: Snapshot | None = None) -> None:
         self._order = order
+        self._limit = order.max_response_bytes
         self._connection = connection
         self._snapshot = snapshot
         self._pid = os.getpid()
@@ -391,8 +337,9 @@ class Worker:
         self._send(READY, self._order.number, head, body)
         if handler is None:
             raise SystemExit(1)
-        for stream, given, event in self._connection.messages(EVENT):
-            self._send(RESULT, stream, *self._answer(log, handler, given, event))
+        for number, given, event in self._connection.messages(EVENT):
+            kind, head, body = self._answer(log, handler, number, given, event)
+            self._send(kind, number, head, body)
 
     def _share(self) -> dict[str, Any]:
         """Let further workers be forked from this one: they go on here, too. What READY has to say about it."""
@@ -405,25 +352,41 @@ class Worker:
         self._snapshot.run_restore_hooks()
         return {} if why_not is None else {"snapshot": why_not}
 
-    def _answer(self, log: Log, handler: Handler, given: bytes, event: bytes) -> tuple[dict[str, Any], bytes]:
-        """Head and body of the result of one event."""
+    def _answer(
+        self, log: Log, handler: Handler, number: int, given: bytes, event: bytes
+    ) -> tuple[int, dict[str, Any], bytes]:
+        """Kind, head and body of what ends the answer to one event."""
         fields = unmarshal(given)
         log.request_id = fields["request_id"]
         self._set_trace(fields.get("trace_id"))
+        output: streaming.Live | streaming.Collected | None = None
         try:
-            context = LambdaContext(fields, self._function)
-            result = handler(unmarshal(event), context)
+            value = unmarshal(event)
+            result = handler(value, LambdaContext(fields, self._function))
+            if type(result) in streaming.STREAMED:
+                output = self._output(number, is_live=fields.get("streaming", False))
+                streaming.stream(result, output, marshal)
+                return output.ending(value)
             raw = isinstance(result, bytes)
             body = result if raw else marshal(result)
-            if len(body) > self._order.max_response_bytes:
-                limit = self._order.max_response_bytes
-                message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
-                raise Fault("Function.ResponseSizeTooLarge", message)
-            return {"content_type": "application/unknown"} if raw else {}, body
+            if len(body) > self._limit:
+                raise self._too_large()
+            return RESULT, {"content_type": "application/unknown"} if raw else {}, body
         except SystemExit:
             raise  # the process ends, and the keeper tells how
         except BaseException as error:  # noqa: BLE001 - whatever the handler raises is the answer
-            return self._failure(log, error)
+            kind = CHUNK if output is not None and output.has_begun else RESULT
+            return kind, *self._failure(log, error)
+
+    def _output(self, number: int, *, is_live: bool) -> streaming.Live | streaming.Collected:
+        """Where a handler's parts go."""
+        if is_live:
+            return streaming.Live(self._connection, number)
+        return streaming.Collected(self._limit, self._too_large)
+
+    def _too_large(self) -> Fault:
+        message = f"Response payload size exceeded maximum allowed payload size ({self._limit} bytes)."
+        return Fault("Function.ResponseSizeTooLarge", message)
 
     def _set_trace(self, trace_id: str | None) -> None:
         if trace_id:

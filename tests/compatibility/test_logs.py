@@ -41,7 +41,7 @@ SHOWN_WITHIN_S = 30.0
 
 @pytest.fixture
 def logs(platform: Platform) -> Iterator[Any]:
-    """boto3's client of CloudWatch Logs; groups are deleted at the end."""
+    """boto3's client of CloudWatch Logs, without what other tests have left there: logs outlive their functions."""
     key = root_key(platform.data_dir)
     client = boto3.client(
         "logs",
@@ -51,9 +51,10 @@ def logs(platform: Platform) -> Iterator[Any]:
         aws_secret_access_key=key.secret,
         config=Config(retries={"total_max_attempts": 1}, inject_host_prefix=False),
     )
+    for page in client.get_paginator("describe_log_groups").paginate():
+        for group in page["logGroups"]:
+            client.delete_log_group(logGroupName=group["logGroupName"])
     yield client
-    for group in client.describe_log_groups()["logGroups"]:
-        client.delete_log_group(logGroupName=group["logGroupName"])
     client.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.python import bootstrap, samovar_worker
+from runtimes.python import bootstrap
 from samovar import wire
 
 kinds = st.integers(0, 255)
@@ -47,6 +47,10 @@ def test_both_refuse_a_frame_that_is_too_long(length: int, stream: int) -> None:
 def test_kinds_and_bounds_have_the_same_numbers() -> None:
     names = ["CHUNK", "HELLO", "SPAWN", "KILL", "EXITED", "FORK", "BIND", "CHUNK_SIZE", "MAX_FRAME", "END"]
     assert [getattr(bootstrap, name) for name in names] == [getattr(wire, name) for name in names]
-    names = ["HELLO", "READY", "EVENT", "RESULT"]
-    assert [getattr(samovar_worker, name) for name in names] == [getattr(wire, name) for name in names]
+    for module, names in (
+        ("samovar_worker", ["CHUNK", "HELLO", "READY", "EVENT", "RESULT"]),
+        ("samovar_streaming", ["CHUNK", "RESULT"]),
+    ):
+        own = bootstrap.runtime_module(module)
+        assert [getattr(own, name) for name in names] == [getattr(wire, name) for name in names]
     assert bootstrap.HEADER.format == wire.HEADER.format

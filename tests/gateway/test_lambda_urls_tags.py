@@ -81,7 +81,7 @@ async def test_urls_that_cannot_be_are_named(api: httpx.AsyncClient) -> None:
     [
         ({}, "ValidationException"),
         ({"AuthType": "PASSWORD"}, "ValidationException"),
-        ({"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"}, "InvalidParameterValueException"),
+        ({"AuthType": "NONE", "InvokeMode": "STREAM"}, "ValidationException"),
         ({"AuthType": "NONE", "Cors": {"MaxAge": 86_401}}, "ValidationException"),
         ({"AuthType": "NONE", "Cors": {"AllowMethods": ["CONNECT"]}}, "ValidationException"),
         ({"AuthType": "NONE", "Cors": {"AllowMethods": ["BREW"]}}, "InvalidParameterValueException"),

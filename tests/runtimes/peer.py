@@ -56,6 +56,15 @@ class Connected:
         for part in wire.encode_message(kind, stream, json.dumps(head).encode() if head else b"", body):
             self.socket.sendall(part)
 
+    def frame(self) -> wire.Frame:
+        """The next frame. Raises `ConnectionError` once the runtime has closed the connection."""
+        while not self._frames:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("the runtime is gone")
+            self._frames = self._decoder.feed(data)
+        return self._frames.pop(0)
+
     def pending(self) -> bool:
         """Whether a frame is here already."""
         return bool(self._frames)
@@ -106,6 +115,10 @@ class Worker:
         self._invocation += 1
         given = {"request_id": f"request-{self._invocation}", "deadline_ms": 4_000_000_000_000, "arn": ARN, **head}
         self._connection.send(wire.EVENT, self._invocation, given, event)
+
+    def receive_frame(self) -> wire.Frame:
+        """The next frame of a streamed answer."""
+        return self._connection.frame()
 
     def receive(self) -> Message | None:
         """The next message, `None` when the worker has gone. Takes in output meanwhile, as an invoker does."""

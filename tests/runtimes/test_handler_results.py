@@ -73,7 +73,7 @@ def test_bytes_are_the_payload_itself(launch: Launch) -> None:
         ("(a := [], a.append(a))[0]", "Circular reference detected"),
         ("object()", "Object of type object is not JSON serializable"),
         ("{(1, 2): 3}", "keys must be str, int, float, bool or None, not tuple"),
-        ("(i for i in ())", "Object of type generator is not JSON serializable"),
+        ("map(str, ())", "Object of type map is not JSON serializable"),
         ("__import__('datetime').date(2020, 1, 1)", "Object of type date is not JSON serializable"),
     ],
 )

@@ -264,6 +264,8 @@ class Environment:
         self.fire(Event.STOP)
         try:
             if self._home is not None:
+                if self.link.worker is not None:
+                    await self.link.worker.say_farewell("SPINDOWN")
                 await self._home.leave(reason)
         finally:
             self.fire(Event.DIED)

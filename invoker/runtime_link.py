@@ -126,6 +126,8 @@ class RuntimeLink:
 
     async def kill_worker(self) -> bool:
         """Have the worker and its descendants killed; whether a keeper could. If not, destroy the box."""
+        if self.worker is not None:
+            await self.worker.say_farewell("TIMEOUT")
         worker = self.worker
         if worker is None or self._keeper is None:
             return self._keeper is not None

@@ -7,9 +7,10 @@ a socket themselves but to send.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, END, EVENT, READY, RESULT, Frame
+from samovar.wire import CHUNK, END, EVENT, READY, RESULT, SHUTDOWN, Frame
 
 
 class WorkerEnded(Exception):
@@ -49,6 +50,8 @@ class Ready(msgspec.Struct, frozen=True):
     """The error's type; its JSON is the frame's body."""
     snapshot: str | None = None
     """Why there is no snapshot process although one was asked for."""
+    farewell_s: float = 0.0
+    """How long it wants to be given when it is to end; until then it is told nothing of it."""
 
 
 class Answer(NamedTuple):
@@ -59,6 +62,10 @@ class Answer(NamedTuple):
     ends: bool = False
     """It is the worker's last."""
 
+
+Farewell = Literal["SPINDOWN", "TIMEOUT", "FAILURE"]
+"""Why a worker is to end, in the words of Lambda's Extensions API."""
+_MOST_FAREWELL_S = 2.5
 
 Done = Callable[[Answer | Exception], None]
 """Told what came of an event: the answer, one of the exceptions above, or `TimeoutError`. It does not raise."""
@@ -104,6 +111,7 @@ class Worker:
         self.obituary: ProcessEnd | None = None
         """How it ended, as the keeper told; it counts once nothing more can come from the worker itself."""
         self.ended: asyncio.Future[ProcessEnd] = loop.create_future()
+        self._farewell_s = 0.0
         self._loop = loop
         self._exchange: _Exchange | None = None
         self._events = 0
@@ -170,9 +178,20 @@ class Worker:
                 if outcome is not None:
                     self._finish(outcome)
         elif frame.kind == READY and not self.ready.done():
-            self.ready.set_result((_decode_ready(frame.head or b"{}"), frame.body))
+            ready = _decode_ready(frame.head or b"{}")
+            self._farewell_s = min(ready.farewell_s, _MOST_FAREWELL_S)
+            self.ready.set_result((ready, frame.body))
         else:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a worker")
+
+    async def say_farewell(self, reason: Farewell) -> None:
+        """Let it end by itself, where it has asked for that: wait as long as it may take, and no longer."""
+        if self.channel is None or not self._farewell_s or self.ended.done():
+            return
+        self.channel.send(SHUTDOWN, self.number, _encode({"reason": reason}))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._farewell_s):
+                await asyncio.shield(self.ended)
 
     def end(self, end: ProcessEnd) -> None:
         """The process is gone; whoever waits for it is told. Only the first call counts."""

@@ -102,8 +102,10 @@ def claim_of(request: Signed) -> Claim:
 
 def check_scope(claim: Claim, services: Iterable[str]) -> None:
     """Raises `InvalidSignature` when a signature was made for another service, day, or for no region."""
+    if claim.service in services and claim.timestamp[:8] == claim.date and _is_region(claim.region):
+        return
     wrong = []
-    if not _REGION.fullmatch(claim.region):
+    if not _is_region(claim.region):
         wrong.append(f"Credential should be scoped to a valid region, not '{claim.region}'. ")
     if claim.service not in services:
         wrong.append(f"Credential should be scoped to correct service: '{next(iter(services))}'. ")
@@ -114,6 +116,11 @@ def check_scope(claim: Claim, services: Iterable[str]) -> None:
         )
     if wrong:
         raise InvalidSignature("".join(wrong))
+
+
+@lru_cache(maxsize=128)
+def _is_region(text: str) -> bool:
+    return _REGION.fullmatch(text) is not None
 
 
 def check_time(claim: Claim, now: float) -> None:
@@ -142,29 +149,36 @@ def check_signature(claim: Claim, request: Signed, key: bytes, payload: str) -> 
     stated = request.headers.get(b"x-amz-content-sha256")
     if stated is not None and stated.decode("latin-1") != payload:
         raise InvalidSignature(MISMATCH)
-    queries = [_canonical_query(request.query) if request.query else b""]
+    query = _canonical_query(request.query) if request.query else b""
+    if _is_signature(claim, canonical(claim, request, payload, query), key):
+        return
     if request.query and claim.expires_s is None:
-        queries.append(_query_as_written(request.query))
-    signature = claim.signature.encode("latin-1")
-    for query in queries:
-        text = canonical(claim, request._replace(query=query), payload)
-        if hmac.compare_digest(signature_of(claim, text, key).encode(), signature):
+        query = _query_as_written(request.query)
+        if _is_signature(claim, canonical(claim, request, payload, query), key):
             return
     raise InvalidSignature(MISMATCH)
 
 
-def canonical(claim: Claim, request: Signed, payload: str) -> bytes:
-    """The canonical form of a request whose query is canonical already.
+def _is_signature(claim: Claim, canonical_request: bytes, key: bytes) -> bool:
+    calculated = signature_of(claim, canonical_request, key)
+    return hmac.compare_digest(calculated.encode(), claim.signature.encode("latin-1"))
 
-    `payload` is the hash of its body, or the word that stands for one.
+
+def canonical(claim: Claim, request: Signed, payload: str, query: bytes) -> bytes:
+    """The canonical form of a request.
+
+    `payload` is the hash of its body, or the word that stands for one; `query` is the request's, in canonical form.
     """
-    headers, names = request.headers, claim.signed_headers
-    lines = [request.method.encode(), _canonical_path(request.path), request.query]
-    for name in names.encode("latin-1").split(b";"):
-        lines.append(name + b":" + b" ".join(headers.get(name, b"").split()))
-    lines.append(b"")
-    lines.append(f"{names}\n{payload}".encode("latin-1"))
+    header = request.headers.get
+    lines = [request.method.encode(), _canonical_path(request.path), query]
+    lines += [name + b":" + b" ".join(header(name, b"").split()) for name in _names(claim.signed_headers)]
+    lines.append(f"\n{claim.signed_headers}\n{payload}".encode("latin-1"))
     return b"\n".join(lines)
+
+
+@lru_cache(maxsize=1024)
+def _names(signed_headers: str) -> tuple[bytes, ...]:
+    return tuple(signed_headers.encode("latin-1").split(b";"))
 
 
 def signature_of(claim: Claim, canonical_request: bytes, key: bytes) -> str:
@@ -189,8 +203,8 @@ def sign(request: Signed, body: bytes, credentials: Credentials, now: float, ser
     names = b";".join(sorted(headers)).decode("latin-1")
     claim = Claim(credentials.key_id, timestamp[:8], credentials.region, service, names, "", timestamp, None)
     key = signing_key(credentials.secret, claim.date, claim.region, service)
-    ready = request._replace(headers=headers, query=_canonical_query(request.query) if request.query else b"")
-    signature = signature_of(claim, canonical(claim, ready, payload), key)
+    query = _canonical_query(request.query) if request.query else b""
+    signature = signature_of(claim, canonical(claim, request._replace(headers=headers), payload, query), key)
     said = f"Credential={claim.key_id}/{claim.scope}, SignedHeaders={names}, Signature={signature}"
     return {**added, "authorization": f"{ALGORITHM} {said}"}
 
@@ -205,7 +219,7 @@ def presign(path: bytes, host: bytes, scope: Claim, key: bytes) -> bytes:
         "X-Amz-SignedHeaders": "host",
     }
     query = urlencode(given, quote_via=quote, safe="-_.~").encode()
-    text = canonical(scope, Signed("GET", path, query, {b"host": host}), EMPTY_SHA256)
+    text = canonical(scope, Signed("GET", path, query, {b"host": host}), EMPTY_SHA256, query)
     return query + f"&{_IN_QUERY}={signature_of(scope, text, key)}".encode()
 
 

@@ -47,6 +47,7 @@ EVENT: Final = 15
 RESULT: Final = 16
 FORK: Final = 17
 BIND: Final = 18
+SHUTDOWN: Final = 19
 
 
 class ProtocolError(Exception):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 from gateway.access.keyring import HeldKey, Keyring
 from gateway.access.operations import Asked
 from gateway.asgi import Request
-from samovar import sigv4
+from samovar import aws_chunked, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, UnrecognizedClient
@@ -21,7 +22,7 @@ from samovar.names import FunctionReference, function_arn
 from samovar.settings import Settings
 from samovar.sigv4 import Claim, Signed
 
-_HASHED_ASIDE_BYTES: Final = 256 * 1024
+_VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 """From here on a thread hashes a body, so that other calls do not wait."""
 
 
@@ -47,7 +48,7 @@ class Guard:
         signed = _signed(request)
         claim = sigv4.claim_of(signed)
         held = self._keyring.held(claim.key_id)
-        if held is None or claim.has_token:
+        if held is None or claim.has_token or _stated(request) in aws_chunked.STATED:
             return False
         self._check_claim(claim, asked)
         sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
@@ -69,8 +70,8 @@ class Guard:
         held = await self._known(claim)
         self._check_claim(claim, asked)
         body = await request.look_ahead(limit, deadline_s, asked.operation.action.partition(":")[2])
-        stated = await asyncio.to_thread(_hash, request, body) if len(body) > _HASHED_ASIDE_BYTES else None
-        sigv4.check_signature(claim, signed, held.signing_key(claim), stated or _hash(request, body))
+        verify = partial(_verified, request, claim, signed, held.signing_key(claim), body)
+        request.replace(await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify())
         request.caller = held.key
         self._authorise(held.key, asked, claim.region)
 
@@ -114,8 +115,20 @@ def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return joined
 
 
+def _verified(request: Request, claim: Claim, signed: Signed, key: bytes, body: bytes) -> bytes:
+    """The body that was signed: of one that was sent in signed chunks, what is in them. Raises as `admit` does."""
+    stated = _stated(request)
+    if stated in aws_chunked.STATED:
+        sigv4.check_signature(claim, signed, key, stated)
+        return aws_chunked.decode(body, claim, key, stated)
+    sigv4.check_signature(claim, signed, key, _hash(request, body))
+    return body
+
+
+def _stated(request: Request) -> str:
+    return request.headers.get(b"x-amz-content-sha256", b"").decode("latin-1")
+
+
 def _hash(request: Request, body: bytes) -> str:
     """The hash of a body, unless the caller signed that it has none."""
-    if request.headers.get(b"x-amz-content-sha256") == sigv4.UNSIGNED_PAYLOAD.encode():
-        return sigv4.UNSIGNED_PAYLOAD
-    return sha256(body).hexdigest()
+    return sigv4.UNSIGNED_PAYLOAD if _stated(request) == sigv4.UNSIGNED_PAYLOAD else sha256(body).hexdigest()

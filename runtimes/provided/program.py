@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -15,6 +17,11 @@ COMMAND_VARIABLE = "SAMOVAR_COMMAND"
 DIRECTORY_VARIABLE = "SAMOVAR_DIRECTORY"
 """Where to start it. It is told of container images, whose own variables the program gets as well."""
 _OURS = "SAMOVAR_"
+
+
+def error_body(error_type: str, message: str) -> bytes:
+    """An error as the caller of the function sees it."""
+    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
 def variables(own: Mapping[str, str]) -> dict[str, str]:
@@ -34,7 +41,7 @@ class CannotStart(Exception):
 
     def body(self) -> bytes:
         """As the caller of the function sees it."""
-        return json.dumps({"errorType": self.name, "errorMessage": f"Error: {self}"}).encode()
+        return error_body(self.name, f"Error: {self}")
 
 
 def find(environment: Mapping[str, str]) -> list[str]:
@@ -55,26 +62,45 @@ def find(environment: Mapping[str, str]) -> list[str]:
 
 
 class Program:
-    """A running one. Its output is what ours is."""
+    """A running one."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: str) -> None:
-        """Start it. Raises `CannotStart`."""
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], directory: str, output: int | None = None
+    ) -> None:
+        """Start it. Its output goes to the descriptor `output`, else where ours does. Raises `CannotStart`."""
         if not os.path.isdir(directory):
             raise CannotStart("Runtime.InvalidWorkingDir", f"chdir {directory}: no such file or directory")
         try:
-            self._process = subprocess.Popen(command, env=environment, cwd=directory, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise CannotStart("Runtime.InvalidEntrypoint", f"fork/exec {command[0]}: {reason}") from error
         self._watch = os.pidfd_open(self._process.pid)
+        self._ended = asyncio.Event()
 
     def on_end(self, add_reader: Callable[[int, Callable[[], None]], None], tell: Callable[[int], None]) -> None:
         """Have `tell` called with its return code, as `subprocess` counts."""
-        add_reader(self._watch, lambda: tell(self._process.wait()))
+
+        def ended() -> None:
+            asyncio.get_running_loop().remove_reader(self._watch)
+            self._ended.set()
+            tell(self._process.wait())
+
+        add_reader(self._watch, ended)
 
     def terminate(self) -> None:
         """Ask it to end."""
         self._process.terminate()
+
+    async def ended_within(self, seconds: float) -> None:
+        """Wait for its end, and kill it if that does not come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+            return
+        self._process.kill()
 
 
 def end_like(code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The worker itself: frames to the invoker on one side, HTTP for the function's program on the other."""
+"""The worker itself: frames to the invoker on one side, HTTP for the function's programs on the other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, find, variables
-from .runtime import PREFIX, Invocation, Outcome, RuntimeApi
+from . import extensions, runtime, telemetry
+from .extensions import Extensions
+from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables
+from .runtime import Invocation, Outcome, RuntimeApi, new_trace
 from .server import HttpConnection, Request, Response, failure
+from .telemetry import Telemetry
 
 if TYPE_CHECKING:
     from runtimes.python import bootstrap
 else:
     import __main__ as bootstrap  # the file this process runs
 
-HELLO, READY, EVENT, RESULT = 10, 14, 15, 16
+HELLO, READY, EVENT, RESULT, SHUTDOWN = 10, 14, 15, 16, 19
 HOST, PORT = "127.0.0.1", 9001
 """Where AWS has it. Where the network is the host's and somebody has that port, it is another one."""
 _SPARE_BYTES = 1024 * 1024
 """Bodies are read so far over the limit before they are dropped, as all of them are refused alike."""
+_PROGRAM_GRACE_S = 0.3
+"""Of the time to shut down, the part of the function's own program (AWS Lambda developer guide, "Shutdown phase")."""
 
 
 def serve(order: bootstrap.Order) -> NoReturn:
@@ -44,6 +49,9 @@ class Invoker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """From asyncio."""
         for kind, flags, stream, head, body in self._decoder.feed(data):
+            if kind == SHUTDOWN:
+                self._service.shut_down(json.loads(head)["reason"])
+                continue
             if kind == EVENT:
                 self._first, self._parts = (stream, head), [body]
             elif kind == bootstrap.CHUNK and stream == self._first[0]:
@@ -55,8 +63,8 @@ class Invoker(asyncio.Protocol):
                 self._parts = []
 
     def connection_lost(self, error: Exception | None) -> None:
-        """From asyncio: the invoker is gone, and the keeper ends everything."""
-        os._exit(0)
+        """From asyncio: the invoker is gone, or all it was to be told has been."""
+        self._service.leave()
 
 
 class Service:
@@ -65,7 +73,17 @@ class Service:
     def __init__(self, order: bootstrap.Order) -> None:
         self._order = order
         self._invoker: asyncio.Transport
-        self._runtime = RuntimeApi(self._initialised, self._finished, order.max_response_bytes)
+        self._environment = variables(order.environment)
+        self._runtime = RuntimeApi(self._first_words, self._finished, order.max_response_bytes)
+        self._extensions = Extensions(self._environment, self._unusable)
+        self._telemetry = Telemetry(self._environment, order.started)
+        self._program: Program | None = None
+        self._current: Invocation | None = None
+        self._is_ready = False
+        self._code = 0
+        """What this process is to end with."""
+        self._end: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve until the program or the invoker is gone."""
@@ -76,35 +94,130 @@ class Service:
         limit = self._order.max_response_bytes + _SPARE_BYTES
         server = await listen(lambda: HttpConnection(self._answer, limit))
         host, port = server.sockets[0].getsockname()
-        environment = {**variables(self._order.environment), "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}
+        self._environment["AWS_LAMBDA_RUNTIME_API"] = f"{host}:{port}"
         try:
-            directory = os.environ.get(DIRECTORY_VARIABLE) or environment["LAMBDA_TASK_ROOT"]
-            program = Program(find(environment), environment, directory)
+            await self._start_programs()
         except CannotStart as reason:
-            self._initialised(reason.name, reason.body())
+            self._ready(reason.name, reason.body())
             return
-        program.on_end(loop.add_reader, end_like)
         await server.serve_forever()
+
+    async def _start_programs(self) -> None:
+        """First the extensions, then the function's own. Raises `CannotStart`."""
+        loop = asyncio.get_running_loop()
+        output = None
+        if self._extensions.files:  # only they can want to read what is printed
+            output = self._telemetry.capture("function")
+            await self._extensions.start(self._telemetry.capture("extension"))
+        directory = os.environ.get(DIRECTORY_VARIABLE) or self._environment["LAMBDA_TASK_ROOT"]
+        self._telemetry.init_started()
+        self._program = Program(find(self._environment), self._environment, directory, output)
+        self._program.on_end(loop.add_reader, self._program_ended)
 
     def event(self, invocation: Invocation) -> None:
         """The invoker sent one."""
+        invocation.head.setdefault("trace_id", new_trace())
+        self._current = invocation
+        if self._extensions:
+            self._spawn(self._hand_over(invocation))
+        else:
+            self._runtime.offer(invocation)
+
+    async def _hand_over(self, invocation: Invocation) -> None:
+        """An environment has one event at a time, also for the extensions."""
+        await self._extensions.idle()
+        self._telemetry.started(invocation.head)
+        self._extensions.invoke(invocation.head)
         self._runtime.offer(invocation)
 
+    def shut_down(self, reason: str) -> None:
+        """Everything is to end."""
+        if self._end is None:
+            self._end = asyncio.create_task(self._shut_down(reason, 0))
+
+    async def _shut_down(self, reason: str, code: int) -> None:
+        self._code = code
+        grace_s = self._extensions.grace_s
+        deadline_ms = int((time.time() + grace_s) * 1000)
+        try:
+            async with asyncio.timeout(grace_s):
+                if self._program is not None:
+                    self._program.terminate()
+                    await self._program.ended_within(_PROGRAM_GRACE_S)
+                await self._telemetry.flush()
+                await self._extensions.shut_down(reason, deadline_ms)
+        except TimeoutError:
+            pass  # the keeper kills what is left
+        finally:
+            self._invoker.close()  # when what has been said is on its way, `leave` is called
+
+    def leave(self) -> None:
+        """End this process; the keeper ends whatever is left of the others."""
+        end_like(self._code)
+
+    def _program_ended(self, code: int) -> None:
+        if self._end is not None:
+            return
+        self._telemetry.drain()
+        self._end = asyncio.create_task(self._shut_down("FAILURE", code))
+
     async def _answer(self, request: Request) -> Response:
-        answer = await self._runtime.answer(request) if request.path.startswith(PREFIX) else None
+        answer: Response | None = None
+        if request.path.startswith(runtime.PREFIX):
+            answer = await self._runtime.answer(request)
+        elif request.path.startswith(extensions.PREFIX):
+            answer = await self._extensions.answer(request)
+        elif request.path in telemetry.PATHS and request.method == "PUT":
+            answer = self._telemetry.subscribe(request, self._extensions.find(request))
         return answer or failure(404, "NotFound", f"there is no {request.method} {request.path} here")
 
-    def _initialised(self, error: str | None, body: bytes) -> None:
+    def _first_words(self, error: str | None, body: bytes) -> None:
+        """The runtime asked for its first event, or has given up."""
+        self._extensions.close()
+        self._telemetry.init_done(error)
+        if error is None and self._extensions:
+            self._spawn(self._when_all_are_ready())
+        else:
+            self._ready(error, body)
+
+    async def _when_all_are_ready(self) -> None:
+        await self._extensions.idle()
+        self._ready(None, b"")
+
+    def _unusable(self, error_type: str, words: str) -> None:
+        """An extension has failed, and with it the environment."""
+        body = error_body(error_type, f"Error: {words}")
+        if not self._is_ready:
+            self._ready(error_type, body)
+        elif self._current is not None:
+            self._finished(Outcome(self._current, error_type, body, ends=True))
+        self._end = self._end or asyncio.create_task(self._shut_down("FAILURE", 1))
+
+    def _ready(self, error: str | None, body: bytes) -> None:
+        if self._is_ready:
+            return
+        self._is_ready = True
+        self._telemetry.drain()
         head: dict[str, Any] = {"init_ms": round((time.monotonic() - self._order.started) * 1000, 3)}
+        if self._extensions:
+            head["farewell_s"] = self._extensions.grace_s
         self._send(READY, self._order.number, head if error is None else {**head, "error": error}, body)
 
     def _finished(self, outcome: Outcome) -> None:
+        self._current = None
+        self._telemetry.drain()
+        self._telemetry.done(outcome)
         head = None if outcome.error is None else {"error": outcome.error, **({"ends": True} if outcome.ends else {})}
         self._send(RESULT, outcome.invocation.stream, head, outcome.body)
 
     def _send(self, kind: int, stream: int, head: dict[str, Any] | None, body: bytes = b"") -> None:
         for part in bootstrap.encode(kind, stream, json.dumps(head).encode() if head else b"", body):
             self._invoker.write(part)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def listen(make: Any) -> asyncio.Server:

@@ -169,74 +169,77 @@ def test_the_identity_from_a_shell_with_the_platforms_own_file(platform: Platfor
     assert json.loads(done.stdout)["Arn"] == "arn:aws:iam::123456789012:root"
 
 
-class TestUrls:
-    """Function URLs with AuthType AWS_IAM."""
+# Function URLs with AuthType AWS_IAM.
 
-    @pytest.fixture
-    def url(self, cloud: Any, orders: str) -> str:
-        made = cloud.create_function_url_config(
-            FunctionName=orders, AuthType="AWS_IAM", Cors={"AllowOrigins": ["https://a.example"], "AllowMethods": ["*"]}
-        )
-        assert cloud.get_function_url_config(FunctionName=orders)["AuthType"] == "AWS_IAM"
-        return str(made["FunctionUrl"])
 
-    def ask(
-        self, platform: Platform, url: str, key: Credentials | None, signer: Any = auth.SigV4Auth, **how: Any
-    ) -> httpx.Response:
-        """POST, or GET without a body, as the host of the URL."""
-        host = url.removeprefix("http://").rstrip("/")
-        body: bytes = how.get("body", b"")
-        method = "POST" if body else "GET"
-        request = AWSRequest(method=method, url=f"http://{host}/tea?b=2&a=1", data=body, headers={"Host": host})
-        if key is not None:
-            signer(BotoCredentials(key.key_id, key.secret), "lambda", "us-east-1").add_auth(request)
-        target = request.url.removeprefix(f"http://{host}")
-        headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
-        return httpx.request(
-            method, platform.endpoint + target, headers=headers, content=how.get("sent", body), timeout=30
-        )
+@pytest.fixture
+def url(cloud: Any, orders: str) -> str:
+    made = cloud.create_function_url_config(
+        FunctionName=orders, AuthType="AWS_IAM", Cors={"AllowOrigins": ["https://a.example"], "AllowMethods": ["*"]}
+    )
+    assert cloud.get_function_url_config(FunctionName=orders)["AuthType"] == "AWS_IAM"
+    return str(made["FunctionUrl"])
 
-    def test_a_signed_call_is_let_in_and_told_of(self, platform: Platform, key: Credentials, url: str) -> None:
-        for signer in (auth.SigV4Auth, auth.SigV4QueryAuth):
-            context = self.ask(platform, url, key, signer).json()
-            assert context["accountId"] == "123456789012"
-            assert context["authorizer"]["iam"] == {
-                "accessKey": key.key_id,
-                "accountId": "123456789012",
-                "callerId": "123456789012",
-                "cognitoIdentity": None,
-                "principalOrgId": None,
-                "userArn": "arn:aws:iam::123456789012:root",
-                "userId": "123456789012",
-            }
-        assert self.ask(platform, url, key, body=b"milk").status_code == 200
 
-    def test_everything_else_is_forbidden(self, platform: Platform, key: Credentials, url: str) -> None:
-        unsigned = self.ask(platform, url, None)
-        assert (unsigned.status_code, unsigned.json()) == (403, {"Message": "Forbidden"})
-        assert unsigned.headers["x-amzn-errortype"] == "AccessDeniedException"
-        changed = self.ask(platform, url, key, body=b"milk", sent=b"more milk")
-        assert (changed.status_code, changed.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
-        stranger = self.ask(platform, url, Credentials("AKIASTRANGERSTRANGER", "x"))
-        assert stranger.headers["x-amzn-errortype"] == "UnrecognizedClientException"
-        made = json.loads(platform.cli("keys", "create", "--role", "read", "--json").stdout)
-        reader = self.ask(platform, url, Credentials(made["key"]["key_id"], made["secret"]))
-        assert (reader.status_code, reader.json()) == (403, {"Message": "Forbidden"})
+def ask(
+    platform: Platform, url: str, key: Credentials | None, signer: Any = auth.SigV4Auth, **how: Any
+) -> httpx.Response:
+    """POST, or GET without a body, as the host of the URL."""
+    host = url.removeprefix("http://").rstrip("/")
+    body: bytes = how.get("body", b"")
+    method = "POST" if body else "GET"
+    request = AWSRequest(method=method, url=f"http://{host}/tea?b=2&a=1", data=body, headers={"Host": host})
+    if key is not None:
+        signer(BotoCredentials(key.key_id, key.secret), "lambda", "us-east-1").add_auth(request)
+    target = request.url.removeprefix(f"http://{host}")
+    headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
+    return httpx.request(method, platform.endpoint + target, headers=headers, content=how.get("sent", body), timeout=30)
 
-    def test_a_browser_may_ask_first_and_read_the_refusal(self, platform: Platform, url: str) -> None:
-        host = url.removeprefix("http://").rstrip("/")
-        headers = {"host": host, "origin": "https://a.example", "access-control-request-method": "POST"}
-        preflight = httpx.options(platform.endpoint, headers=headers)
-        assert preflight.status_code == 200
-        assert preflight.headers["access-control-allow-origin"] == "https://a.example"
-        refused = httpx.post(platform.endpoint, headers={"host": host, "origin": "https://a.example"})
-        assert refused.status_code == 403
-        assert refused.headers["access-control-allow-origin"] == "https://a.example"
 
-    def test_none_opens_it(self, platform: Platform, cloud: Any, orders: str, url: str) -> None:
-        cloud.update_function_url_config(FunctionName=orders, AuthType="NONE")
-        deadline = time.monotonic() + 10
-        while (answer := self.ask(platform, url, None)).status_code == 403 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert answer.json()["accountId"] == "anonymous"
-        assert "authorizer" not in answer.json()
+def test_a_signed_call_is_let_in_and_told_of(platform: Platform, key: Credentials, url: str) -> None:
+    for signer in (auth.SigV4Auth, auth.SigV4QueryAuth):
+        context = ask(platform, url, key, signer).json()
+        assert context["accountId"] == "123456789012"
+        assert context["authorizer"]["iam"] == {
+            "accessKey": key.key_id,
+            "accountId": "123456789012",
+            "callerId": "123456789012",
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": "arn:aws:iam::123456789012:root",
+            "userId": "123456789012",
+        }
+    assert ask(platform, url, key, body=b"milk").status_code == 200
+
+
+def test_everything_else_is_forbidden(platform: Platform, key: Credentials, url: str) -> None:
+    unsigned = ask(platform, url, None)
+    assert (unsigned.status_code, unsigned.json()) == (403, {"Message": "Forbidden"})
+    assert unsigned.headers["x-amzn-errortype"] == "AccessDeniedException"
+    changed = ask(platform, url, key, body=b"milk", sent=b"more milk")
+    assert (changed.status_code, changed.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
+    stranger = ask(platform, url, Credentials("AKIASTRANGERSTRANGER", "x"))
+    assert stranger.headers["x-amzn-errortype"] == "UnrecognizedClientException"
+    made = json.loads(platform.cli("keys", "create", "--role", "read", "--json").stdout)
+    reader = ask(platform, url, Credentials(made["key"]["key_id"], made["secret"]))
+    assert (reader.status_code, reader.json()) == (403, {"Message": "Forbidden"})
+
+
+def test_a_browser_may_ask_first_and_read_the_refusal(platform: Platform, url: str) -> None:
+    host = url.removeprefix("http://").rstrip("/")
+    headers = {"host": host, "origin": "https://a.example", "access-control-request-method": "POST"}
+    preflight = httpx.options(platform.endpoint, headers=headers)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+    refused = httpx.post(platform.endpoint, headers={"host": host, "origin": "https://a.example"})
+    assert refused.status_code == 403
+    assert refused.headers["access-control-allow-origin"] == "https://a.example"
+
+
+def test_none_opens_it(platform: Platform, cloud: Any, orders: str, url: str) -> None:
+    cloud.update_function_url_config(FunctionName=orders, AuthType="NONE")
+    deadline = time.monotonic() + 10
+    while (answer := ask(platform, url, None)).status_code == 403 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert answer.json()["accountId"] == "anonymous"
+    assert "authorizer" not in answer.json()

@@ -92,6 +92,12 @@ def test_a_layer_lives(aws: Any) -> None:
     assert aws.list_layer_versions(LayerName="never")["LayerVersions"] == []
 
 
+def test_versions_published_at_once_have_a_number_each(aws: Any) -> None:
+    with ThreadPoolExecutor(8) as callers:
+        numbers = list(callers.map(lambda _: publish(aws, "crowded")["Version"], range(16)))
+    assert sorted(numbers) == list(range(1, 17))
+
+
 def test_layers_are_listed_with_their_latest_version_that_matches(aws: Any) -> None:
     publish(aws, "listed-a", CompatibleRuntimes=["python3.11"], CompatibleArchitectures=["x86_64"])
     publish(aws, "listed-a", CompatibleRuntimes=["python3.12"], CompatibleArchitectures=["arm64"])
@@ -252,3 +258,20 @@ def test_environments_find_what_their_layers_hold(cloud: Any) -> None:
     cloud.update_function_configuration(FunctionName="brewer", Layers=[upper, lower])
     cloud.get_waiter("function_updated_v2").wait(FunctionName="brewer")
     assert called("brewer")["words"] == ["for 3.11", "cup"], "the last layer is on top"
+
+
+@pytest.mark.component("node")
+@pytest.mark.parametrize("platform", [SANDBOX], indirect=True)
+def test_node_functions_find_modules_of_their_layers(cloud: Any) -> None:
+    layer = publish(cloud, "cups", {"nodejs/node_modules/cup/index.js": b"exports.word = 'cup'"})["LayerVersionArn"]
+    source = b"const cup = require('cup'); exports.handler = async () => cup.word"
+    create(
+        cloud,
+        "pourer",
+        "",
+        Runtime="nodejs22.x",
+        Handler="index.handler",
+        Code={"ZipFile": zip_of({"index.js": source})},
+        Layers=[layer],
+    )
+    assert json.loads(cloud.invoke(FunctionName="pourer")["Payload"].read()) == "cup"

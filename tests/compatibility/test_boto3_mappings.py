@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.session  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
+from botocore.validate import ParamValidator  # type: ignore[import-untyped]  # it ships no types
 
 from tests.compatibility.aws import ARN, HANDLER, create, refusal, without_metadata
 
@@ -210,3 +212,20 @@ def test_a_mapping_outlives_its_function(aws: Any) -> None:
     uuid = aws.create_event_source_mapping(FunctionName="shop", EventSourceArn=QUEUE)["UUID"]
     aws.delete_function(FunctionName="shop")
     assert aws.get_event_source_mapping(UUID=uuid)["FunctionArn"] == f"{ARN}shop"
+
+
+def test_answers_have_the_members_and_types_of_awss_model(aws: Any) -> None:
+    model = botocore.session.get_session().get_service_model("lambda")
+    stream = {"EventSourceArn": STREAM, "StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 1_700_000_000}
+    made = aws.create_event_source_mapping(FunctionName="shop", **stream)
+    uuid = made["UUID"]
+    assert made["StartingPositionTimestamp"].timestamp() == stream["StartingPositionTimestamp"]
+    for operation, answer in (
+        ("CreateEventSourceMapping", made),
+        ("GetEventSourceMapping", aws.get_event_source_mapping(UUID=uuid)),
+        ("ListEventSourceMappings", aws.list_event_source_mappings()),
+        ("UpdateEventSourceMapping", aws.update_event_source_mapping(UUID=uuid, BatchSize=7)),
+        ("DeleteEventSourceMapping", aws.delete_event_source_mapping(UUID=uuid)),
+    ):
+        report = ParamValidator().validate(without_metadata(answer), model.operation_model(operation).output_shape)
+        assert not report.has_errors(), f"{operation}: {report.generate_report()}"

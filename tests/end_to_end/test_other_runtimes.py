@@ -108,9 +108,9 @@ def test_what_is_printed_belongs_to_the_invocation(function: Function) -> None:
 def test_an_invocation_is_metered(function: Function) -> None:
     function.value({"do": "burn"})
     reading = function.readings()[-1]
-    assert reading.duration_ms >= 300
-    assert reading.billed_ms >= 300
-    assert reading.cpu_ms > 100
+    assert reading.duration_ms >= 190
+    assert reading.billed_ms >= reading.duration_ms
+    assert reading.cpu_ms > 150
     assert 10 <= reading.peak_mb < 192
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import botocore.auth  # type: ignore[import-untyped]  # it ships no types
@@ -55,7 +57,10 @@ class Caller:
                 "authorization": f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, SignedHeaders={names}, "
                 f"Signature={signed}",
             }
-        return await self._http.request(method, path, content=how.get("sent", body), headers=headers)
+        sent = how.get("sent", body)
+        if callable(sent):
+            sent = sent(headers["authorization"].rpartition("=")[2])
+        return await self._http.request(method, path, content=sent, headers=headers)
 
     async def create(self, role: str, *functions: str, **given: str) -> Credentials:
         """A new key."""
@@ -118,6 +123,46 @@ async def test_the_body_is_what_was_signed(call: Caller) -> None:
     assert (await call("POST", FUNCTIONS, body=body)).status_code == 409  # AWS tells no replay apart, nor do we
     tampered = await call("POST", f"{FUNCTIONS}/hello/invocations", body=b"{}", sent=b"[]")
     assert fault(tampered) == MISMATCH
+
+
+async def test_a_body_may_be_signed_in_chunks_or_not_at_all(
+    call: Caller, services: Services, clock: ManualClock
+) -> None:
+    body = httpx.Request("POST", BASE, json=creation()).content
+    unsigned = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    assert (await call("POST", FUNCTIONS, body=body, headers=unsigned)).status_code == 201
+    trailing = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
+    sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    assert fault(await call("POST", FUNCTIONS, sent=sent, headers=trailing))[:2] == (409, "ResourceConflictException")
+
+    def chunks(last: bytes) -> Callable[[str], bytes]:
+        """What is sent after a signature, with two chunks signed after it."""
+
+        def sign(seed: str) -> bytes:
+            moment = sigv4.compact(clock.epoch())
+            key = sigv4.signing_key(ROOT.secret, moment[:8], "us-east-1", "lambda")
+            said, before = b"", seed
+            for data in (body, b""):
+                text = "\n".join(
+                    (
+                        "AWS4-HMAC-SHA256-PAYLOAD",
+                        moment,
+                        f"{moment[:8]}/us-east-1/lambda/aws4_request",
+                        before,
+                        sigv4.EMPTY_SHA256,
+                        hashlib.sha256(data).hexdigest(),
+                    )
+                )
+                before = hmac.digest(key, text.encode(), "sha256").hex()
+                said += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(data), before.encode(), data)
+            return said.replace(b"app.handler", last)
+
+        return sign
+
+    stated = {"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}
+    again = await call("POST", FUNCTIONS, sent=chunks(b"app.handler"), headers=stated)
+    assert fault(again)[1] == "ResourceConflictException"
+    assert fault(await call("POST", FUNCTIONS, sent=chunks(b"app.another"), headers=stated)) == MISMATCH
 
 
 async def test_each_role_may_do_its_own(call: Caller) -> None:

@@ -75,6 +75,11 @@ def create(lab: Lab, name: str, uri: str, **parameters: Any) -> dict[str, Any]:
     return answer
 
 
+def await_update(client: Any, name: str) -> None:
+    """Until a change is in force, calls get what was before; on a busy machine that may be after the answer."""
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+
 def refusal(action: Callable[[], object]) -> str:
     with pytest.raises(ClientError) as caught:
         action()
@@ -107,8 +112,10 @@ def test_what_the_function_says_otherwise_than_its_image_counts(docker_lab: Lab,
     assert function.value() == ["other", "/client", "hello"]
     client = lambda_client(docker_lab.endpoint)
     client.update_function_configuration(FunctionName="otherwise", ImageConfig={"Command": ["other.handler"]})
+    await_update(client, "otherwise")
     assert function.value() == ["other", "/app", "hello"]
     client.update_function_configuration(FunctionName="otherwise", ImageConfig={})
+    await_update(client, "otherwise")
     assert "ImageConfigResponse" not in client.get_function_configuration(FunctionName="otherwise")
     assert function.value({"do": "echo"}) == {"do": "echo"}
 
@@ -129,9 +136,11 @@ def test_a_tag_that_moves_changes_nothing_until_the_code_is_updated(docker_lab: 
     assert function.value()[0] == "other"
     build("moving", OTHER.replace('"other"', '"newer"'))
     client.update_function_configuration(FunctionName="moving", MemorySize=256)
+    await_update(client, "moving")
     assert function.value()[0] == "other"
     updated = client.update_function_code(FunctionName="moving", ImageUri=uri)
     assert updated["CodeSha256"] != made["CodeSha256"]
+    await_update(client, "moving")
     assert function.value()[0] == "newer"
 
 

@@ -176,3 +176,12 @@ def test_in_the_sandbox_an_image_is_refused_with_the_way_out(docker_lab: Lab, bu
     create(docker_lab, "boxed", build("boxed", OTHER), Tags={"samovar:isolation": "sandbox"})
     with pytest.raises(Exception, match="a function that is a container image runs in isolation docker only"):
         Function(docker_lab, "boxed").value()
+
+
+@pytest.mark.component("runsc")
+def test_under_gvisor_too(docker_lab: Lab, build: Build) -> None:
+    create(docker_lab, "guarded", build("guarded", OTHER), Tags={"samovar:oci-runtime": "runsc"})
+    function = Function(docker_lab, "guarded")
+    assert function.value({"do": "echo"}) == {"do": "echo"}
+    assert function.error({"do": "exit"})["errorType"] == "Runtime.ExitError"
+    assert function.value({"do": "count"}) == 1

@@ -106,7 +106,7 @@ class FunctionUrls:
         limit = self._settings.max_payload_bytes
         try:
             if record.url.auth_type == "AWS_IAM":
-                await self._guard.admit(request, Asked(INVOKE_URL, record.name), limit, BODY_DEADLINE_S)
+                await self._guard.admit(request, Asked(INVOKE_URL, record.arn), limit, BODY_DEADLINE_S)
             body = await request.body(limit)
         except (MissingAuthenticationToken, AccessDenied):
             refused = _denied(request, b'{"Message":"Forbidden"}')
@@ -124,7 +124,7 @@ class FunctionUrls:
     def _is_admitted(self, request: Request, record: FunctionRecord, body: bytes) -> bool:
         """Whether a signature lets a request in; `answer` says why not."""
         try:
-            return self._guard.admit_at_once(request, Asked(INVOKE_URL, record.name), body)
+            return self._guard.admit_at_once(request, Asked(INVOKE_URL, record.arn), body)
         except SamovarError:
             return False
 

@@ -79,6 +79,10 @@ def parsed(text: str) -> Statements:
             "The policy must have a Statement, or a list of them, each with Effect (Allow or Deny), Principal, Action "
             "and Resource"
         )
+    if any(one["Effect"] == "Deny" for one in statements):
+        raise InvalidParameterValue(
+            "Effect = Deny is not offered by Samovar: what no role and no policy allows is denied; revoke the key"
+        )
     sids = [one["Sid"] for one in statements if "Sid" in one]
     if len(sids) != len(set(sids)):
         raise InvalidParameterValue("The Sid of each statement of a policy must be its own")
@@ -134,12 +138,8 @@ def without_statement(statements: Statements, sid: str) -> Statements:
 
 
 def allows(statements: Sequence[Statement], caller: Caller, action: str, resource: str) -> bool:
-    """Whether the policy lets a caller do something: some statement allows it, and none denies it.
-
-    Whoever has the resource's own account is asked for nothing here: their keys decide.
-    """
-    effects = {found.get("Effect") for found in statements if _applies(found, caller, action, resource)}
-    return effects == {"Allow"}
+    """Whether some statement of the policy lets a caller do something. Its statements allow; none can deny."""
+    return any(_applies(found, caller, action, resource) for found in statements)
 
 
 def _applies(found: Statement, caller: Caller, action: str, resource: str) -> bool:

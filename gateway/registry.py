@@ -16,9 +16,10 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
+from gateway.policy import Statements
 from gateway.qualified import Qualified, url_key
 from gateway.qualified_store import QualifiedStore
-from gateway.record import FunctionRecord
+from gateway.record import FunctionRecord, attached_to
 from gateway.store import CHANGED, Store
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.names import LATEST, new_request_id, split_arn
@@ -83,6 +84,11 @@ class Registry:
     def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
         """What takes a call to the function of an ARN, as far as this process knows it. No I/O."""
         return self._records.get(arn) if qualifier == LATEST else self.qualified.cached(arn, qualifier)
+
+    def policy(self, arn: str, qualifier: str | None) -> Statements:
+        """The resource policy of a function, or of a version or an alias of it, as far as it is known. No I/O."""
+        record = self._records.get(arn)
+        return () if record is None else attached_to(record, qualifier).policy
 
     def all_cached(self) -> list[FunctionRecord]:
         """Every function this process knows: all there are, as long as it follows the store. No I/O."""

@@ -6,35 +6,44 @@ Keys are in memory, so a signature costs no I/O. A gateway told `auth = "none"` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Final
+from urllib.parse import parse_qs
 
+from gateway import policy
 from gateway.access.keyring import HeldKey, Keyring
-from gateway.access.operations import Asked
+from gateway.access.operations import INVOKE_URL, Asked, Operation
 from gateway.asgi import Request
 from samovar import aws_chunked, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, UnrecognizedClient
-from samovar.names import FunctionReference, function_arn
+from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
 from samovar.sigv4 import Claim, Signed
 
+Policies = Callable[[str, str | None], policy.Statements]
+"""Gives the resource policy of a function (by its unqualified ARN) or of a version or an alias of it. No I/O."""
 _VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 """From here on a thread hashes a body, so that other calls do not wait."""
+
+
+def _no_policy(arn: str, qualifier: str | None) -> policy.Statements:
+    return ()
 
 
 class Guard:
     """Lets requests in."""
 
-    def __init__(self, settings: Settings, keyring: Keyring, clock: Clock) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, clock: Clock, policies: Policies = _no_policy) -> None:
         self._open = settings.auth == "none"
         self._account = settings.account
         self._region = settings.region
         self._keyring = keyring
         self._clock = clock
+        self._policies = policies
 
     def admit_at_once(self, request: Request, asked: Asked, body: bytes) -> bool:
         """Let a request in that has arrived whole; false when that takes a look into the store.
@@ -53,7 +62,7 @@ class Guard:
         self._check_claim(claim, asked)
         sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region)
+        self._authorise(held.key, asked, claim.region, request.scope["query_string"])
         return True
 
     async def admit(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> None:
@@ -73,7 +82,7 @@ class Guard:
         verify = partial(_verified, request, claim, signed, held.signing_key(claim), body)
         request.replace(await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify())
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region)
+        self._authorise(held.key, asked, claim.region, request.scope["query_string"])
 
     async def _known(self, claim: Claim) -> HeldKey:
         """The key of a claim. Keys of sessions do not exist here, so a session's token belongs to none."""
@@ -86,18 +95,37 @@ class Guard:
         sigv4.check_scope(claim, (asked.operation.service,))
         sigv4.check_time(claim, self._clock.epoch())
 
-    def _authorise(self, key: AccessKey, asked: Asked, region: str) -> None:
+    def _authorise(self, key: AccessKey, asked: Asked, region: str, query: bytes) -> None:
         operation, function = asked
         if operation.needs is None or (key.may(operation.needs) and not key.functions):
             return
-        name = None if function is None else FunctionReference.parse(function).name
-        if operation.needs == "invoke" and name is not None and key.may_invoke(name):
-            return
-        resource = "*" if name is None else function_arn(self._account, region, name)
+        reference = None if function is None else FunctionReference.parse(function)
+        if operation.needs == "invoke" and reference is not None:
+            if key.may_invoke(reference.name):
+                return
+            if operation != INVOKE_URL and reference.qualifier is None:  # the query of a URL is the function's own
+                given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+                reference = reference._replace(qualifier=given)
+            if self._is_permitted(key, operation, reference, region):
+                return
+        resource = "*" if reference is None else function_arn(self._account, region, reference.name)
         raise AccessDenied(
             f"User: {key.arn(self._account)} is not authorized to perform: {operation.action} on resource: "
             f"{resource} because no identity-based policy allows the {operation.action} action"
         )
+
+    def _is_permitted(self, key: AccessKey, operation: Operation, function: FunctionReference, region: str) -> bool:
+        """Whether the function's own policy lets in a key whose role does not.
+
+        A key is of the function's account, so a permission for the whole account does not mean it: that leaves the
+        decision to roles (AWS IAM user guide, "Policy evaluation logic").
+        """
+        qualifier = None if function.qualifier == LATEST else function.qualifier
+        where = self._account, function.region or region, function.name
+        statements = self._policies(function_arn(*where), qualifier)
+        context = {"lambda:FunctionUrlAuthType": "AWS_IAM"} if operation == INVOKE_URL else {}
+        caller = policy.Caller(arn=key.arn(self._account), context=context)
+        return policy.allows(statements, caller, operation.action, function_arn(*where, qualifier))
 
 
 def _signed(request: Request) -> Signed:

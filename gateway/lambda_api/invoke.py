@@ -23,7 +23,7 @@ from gateway.lambda_api import constraints
 from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
 from gateway.rendering import Response, render_error
-from samovar.errors import InvalidParameterValue, InvalidRequestContent, SamovarError
+from samovar.errors import CallerError, InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
@@ -33,7 +33,16 @@ _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
 _QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
 """What needs no look at the model, which would be read for it."""
-_INVOCATION_TYPES: Final = ("Event", "RequestResponse", "DryRun")
+_TENANT: Final = b"x-amz-tenant-id"
+_DURABLE: Final = b"x-amz-durable-execution-name"
+_HEADERS: Final = (
+    ("InvocationType", b"x-amz-invocation-type"),
+    ("LogType", b"x-amz-log-type"),
+    ("ClientContext", b"x-amz-client-context"),
+    ("DurableExecutionName", _DURABLE),
+    ("TenantId", _TENANT),
+)
+"""Members of the request that are headers."""
 _LOG_TYPES: Final = ("Tail", "None")
 _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -63,8 +72,12 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
     Raises `ValidationFailed` and `InvalidParameterValue`, and `ResourceNotFound` and `AccessDenied` for functions of
     another region or account.
     """
-    reference = FunctionReference.parse(function_name)
-    given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
+    try:
+        reference = FunctionReference.parse(function_name)
+    except CallerError:
+        constraints.check("Invoke", {"FunctionName": function_name})
+        raise
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("Qualifier", [None])[-1]
     if given is not None and _QUALIFIER.fullmatch(given) is None:
         constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
     if given is not None and reference.qualifier is not None and given != reference.qualifier:
@@ -89,7 +102,7 @@ class InvokeApi:
         """See `Trigger`."""
         if request.headers.get(b"x-amz-invocation-type", b"RequestResponse") != b"RequestResponse":
             return None
-        if len(body) > self._settings.max_payload_bytes:
+        if len(body) > self._settings.max_payload_bytes or _TENANT in request.headers or _DURABLE in request.headers:
             return None
         if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
             return None
@@ -99,20 +112,22 @@ class InvokeApi:
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
-        asked = await self.asked(request, where, "Invoke", _INVOCATION_TYPES)
+        asked = await self.asked(request, where, "Invoke")
         if isinstance(asked, Response):
             return asked
         running = carry_out(self._invoker, asked)
         del asked  # as `carry_out` does
         return await running
 
-    async def asked(self, request: Request, where: str, operation: str, types: tuple[str, ...]) -> Wanted | Response:
+    async def asked(self, request: Request, where: str, operation: str) -> Wanted | Response:
         """What a call wants of the invoker; an answer where it wants nothing. Raises as `answer` does."""
         limit = self._settings.max_payload_bytes
         await self._guard.admit(request, Asked(INVOKE, where), limit, BODY_DEADLINE_S)
         payload = await request.body(limit)
         target = self._target(request, where)
-        invocation_type = _choice(request.headers, b"x-amz-invocation-type", "InvocationType", types, operation)
+        members = _members(request.headers)
+        constraints.check(operation, {"FunctionName": where, "Qualifier": target.given, **members})
+        invocation_type = members.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
         wanted = _wanted(request, record, target.given, payload)
@@ -127,6 +142,11 @@ class InvokeApi:
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
         return target_of(where, query, settings.account, region_of(request.headers, query, settings.region))
+
+
+def _members(headers: dict[bytes, bytes]) -> dict[str, str]:
+    """The members of the API's request that are headers, those that are given."""
+    return {name: headers[header].decode("latin-1") for name, header in _HEADERS if header in headers}
 
 
 def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes) -> Wanted:
@@ -167,15 +187,13 @@ def _success(request_id: str, answer: Answer) -> Response:
     return Response(200, headers, answer.payload)
 
 
-def _choice(
-    headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...], operation: str = "Invoke"
-) -> str | None:
+def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:
     given = headers.get(header)
     if given is None:
         return None
     text = given.decode("latin-1")
     if text not in allowed:
-        constraints.refuse(operation, member, text)
+        constraints.refuse("Invoke", member, text)
     return text
 
 

@@ -22,7 +22,6 @@ from samovar.wire import CHUNK_SIZE
 
 _PREFIX: Final = "/2021-11-15/functions/"
 _SUFFIX: Final = "/response-streaming-invocations"
-_TYPES: Final = ("RequestResponse", "DryRun")
 
 
 def function_name_in(path: str) -> str | None:
@@ -46,7 +45,7 @@ class InvokeStreamApi:
 
     async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`. Raises the errors the Lambda API names."""
-        asked = await self._invoke.asked(request, where, "InvokeWithResponseStream", _TYPES)
+        asked = await self._invoke.asked(request, where, "InvokeWithResponseStream")
         return asked if isinstance(asked, Response) else _EventStream(self._invoker, request, asked)
 
 

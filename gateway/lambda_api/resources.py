@@ -59,7 +59,7 @@ NOTES: Final[dict[str, str]] = {
     "PutFunctionRecursionConfig": f"{_KEPT}; calls that go in circles are not looked for",
     "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
     "PublishLayerVersion": "from `ZipFile`",
-    "AddPermission": "kept and told exactly; access keys decide who may call",
+    "AddPermission": "lets in access keys by their ARN; services and other accounts do not call here",
     "AddLayerVersionPermission": "kept and told exactly; all layers are of one account",
 }
 """What a caller should know about an operation that is offered, where it is not all that AWS does."""

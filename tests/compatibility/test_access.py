@@ -130,6 +130,25 @@ def test_a_role_is_held_to(platform: Platform, orders: str) -> None:
     assert refused(shop, "invoke", FunctionName="orders")[1] == "UnrecognizedClientException"
 
 
+def test_a_functions_policy_lets_in_whom_no_role_does(platform: Platform, cloud: Any, orders: str) -> None:
+    made = json.loads(platform.cli("keys", "create", "--role", "read", "--name", "clerk", "--json").stdout)
+    clerk = client(platform, Credentials(made["key"]["key_id"], made["secret"]))
+    statement = {"FunctionName": "orders", "Action": "lambda:InvokeFunction"}
+    cloud.add_permission(**statement, StatementId="account", Principal="123456789012")
+    cloud.add_permission(**statement, StatementId="other", Principal="arn:aws:iam::123456789012:user/somebody")
+    assert refused(clerk, "invoke", FunctionName="orders")[1] == "AccessDeniedException", "roles decide in the account"
+    cloud.publish_version(FunctionName="orders")
+    who = "arn:aws:iam::123456789012:user/clerk"
+    cloud.add_permission(**statement, StatementId="clerk", Principal=who, Qualifier="1")
+    assert clerk.invoke(FunctionName="orders", Qualifier="1")["ExecutedVersion"] == "1"
+    assert clerk.invoke(FunctionName="orders:1")["ExecutedVersion"] == "1"
+    assert refused(clerk, "invoke", FunctionName="orders")[1] == "AccessDeniedException", "that was for version 1"
+    assert refused(clerk, "update_alias", FunctionName="orders", Name="live")[1] == "AccessDeniedException"
+    cloud.remove_permission(FunctionName="orders", StatementId="clerk", Qualifier="1")
+    assert refused(clerk, "invoke", FunctionName="orders:1")[1] == "AccessDeniedException"
+    platform.cli("keys", "revoke", made["key"]["key_id"])
+
+
 def test_a_key_from_elsewhere_is_let_in(platform: Platform) -> None:
     platform.cli("keys", "import", "AKIAIOSFODNN7EXAMPLE", "--role", "read", given="wJalrXUtnFEMI/K7MDENG/bPxRfiCY\n")
     reader = client(platform, Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"))

@@ -172,25 +172,26 @@ def test_versions_and_aliases_have_policies_of_their_own(aws: Any) -> None:
 
 def test_a_whole_policy_takes_the_place_of_what_there_was(aws: Any) -> None:
     aws.add_permission(FunctionName="shop", StatementId="old", Principal="*", **CALL)
-    denial = {
+    permission = {
         "Sid": "new",
-        "Effect": "Deny",
+        "Effect": "Allow",
         "Principal": {"AWS": "210987654321"},
         "Action": ["lambda:*"],
         "Resource": f"{ARN}shop",
         "Condition": {"Bool": {"lambda:InvokedViaFunctionUrl": "false"}},
     }
-    text = json.dumps({"Version": "2012-10-17", "Statement": denial})
+    text = json.dumps({"Version": "2012-10-17", "Statement": permission})
     put = aws.put_resource_policy(ResourceArn=f"{ARN}shop", Policy=text)
-    assert json.loads(put["Policy"])["Statement"] == [denial]
+    assert json.loads(put["Policy"])["Statement"] == [permission]
     found = aws.get_resource_policy(ResourceArn=f"{ARN}shop")
     assert (found["Policy"], found["RevisionId"]) == (put["Policy"], put["RevisionId"])
     assert aws.get_policy(FunctionName="shop")["Policy"] == put["Policy"]
     stale = "00000000-0000-4000-8000-000000000000"
     with pytest.raises(aws.exceptions.PreconditionFailedException):
         aws.delete_resource_policy(ResourceArn=f"{ARN}shop", RevisionId=stale)
-    nested = {**denial, "Condition": ["Bool"]}
-    for statements in (None, [{"Effect": "Maybe"}], [denial, denial], nested, {**denial, "NotAction": "*"}):
+    nested, other = {**permission, "Condition": ["Bool"]}, {**permission, "NotAction": "*"}
+    denial = {**permission, "Effect": "Deny"}
+    for statements in (None, [{"Effect": "Maybe"}], [permission, permission], nested, other, denial):
         wrong = "no JSON" if statements is None else json.dumps({"Statement": statements})
         with pytest.raises(aws.exceptions.InvalidParameterValueException):
             aws.put_resource_policy(ResourceArn=f"{ARN}shop", Policy=wrong)

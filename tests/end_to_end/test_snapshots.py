@@ -6,12 +6,15 @@ import itertools
 from collections import defaultdict
 from typing import Any
 
+import psutil
 import pytest
 
 from invoker.isolation.mounts import unavailable
 from samovar.invocation import ColdReason
+from samovar.link import EnvironmentView
 from tests.end_to_end.lab import Function, Lab
 from tests.end_to_end.load import Answer, at_once, load
+from tests.end_to_end.platform_box import until
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no forks on this host: {unavailable()}")
 
@@ -65,6 +68,7 @@ def test_environments_under_load_find_nothing_of_one_another(lab: Lab) -> None:
     functions = [lab.deploy(TELLS, Environment={"Variables": {"SECRET": name}}) for name in ("one", "two")]
     for function in functions:
         function.value()
+    until_forked(lab)
     with load(functions[0], callers=6) as first, load(functions[1], callers=6) as second:
         first.goes_on(40)
         second.goes_on(40)
@@ -79,6 +83,18 @@ def test_environments_under_load_find_nothing_of_one_another(lab: Lab) -> None:
         drawn = [number for values in environments.values() for value in values for number in value["drawn"]]
         assert len(set(drawn)) == len(drawn)
         assert_logged_apart(lab, function, environments)
+
+
+def until_forked(lab: Lab) -> None:
+    """Wait until further environments can be forked of all there are."""
+    until(lambda: all(map(has_snapshot, lab.client.environments())), "each has a snapshot process")
+
+
+def has_snapshot(view: EnvironmentView) -> bool:
+    """Whether its keeper has two children: the worker, and the process that further ones are forked from."""
+    assert view.pid is not None
+    first = psutil.Process(view.pid)
+    return any(len(process.children()) == 2 for process in (first, *first.children(recursive=True)))
 
 
 def assert_served_alone(values: list[dict[str, Any]], secret: str) -> None:
@@ -123,6 +139,7 @@ def test_killing_the_snapshot_process_under_load_costs_no_call(lab: Lab) -> None
             return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
     """)
     function.value()
+    until_forked(lab)
     with load(function, callers=4) as seen:
         seen.goes_on(20)
         killed = function.value("kill")
@@ -162,6 +179,7 @@ def test_one_that_does_not_want_to_be_forked_is_started_whole(lab: Lab) -> None:
 def test_a_forked_environment_is_metered_as_any_other(lab: Lab) -> None:
     function = lab.deploy(KIND.format(init="time.sleep(0.3)"))
     assert function.value() == "on-demand"
+    until_forked(lab)
     answers = at_once(function, 4, 0.4)
     forked = {answer.request_id for answer in answers if answer.value == "snap-start"}
     assert len(forked) >= 2
@@ -185,6 +203,7 @@ def test_a_forked_environment_that_is_killed_fails_its_own_call_only(lab: Lab) -
                 os._exit(7)
     """)
     function.value()
+    until_forked(lab)
     with load(function, callers=2) as seen:
         seen.goes_on(2)
         ended = at_once(function, 3, "exit")

@@ -54,9 +54,3 @@ def test_another_resource_is_not_meant() -> None:
 )
 def test_conditions_hold_or_fail(condition: dict[str, Any], allowed: bool) -> None:
     assert allows(policy("s3.amazonaws.com", **condition), BUCKET, CALL, FUNCTION) is allowed
-
-
-def test_a_denial_outweighs_what_allows() -> None:
-    denial = {**policy("210987654321")[0], "Effect": "Deny"}
-    assert not allows((*policy("*"), denial), OTHER, CALL, FUNCTION)
-    assert allows((*policy("*"), denial), BUCKET, CALL, FUNCTION)

@@ -14,6 +14,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from .program import CannotStart, Program
@@ -87,7 +88,6 @@ class Extensions:
 
     async def start(self, output: int | None = None) -> None:
         """Start the external ones, and wait until all have registered. Raises `CannotStart`."""
-        loop = asyncio.get_running_loop()
         variables = {name: value for name, value in self._environment.items() if not name.startswith("_")}
         for path in self.files:
             try:
@@ -96,7 +96,7 @@ class Extensions:
                 raise CannotStart("Extension.LaunchError", str(reason)) from reason
             extension = Extension(os.path.basename(path), State.STARTED, program)
             self._all[extension.name] = extension
-            program.on_end(loop.add_reader, lambda code, ended=extension: self._ended(ended, code))  # type: ignore[misc]
+            program.on_end(partial(self._ended, extension))
         await self._until(lambda: all(one.state is not State.STARTED for one in self._all.values()))
 
     def close(self) -> None:

@@ -77,18 +77,21 @@ class Program:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise CannotStart("Runtime.InvalidEntrypoint", f"fork/exec {command[0]}: {reason}") from error
-        self._watch = os.pidfd_open(self._process.pid)
         self._ended = asyncio.Event()
 
-    def on_end(self, add_reader: Callable[[int, Callable[[], None]], None], tell: Callable[[int], None]) -> None:
-        """Have `tell` called with its return code, as `subprocess` counts."""
+    def on_end(self, tell: Callable[[int], None]) -> None:
+        """Have `tell` called with its return code, as `subprocess` counts; needs `watch_programs`."""
+        self._tell = tell
+        _running.append(self)
+        self.look()
 
-        def ended() -> None:
-            asyncio.get_running_loop().remove_reader(self._watch)
+    def look(self) -> None:
+        """Take note if it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            _running.remove(self)
             self._ended.set()
-            tell(self._process.wait())
-
-        add_reader(self._watch, ended)
+            self._tell(code)
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -101,6 +104,20 @@ class Program:
                 await self._ended.wait()
             return
         self._process.kill()
+
+
+_running: list[Program] = []
+"""Those whose end somebody wants to hear of."""
+
+
+def watch_programs() -> None:
+    """Look after programs whenever a child ends. By signal, because not every kernel (gVisor's) has pidfd_open(2)."""
+
+    def look() -> None:
+        for program in list(_running):
+            program.look()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, look)
 
 
 def end_like(code: int) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import extensions, runtime, telemetry
 from .extensions import Extensions
-from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables
+from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables, watch_programs
 from .runtime import Invocation, Outcome, RuntimeApi, new_trace
 from .server import HttpConnection, Request, Response, failure
 from .telemetry import Telemetry
@@ -104,7 +104,7 @@ class Service:
 
     async def _start_programs(self) -> None:
         """First the extensions, then the function's own. Raises `CannotStart`."""
-        loop = asyncio.get_running_loop()
+        watch_programs()
         output = None
         if self._extensions.files:  # only they can want to read what is printed
             output = self._telemetry.capture("function")
@@ -112,7 +112,7 @@ class Service:
         directory = os.environ.get(DIRECTORY_VARIABLE) or self._environment["LAMBDA_TASK_ROOT"]
         self._telemetry.init_started()
         self._program = Program(find(self._environment), self._environment, directory, output)
-        self._program.on_end(loop.add_reader, self._program_ended)
+        self._program.on_end(self._program_ended)
 
     def event(self, invocation: Invocation) -> None:
         """The invoker sent one."""

@@ -258,7 +258,10 @@ class _Exchange:
         if self._head or (frame.kind == CHUNK and frame.head):
             self._head = self._head or frame.head
             self._parts.append(frame.body)
-            return Answer(_decode_result(self._head).error, b"".join(self._parts)) if frame.ends_message else None
+            if not frame.ends_message:
+                return None
+            head = _decode_result(self._head)
+            return Answer(head.error, b"".join(self._parts), head.ends)
         self._size += len(frame.body)
         if self._size > MAX_STREAM_BYTES:
             return AnswerTooLarge(MAX_STREAM_BYTES)

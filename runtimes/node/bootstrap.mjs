@@ -11,6 +11,7 @@ import { describe, Fault, toJson } from "./samovar_errors.mjs";
 import { Decoder, encode, Kind } from "./samovar_frames.mjs";
 import { loadHandler } from "./samovar_handler.mjs";
 import { Invocation } from "./samovar_invocation.mjs";
+import { awslambda } from "./samovar_streaming.mjs";
 
 const PROTOCOL = 1;
 const INIT_ERROR_LIMIT = 200 * 1024;
@@ -83,18 +84,23 @@ class Worker {
     // While a handler runs only what it does keeps the event loop going, so that it is seen when it has come to an end.
     this.#socket.unref();
     this.#stream = stream;
-    this.#current = new Invocation(told, this.#order.maxResponseBytes, (outcome) => this.#settle(outcome));
+    this.#current = new Invocation(
+      told,
+      this.#order.maxResponseBytes,
+      (outcome) => this.#settle(outcome),
+      (kind, head, body, written) => this.#sendPart(kind, stream, head, body, written),
+    );
     this.#current.run(this.#handler, body);
   }
 
-  #settle({ error, body }) {
+  #settle({ error, body, kind = Kind.RESULT, hasBegun = false }) {
     this.#current = null;
     this.#socket.ref();
     if (error === undefined) {
-      this.#send(Kind.RESULT, this.#stream, null, body);
+      this.#send(kind, this.#stream, null, body);
     } else {
       this.#log.error("Invoke Error", error);
-      this.#answerWith(error);
+      this.#answerWith(error, {}, hasBegun ? Kind.CHUNK : Kind.RESULT);
     }
     setImmediate(() => this.#next());
   }
@@ -108,20 +114,28 @@ class Worker {
       process.exit(status);
     } else {
       this.#socket.ref();
-      this.#answerWith(error, { ends: true });
+      this.#answerWith(error, { ends: true }, this.#current.hasBegun ? Kind.CHUNK : Kind.RESULT);
       this.#socket.end(() => process.exit(status));
     }
   }
 
-  #answerWith(error, more = {}) {
+  #answerWith(error, more, kind) {
     const told = describe(error);
-    this.#send(Kind.RESULT, this.#stream, { error: told.errorType, ...more }, Buffer.from(toJson(told)));
+    this.#send(kind, this.#stream, { error: told.errorType, ...more }, Buffer.from(toJson(told)));
   }
 
   #send(kind, stream, head, body = Buffer.alloc(0)) {
-    const words = head === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(head));
-    for (const part of encode(kind, stream, words, body)) this.#socket.write(part);
+    for (const part of encode(kind, stream, wordsOf(head), body)) this.#socket.write(part);
   }
+
+  /** Send more of an answer that does not end with it; `written` is called when there is room for the next part. */
+  #sendPart(kind, stream, head, body, written) {
+    this.#socket.write(Buffer.concat([...encode(kind, stream, wordsOf(head), body, false)]), () => written());
+  }
+}
+
+function wordsOf(head) {
+  return head === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(head));
 }
 
 function rejected(reason) {
@@ -131,6 +145,7 @@ function rejected(reason) {
   return error;
 }
 
+globalThis.awslambda = awslambda;
 const order = JSON.parse(process.env.SAMOVAR_ORDER);
 delete process.env.SAMOVAR_ORDER;
 new Worker(order).run();

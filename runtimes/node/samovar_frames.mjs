@@ -7,8 +7,8 @@ const END = 0x01;
 
 export const Kind = Object.freeze({ CHUNK: 3, HELLO: 10, READY: 14, EVENT: 15, RESULT: 16 });
 
-/** A message as buffers: one frame when the body is small, else a first frame and chunks. */
-export function* encode(kind, stream, head, body) {
+/** A message as buffers: one frame when the body is small, else a first frame and chunks. More follow unless `isLast`. */
+export function* encode(kind, stream, head, body, isLast = true) {
   let start = 0;
   do {
     const part = body.subarray(start, start + CHUNK_SIZE);
@@ -18,7 +18,7 @@ export function* encode(kind, stream, head, body) {
     header.writeUInt32BE(stream, 4);
     header.writeUInt16BE(head.length, 8);
     header.writeUInt8(kind, 10);
-    header.writeUInt8(start >= body.length ? END : 0, 11);
+    header.writeUInt8(isLast && start >= body.length ? END : 0, 11);
     yield Buffer.concat([header, head, part]);
     kind = Kind.CHUNK;
     head = Buffer.alloc(0);

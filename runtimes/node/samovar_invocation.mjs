@@ -1,6 +1,9 @@
 // One event given to the handler: the context, the ways to answer, and which of them counts.
 
+import { finished } from "node:stream/promises";
+
 import { Fault } from "./samovar_errors.mjs";
+import { Collected, isStreamed, Live, ResponseStream } from "./samovar_streaming.mjs";
 
 /** What the handler gets as its second argument; `callbackWaitsForEmptyEventLoop` may be set by it. */
 function makeContext(told, invocation) {
@@ -23,21 +26,36 @@ function makeContext(told, invocation) {
   };
 }
 
-/** Runs a handler once. The first answer counts; `settle` is called once with `{ body }` or `{ error }`. */
+/**
+ * Runs a handler once. The first answer counts; `settle` is called once with `{ body }` or `{ error }`, and with `kind`
+ * where it ends an answer of which `send` has sent parts.
+ */
 export class Invocation {
   #context;
   #limit;
   #settle;
+  #send;
   #isSettled = false;
   #held = null;
+  #output = null;
 
-  constructor(told, limit, settle) {
+  constructor(told, limit, settle, send) {
     this.#limit = limit;
+    this.#send = told.streaming ? send : null;
     this.#settle = settle;
     this.#context = makeContext(told, this);
   }
 
+  /** Whether parts of the answer have been sent. */
+  get hasBegun() {
+    return this.#output?.hasBegun ?? false;
+  }
+
   run(handler, event) {
+    if (isStreamed(handler)) {
+      this.#stream(handler, event).catch((error) => this.#finish({ error: error ?? new Error("handled") }));
+      return;
+    }
     try {
       const returned = handler(JSON.parse(event.toString()), this.#context, (error, result) => this.#called(error, result));
       if (typeof returned?.then === "function") {
@@ -51,6 +69,19 @@ export class Invocation {
     }
   }
 
+  /** The answer ends when the handler has returned and its stream has been written; it is ended for one that forgot. */
+  async #stream(handler, event) {
+    const given = JSON.parse(event.toString());
+    this.#output = this.#send === null ? new Collected(this.#limit) : new Live(this.#send);
+    const stream = new ResponseStream(this.#output);
+    const written = finished(stream);
+    written.catch(() => {}); // it is waited for below, unless the handler fails first
+    await handler(given, stream, this.#context);
+    stream.end();
+    await written;
+    this.#finish({ result: this.#output.ending(given) });
+  }
+
   /** `context.done`, `succeed` and `fail` answer at once. */
   done(error, result) {
     this.#finish(error === null || error === undefined ? { result } : { error });
@@ -58,7 +89,8 @@ export class Invocation {
 
   /** Nothing is left that could go on: what the callback was given is the answer, and `null` when it was given none. */
   onEmptyEventLoop() {
-    this.#finish(this.#held ?? { result: null });
+    if (this.#output === null) this.#finish(this.#held ?? { result: null });
+    else this.#finish({ error: new Fault("Runtime.StreamError", "The handler left its stream without ending it.") });
   }
 
   #called(error, result) {
@@ -70,7 +102,8 @@ export class Invocation {
   #finish(outcome) {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#settle("error" in outcome ? outcome : this.#serialised(outcome.result));
+    if ("error" in outcome) this.#settle({ ...outcome, hasBegun: this.hasBegun });
+    else this.#settle(this.#output === null ? this.#serialised(outcome.result) : outcome.result);
   }
 
   #serialised(result) {

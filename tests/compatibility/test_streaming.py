@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import textwrap
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from tests.compatibility.aws import ARN, DOCKER, SANDBOX, create
+from tests.gateway.builders import zip_of
 from tests.platform import Platform
 
 pytestmark = [
@@ -170,3 +172,49 @@ def test_a_slow_client_slows_the_handler_and_a_gone_one_does_not(cloud: Any, pla
         time.sleep(0.1)
     assert written() == 64
     assert json.loads(platform.cli("usage", "slow", "--json").stdout)["total"]["invocations"] == 1
+
+
+STEEP = """
+    import { pipeline } from "node:stream/promises";
+    import { Readable } from "node:stream";
+
+    export const handler = awslambda.streamifyResponse(async (event, responseStream, context) => {
+      const path = event.rawPath ?? event;
+      if (path === "/late") throw new RangeError("before anything");
+      if (path === "/tea") {
+        const headers = { "x-tea": "green", "content-type": "text/plain" };
+        const metadata = { statusCode: 201, headers, cookies: ["a=b"] };
+        responseStream = awslambda.HttpResponseStream.from(responseStream, metadata);
+      }
+      if (path === "/pipe") return pipeline(Readable.from(["first,", "second"]), responseStream);
+      responseStream.write("first,");
+      if (path === "/fail") {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        throw new RangeError("no more tea");
+      }
+      if (path === "/much") for (let n = 0; n < 32; n++) responseStream.write("x".repeat(1024 * 1024));
+      responseStream.write("second");
+      responseStream.end();
+    });
+"""
+
+
+@pytest.mark.component("node")
+def test_nodes_streamify_response_streams_too(cloud: Any) -> None:
+    code = {"ZipFile": zip_of({"index.mjs": textwrap.dedent(STEEP).encode()})}
+    create(cloud, "tea", "", Runtime="nodejs22.x", Handler="index.handler", Code=code)
+    for path in ("/", "/pipe"):
+        _, parts, ending = streamed(cloud, path)
+        assert (b"".join(parts), "ErrorCode" in ending) == (b"first,second", False)
+    for path, said in (("/fail", b"first,"), ("/late", b"")):
+        _, parts, ending = streamed(cloud, path)
+        assert (b"".join(parts), ending["ErrorCode"]) == (said, "RangeError")
+    assert sum(map(len, streamed(cloud, "/much")[1])) == 32 * 1024 * 1024 + 12
+    assert cloud.invoke(FunctionName="tea", Payload=b'"/"')["Payload"].read() == b"first,second"
+    url = url_of(cloud)
+    for mode in ("RESPONSE_STREAM", "BUFFERED"):
+        cloud.update_function_url_config(FunctionName="tea", InvokeMode=mode)
+        answer = get(url, "tea")
+        assert (answer.status_code, answer.text, answer.headers["x-tea"]) == (201, "first,second", "green")
+        assert answer.headers["set-cookie"] == "a=b"
+        assert get(url, "late").status_code == 502

@@ -78,9 +78,10 @@ _READING: Final = ("Describe", "Filter", "Get", "List", "StartLiveTail", "StartQ
 
 
 def of(method: str, path: str, headers: Mapping[bytes, bytes], query: bytes) -> Asked:
-    """What a request asks for. What is no operation at all needs as much as if it were one."""
+    """What a request asks for. What is found nowhere needs the most there is: it may be an operation yet."""
+    path = path.rstrip("/") or "/"  # as `gateway.control.RequestScope` reads it
     target = headers.get(b"x-amz-target")
-    if target is not None and method == "POST":
+    if target is not None and (method, path) == ("POST", "/"):
         version, _, name = target.decode("latin-1").partition(".")
         service = _TARGETS.get(version, version.partition("_")[0].lower())
         return Asked(Operation(service, name, needed_by(name), "json"))
@@ -90,7 +91,7 @@ def of(method: str, path: str, headers: Mapping[bytes, bytes], query: bytes) -> 
         match = pattern.fullmatch(path)
         if match is not None and row.query in query:
             return Asked(row.operation, match.groupdict().get("FunctionName"))
-    return Asked(Operation("lambda", f"{method} {path}", "read" if method in ("GET", "HEAD") else "deploy"))
+    return Asked(Operation("lambda", f"{method} {path}", "admin"))
 
 
 def _is_query(method: str, headers: Mapping[bytes, bytes], query: bytes) -> bool:
@@ -135,7 +136,7 @@ def _patterns() -> dict[str, list[tuple[Row, re.Pattern[str]]]]:
     patterns: dict[str, list[tuple[Row, re.Pattern[str]]]] = {}
     for row in sorted(rows(), key=lambda row: (-len(row.query), -len(row.path))):
         # ARNs, which may have slashes, come in members named for what they name.
-        pattern = re.sub(r"\{(\w*Arn|Resource)\}", ".+", row.path)
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern) + "/?"
+        pattern = re.sub(r"\{(\w*Arn|Resource)\}", ".+", row.path.rstrip("/"))
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
         patterns.setdefault(row.method, []).append((row, re.compile(pattern)))
     return patterns

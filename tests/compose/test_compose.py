@@ -151,7 +151,11 @@ def _await_health(compose: Compose) -> None:
 def _samovar(compose: Compose, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / ".venv" / "bin" / "samovar", *arguments],
-        env={**os.environ, "SAMOVAR_ENDPOINT": compose.url},
+        env={
+            **os.environ,
+            "SAMOVAR_ENDPOINT": compose.url,
+            "SAMOVAR_DATA_DIR": compose.environment["SAMOVAR_DATA_DIR"],  # where the root access key is
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -70,10 +70,24 @@ def test_operations_named_by_a_header(target: str, service: str, needed: str) ->
     assert found.protocol == "json"
 
 
-def test_what_is_no_operation_is_as_guarded_as_those_there_are() -> None:
-    assert asked("GET", "/nothing").operation.needs == "read"
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
-        assert asked(method, "/samovar/v1/nothing").operation.needs == "deploy"
+def test_what_is_found_nowhere_needs_the_most() -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        assert asked(method, "/samovar/v1/nothing").operation.needs == "admin"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "needed"),
+    [
+        ("POST", "/samovar/v1/keys//", {}, "admin"),
+        ("POST", "/samovar/v1/keys/", {}, "admin"),
+        ("POST", "/2015-03-31/functions", {"x_amz_target": "Logs_20140328.GetLogEvents"}, "deploy"),
+        ("POST", "/samovar/v1/keys", {"x_amz_target": "Logs_20140328.GetLogEvents"}, "admin"),
+        ("POST", "/samovar/v1/keys", {"content_type": "application/x-www-form-urlencoded"}, "admin"),
+        ("DELETE", "/2017-03-31/tags/arn:aws:x/../../samovar/v1/keys/a", {}, "deploy"),
+    ],
+)
+def test_no_spelling_of_a_request_needs_less(method: str, path: str, headers: dict[str, str], needed: str) -> None:
+    assert asked(method, path, b"Action=GetCallerIdentity", **headers).operation.needs == needed
 
 
 @pytest.mark.parametrize(

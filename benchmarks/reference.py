@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 ANSWER = b'{"ok": true}'
 _STOPS_WITHIN_S = 10
@@ -53,7 +53,8 @@ def serving() -> Iterator[str]:
             process.wait()
 
 
-def _serve(listener: socket.socket) -> None:
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve an application with the gateway's loop and parser, and nothing that costs time."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -71,4 +72,4 @@ def _serve(listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(app, socket.socket(fileno=int(sys.argv[1])))

@@ -77,8 +77,10 @@ _BARE = "bare uvicorn"
 TARGETS: tuple[Target, ...] = (
     _least("warm.c32", "warm, 32 connections, /fn/NAME", "requests/s", _BARE, 0.45),
     _least("warm.c32-url", "warm, 32 connections, function URL", "requests/s", _BARE, 0.45),
-    _least("warm.c32-invoke", "warm, 32 connections, Lambda Invoke", "requests/s", _BARE, 0.40),
+    _least("warm.c32-invoke", "warm, 32 connections, signed Lambda Invoke", "requests/s", _BARE, 0.30),
     _least("warm.c1", "warm, 1 connection, /fn/NAME", "requests/s", _BARE, 0.45),
+    _reported("warm.bare", "the same hops with nothing on them, 32 connections", "requests/s", _BARE),
+    _reported("warm.bare-c1", "the same hops with nothing on them, 1 connection", "requests/s", _BARE),
     _reported("warm.c1-p50", "warm, 1 connection, p50", "ms", _BARE),
     _reported("warm.c1-p99", "warm, 1 connection, p99", "ms", _BARE),
     _reported("warm.c32-p99", "warm, 32 connections, p99", "ms", _BARE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import calls, wrk
+from benchmarks import bare_path, calls, wrk
 from benchmarks.lab import Function, Lab, Plan, body_file
 from benchmarks.results import Measured
 from benchmarks.statistics import median, percentile
@@ -15,7 +15,7 @@ EVENT = b'{"name": "Ada"}'
 
 def measure(plan: Plan) -> Iterator[Measured]:
     """Throughput at 32 connections and at 1, then the tail at half of the throughput."""
-    with Lab.running(plan.isolation) as lab, body_file(EVENT) as event:
+    with Lab.running(plan.isolation) as lab, body_file(EVENT) as event, bare_path.running() as bare:
         function = lab.warm("echo")
         host = function.host()
         jobs = {
@@ -25,6 +25,8 @@ def measure(plan: Plan) -> Iterator[Measured]:
             "c32-invoke": Job(url=function.invoke_url, connections=32, seconds=plan.seconds, body=event, key=lab.key),
             "reference-c1": Job(url=f"{plan.reference}/", connections=1, seconds=plan.seconds),
             "c1": Job(url=function.url, connections=1, seconds=plan.seconds),
+            "bare": Job(url=f"{bare}/", connections=32, seconds=plan.seconds),
+            "bare-c1": Job(url=f"{bare}/", connections=1, seconds=plan.seconds),
         }
         wrk.run(jobs["c32"])  # as many environments as 32 callers keep busy are there before anything counts
         loads: dict[str, list[Load]] = {name: [] for name in jobs}
@@ -35,6 +37,8 @@ def measure(plan: Plan) -> Iterator[Measured]:
         yield _rate(plan, "c32-url", loads["c32-url"], loads["reference"])
         yield _rate(plan, "c32-invoke", loads["c32-invoke"], loads["reference"])
         yield _rate(plan, "c1", loads["c1"], loads["reference-c1"])
+        yield _rate(plan, "bare", loads["bare"], loads["reference"])
+        yield _rate(plan, "bare-c1", loads["bare-c1"], loads["reference-c1"])
         yield _latency(
             plan, "c1-p50", [one.p50_ms for one in loads["c1"]], [one.p50_ms for one in loads["reference-c1"]]
         )

@@ -68,7 +68,8 @@ def test_environments_under_load_find_nothing_of_one_another(lab: Lab) -> None:
     functions = [lab.deploy(TELLS, Environment={"Variables": {"SECRET": name}}) for name in ("one", "two")]
     for function in functions:
         function.value()
-    until_forked(lab)
+    for function in functions:
+        until_forked(function)
     with load(functions[0], callers=6) as first, load(functions[1], callers=6) as second:
         first.goes_on(40)
         second.goes_on(40)
@@ -85,9 +86,14 @@ def test_environments_under_load_find_nothing_of_one_another(lab: Lab) -> None:
         assert_logged_apart(lab, function, environments)
 
 
-def until_forked(lab: Lab) -> None:
-    """Wait until further environments can be forked of all there are."""
-    until(lambda: all(map(has_snapshot, lab.client.environments())), "each has a snapshot process")
+def until_forked(function: Function) -> None:
+    """Wait until further environments of a function can be forked from its first one."""
+
+    def is_so() -> bool:
+        own = function.environments()
+        return any(view.id in own and has_snapshot(view) for view in function.lab.client.environments())
+
+    until(is_so, "it has a snapshot process")
 
 
 def has_snapshot(view: EnvironmentView) -> bool:
@@ -139,7 +145,7 @@ def test_killing_the_snapshot_process_under_load_costs_no_call(lab: Lab) -> None
             return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
     """)
     function.value()
-    until_forked(lab)
+    until_forked(function)
     with load(function, callers=4) as seen:
         seen.goes_on(20)
         killed = function.value("kill")
@@ -179,7 +185,7 @@ def test_one_that_does_not_want_to_be_forked_is_started_whole(lab: Lab) -> None:
 def test_a_forked_environment_is_metered_as_any_other(lab: Lab) -> None:
     function = lab.deploy(KIND.format(init="time.sleep(0.3)"))
     assert function.value() == "on-demand"
-    until_forked(lab)
+    until_forked(function)
     answers = at_once(function, 4, 0.4)
     forked = {answer.request_id for answer in answers if answer.value == "snap-start"}
     assert len(forked) >= 2
@@ -203,7 +209,7 @@ def test_a_forked_environment_that_is_killed_fails_its_own_call_only(lab: Lab) -
                 os._exit(7)
     """)
     function.value()
-    until_forked(lab)
+    until_forked(function)
     with load(function, callers=2) as seen:
         seen.goes_on(2)
         ended = at_once(function, 3, "exit")

@@ -78,6 +78,8 @@ class Environment:
         self.isolation = ""
         self.initialization_type: InitializationType = "on-demand"
         """What its workers are told of how it came to be; set before it loads."""
+        self.is_forked = False
+        """Its worker was forked from an initialised process."""
         self.created = self.idle_since = clock.monotonic()
         self.invocations = 0
         self.peak_bytes = 0

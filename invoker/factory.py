@@ -76,6 +76,10 @@ class EnvironmentFactory:
         except OSError as error:
             raise EnvironmentFailure(f"no environment could be started: {error}") from error
 
+    def can_fork(self, version: FunctionVersion) -> bool:
+        """Whether an environment that is started now would be forked from an initialised process."""
+        return self._snapshots.of(version) is not None
+
     async def _fork(self, environment: Environment, snapshot: Snapshot) -> bool:
         """Whether there is a worker now that was forked for it. If not, it can be started whole."""
         usual = environment.initialization_type
@@ -91,6 +95,7 @@ class EnvironmentFactory:
             environment.initialization_type = usual
             await environment.move_out("a fork failed")
             return False
+        environment.is_forked = True
         await environment.boot(self._settings.start_timeout_s)
         return True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from invoker import keepalive
 from invoker.keepalive import KeepAlive
-from invoker.policy import FIRST_GUESS_START_S, Demand, Host, IdleEnvironment
+from invoker.policy import FIRST_GUESS_FORK_S, FIRST_GUESS_START_S, Demand, Host, IdleEnvironment
 from invoker.roster import Roster
 from invoker.shelf import Shelf
 from samovar.function import FunctionVersion
@@ -27,8 +27,8 @@ class PoolSettings:
     queue_limit: int
 
 
-def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float) -> Demand:
-    """What one version has and wants."""
+def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, forks: bool) -> Demand:
+    """What one version has and wants; `forks` says whether its next environment would be forked."""
     version = shelf.version
     return Demand(
         waiting=len(shelf.waiters),
@@ -39,7 +39,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float) -> 
         function_limit=function_limit(version, settings),
         memory_mb=version.limits.memory_mb,
         mean_duration_s=shelf.mean_duration_s,
-        mean_start_s=shelf.mean_start_s,
+        mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if forks else shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
     )

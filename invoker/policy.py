@@ -14,6 +14,7 @@ import msgspec
 from samovar.invocation import ColdReason
 
 FIRST_GUESS_START_S = 0.05
+FIRST_GUESS_FORK_S = 0.01
 """How long a start is taken to last before one has been seen."""
 SHORT_CALL_S = 0.02
 """Calls that take less on average are taken to need a core more than anything else."""

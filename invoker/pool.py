@@ -255,7 +255,7 @@ class Pool:
         # The first environment that is ready answers the first occasion, whichever of the starts it came from.
         occasion = shelf.occasions.popleft()
         if started.failure is None:
-            shelf.note_start(started.took_s)
+            shelf.note_start(started.took_s, forked=environment.is_forked)
             self._hand_out_new(environment, occasion.cold(started.began, started.took_s, started.init_ms))
         self._floors.started(shelf, started.problem)
         self._scale_all()
@@ -435,7 +435,8 @@ class Pool:
         return self._shelves.home(environment)
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
-        return outlook.demand(shelf, self._roster, self._settings, self._clock.monotonic())
+        now, forks = self._clock.monotonic(), self._factory.can_fork(shelf.version)
+        return outlook.demand(shelf, self._roster, self._settings, now, forks=forks)
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""

@@ -99,6 +99,8 @@ class Shelf:
         """Why the last environment that ended did so."""
         self.mean_duration_s: float | None = older.mean_duration_s if older is not None else None
         self.mean_start_s: float | None = older.mean_start_s if older is not None else None
+        self.mean_fork_s: float | None = older.mean_fork_s if older is not None else None
+        """Of starts that fork an initialised process; `mean_start_s` is of the others."""
         self.paused_until = 0.0
         """Monotonic seconds before which no environment is started: the host has just refused one."""
         self.timer: asyncio.TimerHandle | None = None
@@ -175,9 +177,12 @@ class Shelf:
         self.uses += 1
         self.mean_duration_s = _average(self.mean_duration_s, seconds)
 
-    def note_start(self, seconds: float) -> None:
+    def note_start(self, seconds: float, *, forked: bool) -> None:
         """A start took so long."""
-        self.mean_start_s = _average(self.mean_start_s, seconds)
+        if forked:
+            self.mean_fork_s = _average(self.mean_fork_s, seconds)
+        else:
+            self.mean_start_s = _average(self.mean_start_s, seconds)
 
 
 def _average(mean: float | None, value: float) -> float:

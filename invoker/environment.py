@@ -80,7 +80,7 @@ class Environment:
         """What its workers are told of how it came to be; set before it loads."""
         self.is_forked = False
         """Its worker was forked from an initialised process."""
-        self.created = self.idle_since = clock.monotonic()
+        self.created = self.idle_since = self.busy_since = clock.monotonic()
         self.invocations = 0
         self.peak_bytes = 0
         self.init_cpu_us = 0
@@ -115,8 +115,12 @@ class Environment:
 
     def fire(self, event: Event) -> None:
         """The one place where the state changes."""
-        if self._lifecycle.fire(event, self._clock.monotonic()) is State.IDLE:
-            self.idle_since = self._clock.monotonic()
+        now = self._clock.monotonic()
+        state = self._lifecycle.fire(event, now)
+        if state is State.IDLE:
+            self.idle_since = now
+        elif state is State.BUSY:
+            self.busy_since = now
 
     @property
     def home(self) -> Home:

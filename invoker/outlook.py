@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from invoker import keepalive
 from invoker.keepalive import KeepAlive
-from invoker.policy import FIRST_GUESS_FORK_S, FIRST_GUESS_START_S, Demand, Host, IdleEnvironment
+from invoker.lifecycle import State
+from invoker.policy import FIRST_GUESS_FORK_S, FIRST_GUESS_START_S, SHORT_CALL_S, Demand, Host, IdleEnvironment
 from invoker.roster import Roster
 from invoker.shelf import Shelf
 from samovar.function import FunctionVersion
@@ -30,9 +31,11 @@ class PoolSettings:
 def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, forks: bool) -> Demand:
     """What one version has and wants; `forks` says whether its next environment would be forked."""
     version = shelf.version
+    oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
         waiting=len(shelf.waiters),
-        oldest_wait_s=now - shelf.waiters[0].since if shelf.waiters else 0.0,
+        oldest_wait_s=oldest_wait_s,
+        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S else 0,
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
         function_live=roster.of_function(version.arn),
@@ -42,6 +45,13 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, 
         mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if forks else shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
+    )
+
+
+def _held(version: FunctionVersion, roster: Roster, now: float) -> int:
+    """Environments in the middle of a long call. Looked for only when it matters: it means looking at all there are."""
+    return sum(
+        one.key == version.key and one.state is State.BUSY and now - one.busy_since >= SHORT_CALL_S for one in roster
     )
 
 

@@ -33,6 +33,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Environments that are being started, or reset after a lost worker."""
     usable: int
     """Environments that are idle or busy: they will take calls again."""
+    held: int
+    """Those in the middle of a call that is not short; counted when calls wait longer than short ones take."""
     function_live: int
     """Environments of all versions of the function that are not dead."""
     function_limit: int
@@ -170,7 +172,7 @@ def _again_s(demand: Demand) -> float | None:
     """When the calls that have no start under way will have waited for so long that the answer may be another."""
     if demand.waiting <= demand.starting:
         return None
-    moments = (demand.mean_start_s or FIRST_GUESS_START_S, PATIENCE_S)
+    moments = (demand.mean_start_s or FIRST_GUESS_START_S, SHORT_CALL_S, PATIENCE_S)
     return min((at_s - demand.oldest_wait_s for at_s in moments if at_s > demand.oldest_wait_s), default=None)
 
 
@@ -178,14 +180,14 @@ def _useful(demand: Demand, cores: int) -> int:
     """Environments to start in all, were there no limits but the cores.
 
     Calls that mostly compute are not served sooner by more environments than cores: they take longer there, which would
-    look like demand for still more. Two a core fill the pauses of each other. More are tried one at a time, when
-    calls have waited for long though those should have been enough: some may be held up by a call of another kind.
+    look like demand for still more. Two a core fill the pauses of each other. One that is held by a long call does not
+    count. More are tried one at a time, when calls have waited for long though those should have been enough.
     """
     if demand.mean_duration_s is None or demand.mean_duration_s >= SHORT_CALL_S:
         return demand.waiting
     if demand.oldest_wait_s >= PATIENCE_S:
         return max(1, demand.starting)
-    return max(0, 2 * cores - demand.usable)
+    return max(0, 2 * cores - demand.usable + demand.held)
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ class Simulation:
 
     def _decide(self, shelf: _Shelf) -> policy.ScaleDecision:
         demand = policy.Demand(
-            waiting=1, oldest_wait_s=0.0, starting=0, usable=shelf.live, function_live=shelf.live,
+            waiting=1, oldest_wait_s=0.0, starting=0, usable=shelf.live, held=0, function_live=shelf.live,
             function_limit=_NO_LIMIT, memory_mb=shelf.function.memory_mb, mean_duration_s=None, mean_start_s=None,
             queue_limit=1, queue_timeout_s=1.0,
         )  # fmt: skip

@@ -28,8 +28,9 @@ from samovar.invocation import ColdReason
 
 def demand(**changes: Any) -> Demand:
     usual: dict[str, Any] = {
-        "waiting": 1, "oldest_wait_s": 0.0, "starting": 0, "usable": 0, "function_live": 0, "function_limit": 100,
-        "memory_mb": 128, "mean_duration_s": None, "mean_start_s": None, "queue_limit": 1000, "queue_timeout_s": 10.0,
+        "waiting": 1, "oldest_wait_s": 0.0, "starting": 0, "usable": 0, "held": 0, "function_live": 0,
+        "function_limit": 100, "memory_mb": 128, "mean_duration_s": None, "mean_start_s": None, "queue_limit": 1000,
+        "queue_timeout_s": 10.0,
     }  # fmt: skip
     return Demand(**usual | changes)
 
@@ -64,7 +65,7 @@ def test_starts_of_other_functions_count_against_the_bound() -> None:
 
 def test_short_calls_wait_for_a_running_environment() -> None:
     decision = scale(demand(waiting=30, usable=1, mean_duration_s=0.001, mean_start_s=0.05), host(), [])
-    assert decision == Wait(again_s=0.05)
+    assert decision == Wait(again_s=0.02), "when they have waited longer than short calls take"
 
 
 def test_long_calls_get_an_environment_each() -> None:
@@ -94,6 +95,12 @@ def test_short_calls_get_no_more_environments_than_two_a_core() -> None:
 
 def test_a_host_that_lost_its_environments_starts_no_more_for_short_calls_either() -> None:
     assert scale(busy(usable=0), host(cores=1), []) == Start(2)
+
+
+def test_environments_held_by_long_calls_do_not_count_among_those_for_short_ones() -> None:
+    waited = {"waiting": 1, "usable": 4, "oldest_wait_s": 0.02}
+    assert isinstance(scale(busy(**waited, held=0), host(cores=2), []), Wait)
+    assert scale(busy(**waited, held=1), host(cores=2), []) == Start(1)
 
 
 def test_short_calls_that_wait_for_long_get_one_more_at_a_time() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.access.door import Door
 from gateway.access.guard import Guard
+from gateway.contract import Parts
 from gateway.control import create_control_app
-from gateway.hot import HotPath, Parts
+from gateway.hot import HotPath
 from gateway.services import Services
 
 

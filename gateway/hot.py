@@ -11,14 +11,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access.guard import Guard
 from gateway.asgi import ClientGone, Request, send_response
-from gateway.contract import Functions, Invoker, SendsItself, Trigger, Wanted
-from gateway.events.intake import Intake
+from gateway.contract import Parts, SendsItself, Trigger, Wanted
 from gateway.http_stream import CutShort
 from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
 from gateway.invoker_link import Answer
@@ -26,31 +24,20 @@ from gateway.lambda_api import invoke_stream
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
 from gateway.room import Room
-from samovar.clock import Clock
 from samovar.errors import InvalidRequestContent, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
-class Parts(NamedTuple):
-    """What calls are served with."""
-
-    functions: Functions
-    invoker: Invoker
-    clock: Clock
-    guard: Guard
-    intake: Intake
-
-
 class HotPath:
     """Calls go from here to the invoker and back with no framework in between; `control` serves the rest."""
 
     def __init__(self, settings: Settings, parts: Parts, control: ASGIApp) -> None:
-        functions, invoker, clock, guard, intake = parts
+        functions, invoker, clock, guard, _ = parts
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
-        self._invoke = InvokeApi(settings, functions, invoker, guard, intake)
+        self._invoke = InvokeApi(settings, parts)
         self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
         self._invoker = invoker
         self._control = control

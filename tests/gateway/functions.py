@@ -15,8 +15,9 @@ from gateway.access.guard import Guard
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
+from gateway.contract import Parts
 from gateway.events.intake import Intake
-from gateway.hot import HotPath, Parts
+from gateway.hot import HotPath
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.record import Cors, FunctionRecord, FunctionUrl
 from gateway.registry import not_found

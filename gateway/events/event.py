@@ -33,9 +33,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     """What it comes from, as AWS writes it (`aws:s3`, `aws:events`, …); empty for a caller of the API."""
     trace_id: str | None = None
-    """The caller's `X-Amzn-Trace-Id`."""
-    hops: int = 0
-    """Functions that lie one behind the other before this one."""
+    """The caller's trace; the function is added to its lineage (`gateway/lineage.py`) when the event runs."""
     once: str = ""
     """A name under which one event is taken: another of that name is dropped, as it was taken already."""
 
@@ -50,7 +48,6 @@ class EventHead(msgspec.Struct, frozen=True, array_like=True):
     source: str
     accepted_ms: int
     trace_id: str | None = None
-    hops: int = 0
     runs: int = 0
     """How often it was handed to the invoker before; each reading of it has a number of its own."""
     attempts: int = 0
@@ -88,5 +85,4 @@ def head_of(event: NewEvent) -> EventHead:
         event.source,
         int(time.time() * 1000),
         event.trace_id,
-        event.hops,
     )

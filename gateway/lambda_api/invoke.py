@@ -172,7 +172,7 @@ class InvokeApi:
             qualifier=target.given,
             payload=checked_event(payload),
             request_id=request.id,
-            trace_id=self._trace(request, target.arn),
+            trace_id=_caller_trace(request.headers),
         )
 
     def _trace(self, request: Request, arn: str) -> str:
@@ -240,6 +240,11 @@ def _success(request_id: str, answer: Answer) -> Response:
     if head.log_tail is not None:
         headers.append((b"x-amz-log-result", head.log_tail.encode()))
     return Response(200, headers, answer.payload)
+
+
+def _caller_trace(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(_TRACE)
+    return None if given is None else given.decode("latin-1")
 
 
 def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:

@@ -64,10 +64,10 @@ async def test_an_event_with_a_name_of_its_own_is_taken_once(client: redis.async
 async def test_what_an_event_is_made_of(client: redis.asyncio.Redis) -> None:
     intake = Intake(client, Bell().ring, 1024)
     await intake.accept(
-        NewEvent(arn=ARN, qualifier="live", payload=b'{"a":1}', request_id="r", source="aws:s3", trace_id="t", hops=3)
+        NewEvent(arn=ARN, qualifier="live", payload=b'{"a":1}', request_id="r", source="aws:s3", trace_id="t")
     )
     ((head, payload),) = await stored(client)
-    assert (head.arn, head.qualifier, head.id, head.trace_id, head.hops) == (ARN, "live", "r", "t", 3)
+    assert (head.arn, head.qualifier, head.id, head.trace_id) == (ARN, "live", "r", "t")
     assert (payload, head.trigger, head.runs, head.attempts) == (b'{"a":1}', "upload", 0, 0)
 
 

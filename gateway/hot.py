@@ -46,7 +46,7 @@ class HotPath:
     ) -> None:
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
-        self._invoke = InvokeApi(settings, functions, invoker, guard)
+        self._invoke = InvokeApi(settings, functions, invoker, guard, clock)
         self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
         self._invoker = invoker
         self._control = control

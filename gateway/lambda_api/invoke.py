@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from gateway import lineage
 from gateway.access.guard import Guard
 from gateway.access.operations import INVOKE, Asked
 from gateway.asgi import BODY_DEADLINE_S, Request
@@ -23,6 +24,7 @@ from gateway.lambda_api import constraints
 from gateway.namespaces import check_reachable, region_of
 from gateway.record import FunctionRecord
 from gateway.rendering import Response, render_error
+from samovar.clock import Clock
 from samovar.errors import CallerError, InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
@@ -33,6 +35,7 @@ _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
 _QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
 """What needs no look at the model, which would be read for it."""
+_TRACE: Final = b"x-amzn-trace-id"
 _TENANT: Final = b"x-amz-tenant-id"
 _DURABLE: Final = b"x-amz-durable-execution-name"
 _HEADERS: Final = (
@@ -92,8 +95,9 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
 class InvokeApi:
     """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard) -> None:
+    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._guard = guard
         self._functions = functions
         self._invoker = invoker
@@ -108,7 +112,12 @@ class InvokeApi:
             return None
         target = self._target(request, where)
         record = self._functions.cached(target.arn, target.qualifier)
-        return None if record is None else _wanted(request, record, target.given, body)
+        if record is None:
+            return None
+        trace = self._trace(request, record.arn)
+        if _TRACE in request.headers:
+            self._check_loop(trace, record)
+        return _wanted(request, record, target.given, body, trace)
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
@@ -130,14 +139,28 @@ class InvokeApi:
         invocation_type = members.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
-        wanted = _wanted(request, record, target.given, payload)
+        trace = self._trace(request, record.arn)
+        wanted = _wanted(request, record, target.given, payload, trace)
         if invocation_type == "Event":
             raise InvalidParameterValue(
                 "Asynchronous invocation (X-Amz-Invocation-Type: Event) is not offered yet. Use RequestResponse."
             )
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
+        self._check_loop(trace, record)
         return wanted
+
+    def _trace(self, request: Request, arn: str) -> str:
+        """The trace the function is to see: the caller's with the function added, or a new one."""
+        given = request.headers.get(_TRACE)
+        if given is None:
+            return lineage.begun(lineage.new_root(self._clock.epoch()), arn)
+        return lineage.followed(given.decode("latin-1"), arn)
+
+    def _check_loop(self, trace: str, record: FunctionRecord) -> None:
+        """Raise `RecursiveInvocation` for a call too many. What is chosen for a function holds for its versions."""
+        latest = self._functions.cached(record.arn) or record
+        lineage.check(trace, record.arn, latest.recursive_loop)
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
@@ -149,10 +172,10 @@ def _members(headers: dict[bytes, bytes]) -> dict[str, str]:
     return {name: headers[header].decode("latin-1") for name, header in _HEADERS if header in headers}
 
 
-def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes) -> Wanted:
+def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes, trace: str) -> Wanted:
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
-    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers), qualifier)
+    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), trace, qualifier)
     return Wanted(Errand(record.version, call, checked_event(payload), request.let_go), partial(_settled, request.id))
 
 
@@ -213,8 +236,3 @@ def _client_context(headers: dict[bytes, bytes]) -> str | None:
     if not isinstance(context, dict):
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
     return given.decode("ascii")
-
-
-def _trace_id(headers: dict[bytes, bytes]) -> str | None:
-    given = headers.get(b"x-amzn-trace-id")
-    return None if given is None else given.decode("latin-1")

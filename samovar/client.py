@@ -31,13 +31,15 @@ from samovar.answers import (
     UrlConfig,
     Usage,
 )
-from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.errors import ResourceNotFound, ServiceFailure, ServiceUnavailable, by_aws_name
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
+from samovar.settings import Settings
 from samovar.sigv4 import Credentials, Signed, sign
+from samovar.stack import Route, Stack
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -66,6 +68,16 @@ class Client:
             verify=not self.endpoint.startswith("http:"),  # the authorities' certificates take 30 ms to load
             trust_env=False,  # a proxy for the internet is no way to the platform on this box
         )
+
+    @property
+    def key(self) -> Credentials | None:
+        """What requests are signed with; `None` when they are not."""
+        return self._key
+
+    @property
+    def region(self) -> str:
+        """The region that requests mean."""
+        return self._key.region if self._key is not None else Settings().region
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +199,10 @@ class Client:
         """What runs, and what this host can do."""
         return _decode(self._send("GET", "/samovar/v1/status"), Status)
 
+    def account(self) -> str:
+        """The account that everything here belongs to."""
+        return self.status().account
+
     def healthy(self) -> bool:
         """Whether calls can be served now."""
         with self._reaching():
@@ -234,6 +250,36 @@ class Client:
         """The readings of a function's latest invocations, newest first. `query`: `since` (epoch s), `limit`."""
         path = f"/samovar/v1/functions/{_segment(name)}/invocations"
         return _decode(self._send("GET", path, query=query), list[Reading])
+
+    # Templates
+
+    def get_routes(self, name: str) -> tuple[Route, ...]:
+        """The routes that lead to a function. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/functions/{_segment(name)}/routes"), tuple[Route, ...])
+
+    def put_routes(self, name: str, routes: Sequence[Route]) -> None:
+        """Replace the routes that lead to a function."""
+        body = {"routes": msgspec.to_builtins(routes)}
+        self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/routes", body)
+
+    def stacks(self) -> list[Stack]:
+        """Every deployed template."""
+        return _decode(self._send("GET", "/samovar/v1/stacks"), list[Stack])
+
+    def get_stack(self, name: str) -> Stack:
+        """What belongs to a template; nothing when it was never deployed."""
+        try:
+            return _decode(self._send("GET", f"/samovar/v1/stacks/{_segment(name)}"), Stack)
+        except ResourceNotFound:
+            return Stack(name=name)
+
+    def put_stack(self, stack: Stack) -> None:
+        """Have the platform keep what belongs to a template."""
+        self._send("PUT", f"/samovar/v1/stacks/{_segment(stack.name)}", msgspec.to_builtins(stack))
+
+    def forget_stack(self, name: str) -> None:
+        """Forget what belongs to a template; it stays. Raises `ResourceNotFound`."""
+        self._send("DELETE", f"/samovar/v1/stacks/{_segment(name)}")
 
     # Access keys
 

@@ -58,11 +58,17 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "GetInvocation GET /samovar/v1/invocations/{RequestId}",
         "ExplainInvocation GET /samovar/v1/invocations/{RequestId}/why",
         "GetProvisioned GET /samovar/v1/functions/{FunctionName}/provisioned",
+        "GetRoutes GET /samovar/v1/functions/{FunctionName}/routes",
+        "ListStacks GET /samovar/v1/stacks",
+        "GetStack GET /samovar/v1/stacks/{Stack}",
         "DownloadCode GET /samovar/v1/code/{Sha256}",
     ),
     "deploy": (
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
+        "PutRoutes PUT /samovar/v1/functions/{FunctionName}/routes",
+        "PutStack PUT /samovar/v1/stacks/{Stack}",
+        "DeleteStack DELETE /samovar/v1/stacks/{Stack}",
     ),
     "admin": (
         "ListKeys GET /samovar/v1/keys",

@@ -31,7 +31,7 @@ from samovar.answers import (
     UrlConfig,
     Usage,
 )
-from samovar.errors import ResourceNotFound, ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
@@ -267,11 +267,8 @@ class Client:
         return _decode(self._send("GET", "/samovar/v1/stacks"), list[Stack])
 
     def get_stack(self, name: str) -> Stack:
-        """What belongs to a template; nothing when it was never deployed."""
-        try:
-            return _decode(self._send("GET", f"/samovar/v1/stacks/{_segment(name)}"), Stack)
-        except ResourceNotFound:
-            return Stack(name=name)
+        """What belongs to a deployed template. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/stacks/{_segment(name)}"), Stack)
 
     def put_stack(self, stack: Stack) -> None:
         """Have the platform keep what belongs to a template."""

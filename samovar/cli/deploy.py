@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 
 if TYPE_CHECKING:
+    from samovar.answers import Status
     from samovar.cli.steps import Steps
     from samovar.client import Client
     from samovar.deployment import Deployed
     from samovar.manifest import Manifest
     from samovar.sam.deploy import Deployed as DeployedStack
-    from samovar.sam.deploy import Wanted as WantedStack
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("deploy")(deploy)
+    app.command("deploy")(deploy_command)
 
 
+TEMPLATES: Final = ("template.yaml", "template.yml", "template.json")
+"""What a template is called where a folder is given, in this order."""
 StackName = Annotated[
     str | None, typer.Option("--stack-name", metavar="NAME", help="Of a template; else its folder's name.")
 ]
@@ -34,7 +37,7 @@ Overrides = Annotated[
 ]
 
 
-def deploy(
+def deploy_command(
     folder: Annotated[
         Path,
         typer.Argument(metavar="PATH", help="The function's folder, with its function.toml; or a SAM template."),
@@ -57,16 +60,19 @@ def deploy(
 
     template = template_at(folder)
     with Client(endpoint) as client, Steps(shown=sys.stderr.isatty()) as steps:
+        packer = Packer(client, steps, fresh=fresh)
         if template is None:
             from samovar.manifest import load
 
-            deployed = deploy_folder(client, folder, load(folder), steps, fresh=fresh)
+            deployed = deploy_folder(packer, folder, load(folder))
             told = _told(deployed)
         else:
-            from samovar.sam.deploy import Wanted
+            from samovar.sam.deploy import Wanted, deploy
+            from samovar.sam.target import Target
 
             wanted = Wanted(template=template, name=stack_name, overrides=parameter_overrides or (), prune=prune)
-            stack = deploy_template(client, wanted, steps, fresh=fresh)
+            with Target.of(client, packer.package, steps.talk("stack")) as target:
+                stack = deploy(target, wanted)
             told = told_stack(stack)
     if as_json:
         print_json(deployed if template is None else stack)
@@ -87,33 +93,37 @@ def template_at(path: Path) -> Path | None:
     )
 
 
-def deploy_folder(client: Client, folder: Path, manifest: Manifest, steps: Steps, *, fresh: bool = False) -> Deployed:
+class Packer:
+    """Makes deployment packages for one platform, which is asked once what it takes."""
+
+    def __init__(self, client: Client, steps: Steps, *, fresh: bool = False) -> None:
+        self.client = client
+        self.steps = steps
+        self._fresh = fresh
+
+    @cached_property
+    def status(self) -> Status:
+        """The platform's, when it was first asked."""
+        return self.client.status()
+
+    def package(self, folder: Path, runtime: str) -> bytes:
+        """The deployment package of a folder, with its requirements."""
+        from samovar.build import cache_folder, install
+        from samovar.package import collect, pack
+
+        report = self.steps.talk("requirements")
+        site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
+        sources = collect(site, ignoring=False) if site else {}
+        return pack(sources | collect(folder), self.status.package_limits, progress=self.steps.count("packing"))
+
+
+def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     """Deploy a function's folder."""
     from samovar.deployment import choose_runtime, deploy
 
-    runtime = choose_runtime(manifest.runtime, client.status().running_invoker())
-    code = package_of(client, folder, runtime, steps, fresh=fresh)
-    return deploy(client, manifest, runtime, code, progress=steps.count("uploading"))
-
-
-def deploy_template(client: Client, wanted: WantedStack, steps: Steps, *, fresh: bool = False) -> DeployedStack:
-    """Deploy a template."""
-    from samovar.sam.deploy import deploy
-
-    def packed(folder: Path, runtime: str) -> bytes:
-        return package_of(client, folder, runtime, steps, fresh=fresh)
-
-    return deploy(client, wanted, packed, steps.talk("stack"))
-
-
-def package_of(client: Client, folder: Path, runtime: str, steps: Steps, *, fresh: bool = False) -> bytes:
-    """The deployment package of a folder, with its requirements."""
-    from samovar.build import cache_folder, install
-    from samovar.package import collect, pack
-
-    site = install(folder, runtime, cache=cache_folder(os.environ), report=steps.talk("requirements"), fresh=fresh)
-    sources = collect(site, ignoring=False) if site else {}
-    return pack(sources | collect(folder), client.status().package_limits, progress=steps.count("packing"))
+    runtime = choose_runtime(manifest.runtime, packer.status.running_invoker())
+    code = packer.package(folder, runtime)
+    return deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
 
 
 def _told(deployed: Deployed) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from samovar.errors import CallerError
-from samovar.package import collect, pack
 from samovar.sam.properties import CodeLocation
 from samovar.sam.target import Target
 
 _ARCHIVES = (".zip", ".jar")
+NO_RUNTIME = ""
+"""Of a layer, whose folder is packed as it is."""
 _FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)
 """The same in every package, so that the same code has the same hash."""
 
@@ -67,7 +68,7 @@ def layer_of(code: Code, target: Target) -> bytes | None:
         return None
     if code.path.is_file():
         return _read(code.path)
-    return pack(collect(code.path), target.client.status().package_limits)
+    return target.package(code.path, NO_RUNTIME)
 
 
 def in_request(code: Code, package: bytes | None) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from samovar.client import Client
-from samovar.errors import InvalidParameterValue
+from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS
 from samovar.sam.expand import IMPLICIT, Expander
@@ -21,8 +21,6 @@ from samovar.sam.target import Target
 from samovar.sam.template import Resource, Template
 from samovar.stack import Stack, StackResource
 
-NAMES: Final = ("template.yaml", "template.yml", "template.json")
-"""What a template is called where a folder is given, in this order."""
 STACK_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
 _SERVICES: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "AWS::SQS::Queue": ("sqs", "list_queues", {"MaxResults": 1}),
@@ -63,15 +61,22 @@ class Wanted:
     prune: bool
 
 
-def deploy(
-    client: Client, wanted: Wanted, package: Callable[[Path, str], bytes], say: Callable[[str], None]
-) -> Deployed:
+def deploy(target: Target, wanted: Wanted) -> Deployed:
     """Deploy a template. Raises `TemplateError` before anything is changed, and what the platform answers."""
     folder = wanted.template.resolve().parent
     given = overrides(wanted.overrides)
-    with Target.of(client, package, say) as reached:
-        target = replace(reached, stack=_stack_name(wanted.name, folder), path=str(wanted.template), folder=folder)
-        return Deployment(target, given).run(prune=wanted.prune)
+    aimed = replace(target, stack=_stack_name(wanted.name, folder), path=str(wanted.template), folder=folder)
+    return Deployment(aimed, given).run(prune=wanted.prune)
+
+
+def remove(target: Target, name: str) -> Stack:
+    """Remove everything that belongs to a stack, last made first. Raises `ResourceNotFound`."""
+    aimed, stack = replace(target, stack=name, path=name), target.client.get_stack(name)
+    for one in reversed(stack.resources):
+        with aimed.at(1, one.logical_id):
+            DRIVERS[one.type].remove(aimed, one.physical_id)
+    target.client.forget_stack(name)
+    return stack
 
 
 def _stack_name(chosen: str | None, folder: Path) -> str:
@@ -100,7 +105,7 @@ class Deployment:
         ordered = self._ordered()
         predicted = [item for resource in ordered for item in self._expand(resource)]
         self._check(predicted)
-        before = self._target.client.get_stack(self._target.stack)
+        before = self._before()
         made: dict[str, StackResource] = {}
         changed: dict[str, list[str]] = {}
         try:
@@ -108,13 +113,15 @@ class Deployment:
                 for item in self._expand(resource):
                     changed[item.name] = self._make(item, made)
         except BaseException:
-            self._remember(before, made, {})
+            self._remember(before, list(before.resources), made, before.outputs)
             raise
         orphaned = [one for one in before.resources if one.logical_id not in made or made[one.logical_id] != one]
         removed = self._prune(orphaned, made) if prune else []
         outputs = {name: self._told(value) for name, value in self._template.outputs().items()}
         kept = [one for one in orphaned if one not in removed]
-        self._remember(Stack(name=self._target.stack, resources=tuple(kept)), made, outputs)
+        for one in kept:
+            self._close_routes(one)
+        self._remember(before, kept, made, outputs)
         return Deployed(
             stack=self._target.stack,
             changed={name: what for name, what in changed.items() if what},
@@ -129,6 +136,13 @@ class Deployment:
     @property
     def _api(self) -> str:
         return f"{self._target.client.endpoint}/api/{self._target.stack}/"
+
+    def _before(self) -> Stack:
+        """What belongs to the stack; nothing when it was never deployed."""
+        try:
+            return self._target.client.get_stack(self._target.stack)
+        except ResourceNotFound:
+            return Stack(name=self._target.stack)
 
     def _ordered(self) -> list[Resource]:
         generated = dict.fromkeys(IMPLICIT, "")
@@ -184,13 +198,22 @@ class Deployment:
                     DRIVERS[one.type].remove(self._target, one.physical_id)
         return list(orphaned)
 
-    def _remember(self, before: Stack, made: dict[str, StackResource], outputs: dict[str, str]) -> None:
+    def _close_routes(self, one: StackResource) -> None:
+        """A function that is left over has no part in the stack's API any more; its own addresses stay."""
+        client = self._target.client
+        with suppress(ResourceNotFound):
+            if one.type == "AWS::Lambda::Function" and client.get_routes(one.physical_id):
+                client.put_routes(one.physical_id, ())
+
+    def _remember(
+        self, before: Stack, left: list[StackResource], made: dict[str, StackResource], outputs: dict[str, str]
+    ) -> None:
         """Have the platform keep what belongs to the stack, also when a deploy ended half-way."""
         there = {(one.type, one.physical_id) for one in made.values()}
-        left = [one for one in before.resources if (one.type, one.physical_id) not in there]
-        stack = Stack(name=self._target.stack, resources=(*left, *made.values()), outputs=outputs)
-        if left or made:
-            self._target.client.put_stack(stack)
+        kept = [one for one in left if (one.type, one.physical_id) not in there]
+        after = msgspec.structs.replace(before, resources=(*kept, *made.values()), outputs=outputs)
+        if after != before:
+            self._target.client.put_stack(after)
 
     def _told(self, output: str) -> str:
         """An output with the addresses of API Gateway as they are here, where no stage stands in the path."""

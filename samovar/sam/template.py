@@ -65,16 +65,14 @@ class Template:
         self._check_transform()
 
     def ordered(self, generated: Mapping[str, str]) -> list[Resource]:
-        """The resources, each behind those it needs. `generated`: name of what SAM adds → resource it comes from."""
+        """The resources, each behind those it needs. `generated`: name of what SAM adds → resource it comes from.
+
+        A name that is nothing's is no matter here: whoever resolves it knows the line.
+        """
         graph = {
             resource.name: {generated.get(name, name) for name in resource.after} - {resource.name}
             for resource in self.resources.values()
         }
-        for resource in self.resources.values():
-            for name in resource.after:
-                if name not in self.resources and name not in generated:
-                    hint = nearest(name, self.resources)
-                    raise self._error(resource.line, f"{resource.name} needs {name}, which is no resource; {hint}")
         try:
             names = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
@@ -124,7 +122,12 @@ class Template:
 
     def _needed(self, properties: Node, members: Mapping[str, Node]) -> Iterator[str]:
         depends = members.get("DependsOn", Node(1, [])).plain()
-        yield from [depends] if isinstance(depends, str) else depends or []
+        there = self._root.members()["Resources"].members()
+        for name in [depends] if isinstance(depends, str) else depends or []:
+            if name not in there:
+                hint = nearest(name, there)
+                raise self._error(members["DependsOn"].line, f"DependsOn: there is no resource {name}; {hint}")
+            yield name
         given = self._root.members().get("Parameters", _EMPTY).members()
         for name in references(_chosen(properties, self.resolver)):
             if "::" not in name and name not in given:

@@ -61,9 +61,11 @@ class FunctionDriver:
             changed.append("created")
         else:
             changed += self._update(target, current, wanted, package)
-        settled = settle(target.client, name)
+        if current is None:
+            settle(target.client, name)
         changed += self._attach(target, name, wanted, is_new=current is None)
-        return Applied(physical_id=name, changed=changed, attributes={"": name, "Arn": settled.function_arn})
+        arn = target.arn("lambda", f"function:{name}")
+        return Applied(physical_id=name, changed=changed, attributes={"": name, "Arn": arn})
 
     def remove(self, target: Target, physical_id: str) -> None:
         """See `Driver`."""

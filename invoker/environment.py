@@ -187,6 +187,7 @@ class Environment:
         if ready.snapshot is not None:
             log.info("%s:%s is not forked because %s", self.version.name, self.version.version, ready.snapshot)
         self.slots = Slots(worker.concurrency) if worker.concurrency > 1 else None
+        worker.on_output = self.log.line_of
         self.fire(Event.READY)
         return ready.init_ms
 

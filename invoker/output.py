@@ -282,6 +282,14 @@ class EnvironmentLog:
         else:
             self._write(self._no_request, (text,))
 
+    def line_of(self, request_id: str, text: bytes) -> None:
+        """A line of output arrived, and it is known whose it is."""
+        owner = self._running.get(request_id)
+        if owner is not None:
+            owner.lines(text)
+        else:
+            self._write(self._no_request, (text,))
+
     def _of_one_of_several(self, text: bytes) -> None:
         """It belongs to the call whose id it names, as the records of loggers do; else it cannot be told to whose."""
         named = [one for request_id, one in self._running.items() if request_id.encode() in text]

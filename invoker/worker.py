@@ -19,7 +19,7 @@ from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, END, EVENT, FLOW, READY, RESULT, SHUTDOWN, Frame
+from samovar.wire import CHUNK, END, EVENT, FLOW, OUTPUT, READY, RESULT, SHUTDOWN, Frame
 
 
 class WorkerEnded(Exception):
@@ -115,6 +115,8 @@ class Worker:
         self.obituary: ProcessEnd | None = None
         """How it ended, as the keeper told; it counts once nothing more can come from the worker itself."""
         self.ended: asyncio.Future[ProcessEnd] = loop.create_future()
+        self.on_output: Callable[[str, bytes], None] | None = None
+        """Told lines that one of several events under way has printed, with its request id; empty for none of them."""
         self._farewell_s = 0.0
         self._loop = loop
         self._exchanges: dict[int, _Exchange] = {}
@@ -135,7 +137,7 @@ class Worker:
             return
         self._events += 1
         deadline = self._loop.time() + timeout_s
-        self._exchanges[self._events] = _Exchange(done, deadline, stream)
+        self._exchanges[self._events] = _Exchange(head.request_id, done, deadline, stream)
         if stream is not None:
             stream.attach(self.channel if self.concurrency == 1 else _Valve(self.channel, self._events))
         if isinstance(event, bytes):
@@ -182,6 +184,8 @@ class Worker:
                 outcome = exchange.completed_by(frame)
                 if outcome is not None:
                     self._finish(frame.stream, outcome)
+        elif frame.kind == OUTPUT:
+            self._take_output(frame)
         elif frame.kind == READY and not self.ready.done():
             ready = _decode_ready(frame.head or b"{}")
             self._farewell_s = min(ready.farewell_s, _MOST_FAREWELL_S)
@@ -189,6 +193,13 @@ class Worker:
             self.ready.set_result((ready, frame.body))
         else:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a worker")
+
+    def _take_output(self, frame: Frame) -> None:
+        """Lines of one of several events, or of none."""
+        exchange = self._exchanges.get(frame.stream)
+        if self.on_output is not None:
+            for line in frame.body.split(b"\n"):
+                self.on_output("" if exchange is None else exchange.request_id, line)
 
     async def say_farewell(self, reason: Farewell) -> None:
         """Let it end by itself, where it has asked for that: wait as long as it may take, and no longer."""
@@ -239,9 +250,10 @@ class _Valve:
 class _Exchange:
     """One event and the answer being put together."""
 
-    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "stream")
+    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "request_id", "stream")
 
-    def __init__(self, done: Done, deadline: float, stream: ResponseStream | None) -> None:
+    def __init__(self, request_id: str, done: Done, deadline: float, stream: ResponseStream | None) -> None:
+        self.request_id = request_id
         self.done = done
         self.deadline = deadline
         """On the event loop's clock."""

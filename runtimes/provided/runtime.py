@@ -89,7 +89,7 @@ class RuntimeApi:
         """The answer to a request of this API; `None` when there is no such path."""
         path = request.path.removeprefix(PREFIX)
         if (request.method, path) == ("GET", "invocation/next"):
-            return await self._next()
+            return await self._next(request)
         if request.method != "POST":
             return None
         if path == "init/error":
@@ -99,7 +99,7 @@ class RuntimeApi:
             return None
         return self._finished(found[1], found[2], request)
 
-    async def _next(self) -> Response:
+    async def _next(self, request: Request) -> Response:
         if self._state is State.INIT_ERROR:
             return not_allowed(self._state, State.READY)
         if self._state is State.STARTED:

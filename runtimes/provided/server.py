@@ -15,6 +15,24 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import h11
 
+from .printing import process_at
+
+
+class Peer:
+    """The process at the other end of a connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_known = False
+        self._pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Looked for once; `None` if it cannot be seen."""
+        if not self._is_known:
+            self._pid, self._is_known = process_at(self._port), True
+        return self._pid
+
 
 class Request(NamedTuple):
     """One whole request."""
@@ -25,6 +43,7 @@ class Request(NamedTuple):
     """Names in lower case."""
     body: bytes | None
     """`None` when there is more of it than the server takes."""
+    peer: Peer
 
 
 class Response(NamedTuple):
@@ -91,6 +110,7 @@ class HttpConnection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._http = h11.Connection(h11.SERVER)
         self._transport: asyncio.Transport
+        self._peer: Peer
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._size = 0
@@ -99,6 +119,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio."""
         self._transport = cast(asyncio.Transport, transport)
+        self._peer = Peer(transport.get_extra_info("peername")[1])
 
     def connection_lost(self, error: Exception | None) -> None:
         """From asyncio."""
@@ -172,6 +193,7 @@ class HttpConnection(asyncio.Protocol):
             path=head.target.decode("latin-1").partition("?")[0],
             headers=_named(head.headers),
             body=bytes(self._body) if self._size <= self._max_body else None,
+            peer=self._peer,
         )
 
     async def _respond(self, request: Request) -> None:

@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import extensions, runtime, telemetry
 from .extensions import Extensions
+from .printing import VARIABLE as PRINTING
+from .printing import Printers
 from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables, watch_programs
 from .runtime import Invocation, Outcome, RuntimeApi, new_trace
 from .server import Flow, HttpConnection, Request, Response, Sink, failure
 from .sharing import SharedRuntimeApi
 from .streaming import StreamedResponse
-from .telemetry import Telemetry
+from .telemetry import Telemetry, write_whole
 
 if TYPE_CHECKING:
     from runtimes.python import bootstrap
 else:
     import __main__ as bootstrap  # the file this process runs
 
-HELLO, READY, EVENT, RESULT, SHUTDOWN, FLOW = 10, 14, 15, 16, 19, 20
+HELLO, READY, EVENT, RESULT, SHUTDOWN, FLOW, OUTPUT = 10, 14, 15, 16, 19, 20, 21
 HOST, PORT = "127.0.0.1", 9001
 """Where AWS has it. Where the network is the host's and somebody has that port, it is another one."""
 CONCURRENCY_VARIABLE = "AWS_LAMBDA_MAX_CONCURRENCY"
@@ -90,8 +92,8 @@ class Service:
         self._invoker: asyncio.Transport
         self._environment = variables(order.environment)
         self._concurrency = concurrency(self._environment)
-        api = RuntimeApi if self._concurrency == 1 else SharedRuntimeApi
-        self._runtime = api(self._first_words, self._finished, self._part, order.max_response_bytes)
+        self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes)
+        self._printers: Printers | None = None
         self._extensions = Extensions(self._environment, self._unusable, hears_events=self._concurrency == 1)
         self._telemetry = Telemetry(self._environment, order.started)
         self._program: Program | None = None
@@ -119,12 +121,32 @@ class Service:
         server = await listen(lambda: HttpConnection(self._answer, limit, self._sink))
         host, port = server.sockets[0].getsockname()
         self._environment["AWS_LAMBDA_RUNTIME_API"] = f"{host}:{port}"
+        if self._concurrency > 1:
+            self._share()
         try:
             await self._start_programs()
         except CannotStart as reason:
             self._ready(reason.name, reason.body())
             return
         await server.serve_forever()
+
+    def _share(self) -> None:
+        """Let several events run at once."""
+        self._runtime = shared = SharedRuntimeApi(
+            self._first_words, self._finished, self._part, self._order.max_response_bytes
+        )
+        path = os.path.join(self._environment.get("TMPDIR", "/tmp"), ".samovar-output.sock")  # noqa: S108 - the function's own
+        self._printers = printers = Printers(path, self._printed)
+        self._environment[PRINTING] = path
+        shared.on_taken = lambda invocation, peer: printers.took(peer.pid, invocation.stream)
+
+    def _printed(self, number: int | None, lines: bytes) -> None:
+        if number is None or not self._is_ready:
+            write_whole(1, lines + b"\n")
+        else:
+            self._send(OUTPUT, number, None, lines)
+        for line in lines.split(b"\n"):
+            self._telemetry.printed("function", line.decode(errors="replace"))
 
     async def _start_programs(self) -> None:
         """First the extensions, then the function's own. Raises `CannotStart`."""
@@ -263,6 +285,8 @@ class Service:
         if (streamed := self._streams.pop(stream, None)) is not None:
             streamed.flow.hold(paused=False)
         self._telemetry.drain()
+        if self._printers is not None:
+            self._printers.ended(stream)
         self._telemetry.done(outcome)
         head = None if outcome.error is None else {"error": outcome.error, **({"ends": True} if outcome.ends else {})}
         kind = bootstrap.CHUNK if stream in self._begun else RESULT

@@ -253,12 +253,16 @@ class _Pipe:
                 return
             if not data:
                 return
-            rest = data
-            while rest:
-                rest = rest[os.write(1, rest) :]
+            write_whole(1, data)
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 self._telemetry.printed(self._kind, line.decode(errors="replace"))
+
+
+def write_whole(file: int, data: bytes) -> None:
+    """All of it, however little a write takes."""
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def encode(kind: str, record: Any) -> bytes:

@@ -187,15 +187,16 @@ class _Worker:
             _send(writer, wire.READY, self._number, {"init_ms": 0.0, "error": _type(error)}, _told(error, ""))
             return {"status": 1}
         _send(writer, wire.READY, self._number, {"init_ms": 0.0, "concurrency": function.concurrency})
-        async with asyncio.TaskGroup() as calls:
-            async for kind, stream, head, body in _messages(reader):
-                if kind != wire.EVENT:
-                    continue
-                answer = self._answer(function, writer, output, stream, head, body)
-                if function.concurrency > 1:
-                    calls.create_task(answer)
-                else:
-                    await answer
+        try:
+            async with asyncio.TaskGroup() as calls:
+                async for kind, stream, head, body in _messages(reader):
+                    if kind != wire.EVENT:
+                        continue
+                    answer = calls.create_task(self._answer(function, writer, output, stream, head, body))
+                    if function.concurrency == 1:
+                        await asyncio.wait({answer})
+        except BaseExceptionGroup as ends:
+            raise ends.exceptions[0] from None
         return {"status": 0}
 
     async def _answer(

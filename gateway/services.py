@@ -15,6 +15,7 @@ from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
 from samovar import credentials
@@ -34,6 +35,7 @@ class Services:
     keyring: Keyring
     artifacts: Artifacts
     link: InvokerLink
+    queues: Queues
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
 
@@ -55,6 +57,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
         link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
         await stack.enter_async_context(Announcer(link, store))
+        queues = await stack.enter_async_context(Queues(client, SystemClock(), settings.account))
         yield Services(
             settings=settings,
             clock=SystemClock(),
@@ -64,6 +67,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             keyring=keyring,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            queues=queues,
         )
 
 

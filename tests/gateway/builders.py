@@ -14,6 +14,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
 from gateway.invoker_link import InvokerLink
+from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
@@ -136,4 +137,5 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        queues=Queues(registry.store.redis, clock, settings.account),
     )

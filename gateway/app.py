@@ -14,7 +14,7 @@ def create_app(services: Services) -> HotPath:
 
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
-    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy)
+    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
     return HotPath(
         services.settings,
         services.registry,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis.asyncio
 
@@ -16,7 +17,10 @@ from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell, publisher
+from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
 from samovar import credentials
@@ -39,8 +43,15 @@ class Services:
     sessions: Sessions
     artifacts: Artifacts
     link: InvokerLink
+    queues: Queues
+    intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
+
+    def stop(self) -> None:
+        """The server begins to shut down: have those answered who wait for what may never come."""
+        self.stopping.set()
+        self.queues.end_waiting()
 
 
 @asynccontextmanager
@@ -61,8 +72,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         roles = Roles(settings.data / "roles")
         sessions = Sessions(_session_key(settings), registry, roles, settings.account, clock)
-        link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
+        link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
+        queues = await stack.enter_async_context(Queues(client, clock, settings.account))
+        doorbell = Doorbell(partial(publisher, settings))
+        stack.push_async_callback(asyncio.to_thread, doorbell.close)
+        intake = Intake(client, doorbell.ring, settings.max_event_bytes)
+        stack.push_async_callback(intake.close)
         yield Services(
             settings=settings,
             clock=clock,
@@ -73,6 +89,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            queues=queues,
+            intake=intake,
         )
 
 
@@ -83,6 +101,7 @@ def _session_key(settings: Settings) -> bytes:
         raise StartRefused(f"the key of all secrets, {settings.secrets_key}: {error.strerror}") from error
 
 
-def _link_limits(settings: Settings) -> LinkLimits:
+def open_link(settings: Settings) -> InvokerLink:
+    """A link to this host's invoker, which has yet to be entered."""
     waits = settings.queue_timeout_s + settings.start_timeout_s + settings.init_timeout_s
-    return LinkLimits(grace=waits + 30.0)
+    return InvokerLink(settings.invoker_socket, LinkLimits(grace=waits + 30.0))

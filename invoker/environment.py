@@ -1,13 +1,14 @@
 """One execution environment: a box, the keeper in it, and the worker that has the handler loaded.
 
-An environment runs one invocation at a time, keeps the time for it, and outlives its workers: one that times
-out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody else fires their events.
+An environment runs one invocation at a time (or several: `slots.py`), keeps the time for it, and outlives its workers:
+one that times out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody else fires their events.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,10 +21,12 @@ from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
+from invoker.slots import Slots
 from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, Platform, worker_variables
 from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
 from samovar.clock import Clock
+from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
 from samovar.logs import NO_REQUEST
@@ -43,6 +46,10 @@ class InitFailed(Exception):
         """Where it failed: its log and its usage belong to the call. Set by whoever knows it."""
 
 
+class ForkLost(EnvironmentFailure):
+    """A forked worker was killed, through no fault of the function's, before it was ready."""
+
+
 class RunResult(NamedTuple):
     """What came of one event."""
 
@@ -50,6 +57,8 @@ class RunResult(NamedTuple):
     payload: bytes
     worker_lost: bool = False
     """The worker is gone, or must go, before the environment can take another event."""
+    cpu_us: int | None = None
+    """Its part of the CPU time, where others ran beside it."""
 
 
 class _SpawnOrder(msgspec.Struct, frozen=True):
@@ -83,6 +92,8 @@ class Environment:
         self.is_forked = False
         """Its worker was forked from an initialised process."""
         self.created = self.idle_since = self.busy_since = clock.monotonic()
+        self.slots: Slots | None = None
+        """Its places, if its worker takes several events at once; only the pool takes them and gives them back."""
         self.invocations = 0
         self.peak_bytes = 0
         self.init_cpu_us = 0
@@ -114,6 +125,11 @@ class Environment:
     def pid(self) -> int | None:
         """Host pid of the first process in the box."""
         return self._box.pid if self._box is not None else None
+
+    @property
+    def box_id(self) -> str | None:
+        """The environment whose box it is in: itself, or the one it was forked from. `None` before it has moved in."""
+        return self._home.box_id if self._home is not None else None
 
     def fire(self, event: Event) -> None:
         """The one place where the state changes."""
@@ -160,8 +176,19 @@ class Environment:
         return await self._initialised(self.link.spawn(self._spawn_order(snapshot)), timeout_s)
 
     async def take_over(self, timeout_s: float) -> float:
-        """Have the worker that was forked for it get ready; answers, and raises, as `load` does."""
-        return await self._initialised(self.link.bind(), timeout_s)
+        """Have the worker that was forked for it get ready; answers, and raises, as `load` does.
+
+        Raises `ForkLost`, and is STARTING again, if the worker was killed before that: a forked worker dies with the
+        process it was forked from until it is in the invoker's hands, and with its box.
+        """
+        worker = self.link.bind()
+        try:
+            return await self._initialised(worker, timeout_s)
+        except InitFailed as failed:
+            if failed.outcome is not Outcome.EXIT or not _was_killed(worker):
+                raise
+            self.fire(Event.LOST)
+            raise ForkLost(f"the forked worker was killed before it was ready; {failed}") from None
 
     async def _initialised(self, worker: Worker, timeout_s: float) -> float:
         self.init_log = self.log.begin(NO_REQUEST)
@@ -183,6 +210,8 @@ class Environment:
             raise InitFailed(Outcome.INIT_ERROR, body, ready.init_ms)
         if ready.snapshot is not None:
             log.info("%s:%s is not forked because %s", self.version.name, self.version.version, ready.snapshot)
+        self.slots = Slots(worker.concurrency) if worker.concurrency > 1 else None
+        worker.on_output = self.log.line_of
         self.fire(Event.READY)
         return ready.init_ms
 
@@ -221,12 +250,23 @@ class Environment:
         worker = self.link.worker
         assert worker is not None, "only a ready environment is leased"
         self.invocations += 1
+        if self.slots is not None:
+            self.slots.book(self.use_cpu())
+            self.slots.begin(head.request_id)
         worker.ask(
             head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)), stream
         )
 
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
-        self.link.output.drain()
+        if self.slots is None:
+            self.link.output.drain()
+            return self._judged(request_id, timeout_s, outcome)
+        self.link.output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
+        self.slots.book(self.use_cpu())
+        used = self.slots.end(request_id)
+        return self._judged(request_id, timeout_s, outcome)._replace(cpu_us=used)
+
+    def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):
             if outcome.error is None:
                 return RunResult(Outcome.OK, outcome.payload)
@@ -278,3 +318,8 @@ class Environment:
         finally:
             self.fire(Event.DIED)
             self._stopped.set()
+
+
+def _was_killed(worker: Worker) -> bool:
+    """Whether it ended by SIGKILL, or nobody was left to say how: the function's own code ends otherwise."""
+    return worker.obituary is None or worker.obituary.signal == signal.SIGKILL

@@ -43,6 +43,11 @@ class Home:
         """Have the box's processes reach that address, from when its keeper hands over the port. Raises `OSError`."""
         self._endpoint = Endpoint(self.folder, to)
 
+    @property
+    def box_id(self) -> str:
+        """The environment that the box was started for."""
+        return (self._host or self).folder.name
+
     def take(self, box: Box) -> None:
         """Own a started box, and tell those at the link when it ends."""
         self.box = box

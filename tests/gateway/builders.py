@@ -15,7 +15,9 @@ from gateway.access.roles import Roles
 from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
+from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
@@ -140,4 +142,6 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         sessions=Sessions(SESSION_KEY, registry, Roles(settings.data / "roles"), settings.account, clock),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        queues=Queues(registry.store.redis, clock, settings.account),
+        intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -124,7 +124,6 @@ async def test_unknown_functions_and_qualifiers_are_named_in_full(tmp_path: Path
         ("/2015-03-31/functions/bad%20name/invocations", {}, "ValidationException", "'functionName'"),
         (INVOKE, {"x-amz-invocation-type": "Later"}, "ValidationException", "'invocationType'"),
         (INVOKE, {"x-amz-log-type": "Head"}, "ValidationException", "'logType'"),
-        (INVOKE, {"x-amz-invocation-type": "Event"}, "InvalidParameterValueException", "not offered yet"),
         (INVOKE, {"x-amz-client-context": "a" * 3584}, "InvalidRequestContentException", "3583 bytes"),
         (INVOKE, {"x-amz-client-context": "!"}, "InvalidRequestContentException", "Base64"),
         (INVOKE, {"x-amz-client-context": "W10="}, "InvalidRequestContentException", "JSON object"),

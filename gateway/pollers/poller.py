@@ -24,8 +24,8 @@ from samovar.errors import PlatformError, SamovarError, TooManyRequests
 LANES: Final = 5
 """Batches under way at once in one slot: a mapping begins with so many (lambda-facts §7)."""
 OK: Final = "OK"
-_PAUSES: Final = wait_exponential_jitter(initial=0.5, max=30.0)
-_RETRIES: Final = wait_exponential_jitter(initial=0.1, max=10.0)
+_PAUSES: Final = wait_exponential_jitter(multiplier=0.5, max=30.0)
+_RETRIES: Final = wait_exponential_jitter(multiplier=0.1, max=10.0)
 _SATURATED_S: Final = 1.0
 _log = logging.getLogger("samovar.pollers")
 
@@ -40,8 +40,11 @@ class Called(NamedTuple):
 class Call(Protocol):
     """The function of a mapping."""
 
-    async def __call__(self, event: bytes) -> Called:
-        """Call it once. Raises platform errors, `TooManyRequests` and `ResourceNotFound` among them."""
+    async def __call__(self, event: bytes, traces: Sequence[str]) -> Called:
+        """Call it once with an event of records that came with these traces.
+
+        Raises platform errors, `TooManyRequests` and `ResourceNotFound` among them.
+        """
         ...
 
     async def obstacle(self) -> str | None:
@@ -208,7 +211,7 @@ class Poller:
         """Call the function with a batch and settle each of its records."""
         self._held[number] = [*batch, *left.waiting]
         try:
-            called = await self._call_until(event_of(batch), min(map(self._source.deadline, batch)))
+            called = await self._call_until(batch)
         except SamovarError:
             await self._let_go([*batch, *left.clear()])
             raise
@@ -230,8 +233,10 @@ class Poller:
         self._held[number] = left.waiting
         self._tell(OK if not failed else "PROBLEM: Function call failed")
 
-    async def _call_until(self, event: bytes, deadline: float) -> Called:
-        """Call, and again while the function is throttled or the platform is at fault, until a deadline."""
+    async def _call_until(self, batch: Sequence[Taken]) -> Called:
+        """Call, and again while the function is throttled or the platform is at fault, as long as records may wait."""
+        event, deadline = event_of(batch), min(map(self._source.deadline, batch))
+        traces = [record.trace for record in batch if record.trace is not None]
 
         def is_over(state: RetryCallState) -> bool:
             return self._stopping.is_set() or time.monotonic() + state.upcoming_sleep >= deadline
@@ -249,7 +254,7 @@ class Poller:
             reraise=True,
         ):
             with attempt:
-                return await self._call(event)
+                return await self._call(event, traces)
         raise AssertionError("it ends with an answer or an error")
 
     async def _let_go(self, records: Sequence[Taken]) -> None:

@@ -30,6 +30,8 @@ class Taken(NamedTuple):
     """What its source needs to settle it."""
     at: float
     """When it was taken: monotonic seconds."""
+    trace: str | None = None
+    """The trace it came with."""
 
     @property
     def size(self) -> int:
@@ -70,14 +72,18 @@ class Source(Protocol):
         """Until when a record may be held for a function that does not take it now: monotonic seconds."""
         ...
 
+    async def forget(self) -> None:
+        """The mapping is deleted: remove what the source knows of it."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...
 
 
-def taken(identifier: str, record: Mapping[str, Any], handle: Any, at: float, group: str | None = None) -> Taken:
-    """A record that was just received."""
-    return Taken(identifier, group, _encode(record), handle, at)
+def encoded(record: Mapping[str, Any]) -> bytes:
+    """A record as it is in an event."""
+    return _encode(record)
 
 
 def event_of(batch: Sequence[Taken]) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from gateway.mapping import Mapping
 from gateway.pollers.batching import BatchLimits
@@ -13,9 +12,6 @@ from gateway.pollers.leases import Slot
 from gateway.pollers.outcome import REPORTS_FAILURES
 from gateway.pollers.poller import LANES, Plan
 from gateway.pollers.source import Source
-
-POLLED: Final = frozenset({"sqs", "redis"})
-"""Kinds of sources that are read. Of the others there are records, and nothing else."""
 
 Open = Callable[[Mapping], Source]
 

@@ -5,6 +5,8 @@ Whoever looks at a mapping settles it, and so does what looks after the mappings
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from gateway import mapping as rules
@@ -13,6 +15,14 @@ from gateway.mapping_store import MappingStore
 from gateway.pollers.leases import Leases, stamp
 from samovar.errors import ResourceConflict
 from samovar.names import new_request_id
+
+POLLED: Final = frozenset({"sqs", "redis"})
+"""Kinds of sources that are read. Of the others there are records, and nothing else."""
+
+
+def is_polled(mapping: Mapping) -> bool:
+    """Whether somebody is to read its source."""
+    return mapping.enabled and mapping.state not in ("Deleting", "Disabling", "Disabled") and mapping.kind in POLLED
 
 
 async def settled(store: MappingStore, leases: Leases, found: Mapping) -> Mapping | None:

@@ -13,8 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -24,7 +23,7 @@ from gateway.mapping_store import CHANGED, MappingStore
 from gateway.pollers.leases import RENEWAL_S, Leases, Slot, SlotTaken, stamp
 from gateway.pollers.plans import Planner
 from gateway.pollers.poller import LANES, Poller
-from gateway.pollers.settling import settled
+from gateway.pollers.settling import is_polled, settled
 from gateway.pollers.source import Source, SourceProblem
 from samovar.errors import SamovarError
 
@@ -36,6 +35,13 @@ _log = logging.getLogger("samovar.pollers")
 
 Offer = Callable[[Slot], None]
 """Asks for some worker to take a slot. Neither waits nor raises."""
+
+
+class Ends(NamedTuple):
+    """When a process stops, and how long what it works on may take then."""
+
+    stopping: asyncio.Event
+    within_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -52,9 +58,9 @@ class _Running:
 
 
 class Slots:
-    """An async context manager: on leaving it, what is being worked on is finished, within a limit."""
+    """Owner of what this process polls. It does something while it has slots, and then in the task that brought one."""
 
-    def __init__(self, name: str, client: redis.asyncio.Redis, planner: Planner, offer: Offer, drain_s: float) -> None:
+    def __init__(self, name: str, client: redis.asyncio.Redis, planner: Planner, offer: Offer, ends: Ends) -> None:
         """`name` tells this process from all others."""
         self._name = name
         self._redis: Any = client
@@ -62,41 +68,61 @@ class Slots:
         self._leases = Leases(client)
         self._planner = planner
         self._offer = offer
-        self._drain_s = drain_s
+        self._ends = ends
         self._running: dict[Slot, _Running] = {}
         self._finishing: set[_Running] = set()
         """Those that another one has followed, with what they still have to settle."""
         self._taking: set[Slot] = set()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._closing = False
+        self._attended = False
 
-    async def __aenter__(self) -> Self:
-        """Begin to renew what will be taken, and to hear of changes."""
-        self._tasks = [asyncio.create_task(self._tick_for_ever()), asyncio.create_task(self._listen_for_ever())]
-        return self
+    async def attend(self, slot: Slot) -> None:
+        """Take a slot if it is free. The first to come stays until there are no slots any more."""
+        if not await self.take(slot) or self._attended:
+            return
+        self._attended = True
+        listening = asyncio.create_task(self._listen(), name="changes of mappings")
+        try:
+            await self._attend()
+        finally:
+            self._attended = False
+            listening.cancel()
+            await asyncio.wait([listening])
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish, and give the slots to whoever is there."""
-        self._closing = True
+    async def _attend(self) -> None:
+        stopping = self._ends.stopping
+        while self._running or self._taking or self._finishing or self._jobs:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await stopping.wait()
+            if stopping.is_set():
+                await self._close()
+                return
+            for slot, running in list(self._running.items()):
+                self._spawn(self._tick(slot, running))
+            for running in self._finishing:
+                self._spawn(running.poller.keep())
+
+    async def _close(self) -> None:
+        """Finish, within a limit, and give the slots to whoever is there."""
         for slot in list(self._running):
             self._end(slot)
         pollers = {*self._running.values(), *self._finishing}
-        if pollers:
-            await asyncio.wait([one.task for one in pollers], timeout=self._drain_s)
-        for one in pollers:
-            one.poller.cancel()
-        while waiting := {*self._jobs, *(one.task for one in pollers if not one.task.done())}:
-            await asyncio.wait(waiting)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        deadline = time.monotonic() + self._ends.within_s
+        while waiting := [one.task for one in pollers if not one.task.done()]:
+            left = deadline - time.monotonic()
+            await asyncio.wait(waiting, timeout=max(0.0, min(left, RENEWAL_S)))
+            for one in pollers:
+                if left <= 0:
+                    one.poller.cancel()
+                elif not one.task.done():
+                    self._spawn(one.poller.keep())
+        while self._jobs:
+            await asyncio.wait(self._jobs)
 
     async def take(self, slot: Slot) -> bool:
         """Poll a slot from now on, if it is free and its mapping wants to be polled."""
-        if self._closing or slot in self._running or slot in self._taking:
+        if self._ends.stopping.is_set() or slot in self._running or slot in self._taking:
             return False
         self._taking.add(slot)
         try:
@@ -109,7 +135,7 @@ class Slots:
             mapping = await self._leases.hold(slot, self._name)
         except SlotTaken:
             return False
-        if mapping is None or not _is_polled(mapping) or slot.number * LANES >= self._planner.lanes_of(mapping):
+        if mapping is None or not is_polled(mapping) or slot.number * LANES >= self._planner.lanes_of(mapping):
             await self._leases.release(slot, self._name)
             if mapping is not None:
                 await settled(self._store, self._leases, mapping)
@@ -145,18 +171,10 @@ class Slots:
         await self._leases.release(slot, self._name)
         if mapping is not None:
             await settled(self._store, self._leases, mapping)
-            if slot.number == 0 and _is_polled(mapping):
+            if slot.number == 0 and is_polled(mapping):
                 self._offer(slot)
 
     # What happens by itself.
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            for slot, running in list(self._running.items()):
-                self._spawn(self._tick(slot, running))
-            for running in self._finishing:
-                self._spawn(running.poller.keep())
 
     async def _tick(self, slot: Slot, running: _Running) -> None:
         now = time.monotonic()
@@ -182,14 +200,14 @@ class Slots:
             return
         if self._running.get(slot) is not running or running.is_ending:
             return
-        if mapping is None or not _is_polled(mapping):
+        if mapping is None or not is_polled(mapping):
             self._end(slot)
         elif stamp(mapping) != stamp(running.mapping):
             running.poller.stop()  # it finishes what it has; the next one begins at once
             self._finishing.add(running)
             await self._start(slot, mapping)
 
-    async def _listen_for_ever(self) -> None:
+    async def _listen(self) -> None:
         """Hear of changes at once. What is missed is found when leases are renewed."""
         while True:
             try:
@@ -223,7 +241,3 @@ async def _logged(job: Coroutine[Any, Any, None]) -> None:
         await job
     except SamovarError as error:
         _log.warning("%s", error)
-
-
-def _is_polled(mapping: Mapping) -> bool:
-    return mapping.enabled and mapping.state not in ("Deleting", "Disabling", "Disabled")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis.asyncio
 
@@ -14,7 +15,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
-from gateway.events.doorbell import Doorbell
+from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.registry import Registry
@@ -56,9 +57,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         vault = Vault(settings.data / "secrets.key")
         root = credentials.ensure(settings)
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
-        link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
+        link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
-        doorbell = Doorbell(settings)
+        doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
@@ -75,6 +76,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-def _link_limits(settings: Settings) -> LinkLimits:
+def open_link(settings: Settings) -> InvokerLink:
+    """A link to this host's invoker, which has yet to be entered."""
     waits = settings.queue_timeout_s + settings.start_timeout_s + settings.init_timeout_s
-    return LinkLimits(grace=waits + 30.0)
+    return InvokerLink(settings.invoker_socket, LinkLimits(grace=waits + 30.0))

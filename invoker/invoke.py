@@ -136,6 +136,7 @@ class Invocation:
             memory_mb=version.limits.memory_mb,
             peak_mb=_megabytes(environment.peak_bytes),
             cpu_ms=cpu_us / 1000,
+            attempt=self._call.attempt,
             environment=environment.id,
             isolation=environment.isolation,
             preparation=cold.preparation if cold is not None else None,
@@ -179,6 +180,7 @@ class Invocation:
             billed_ms=billed_ms(0.0, failed.init_ms),
             memory_mb=version.limits.memory_mb,
             peak_mb=_megabytes(environment.peak_bytes),
+            attempt=self._call.attempt,
             environment=environment.id,
             isolation=environment.isolation,
         )

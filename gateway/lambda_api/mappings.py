@@ -27,8 +27,8 @@ from gateway.lambda_api.qualifiers import check_qualifier
 from gateway.lambda_api.validation import check_tags
 from gateway.mapping import Event, Mapping
 from gateway.mapping_store import MappingStore, SourceTaken
-from gateway.pollers.leases import Leases
-from gateway.pollers.settling import settled
+from gateway.pollers.leases import POLL, Leases
+from gateway.pollers.settling import is_polled, settled
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, function_arn, new_request_id
@@ -76,6 +76,7 @@ async def create_event_source_mapping(
         tags=tags,
     )
     await _put(store, None, made)
+    _ring(services, made)
     return answer(shown(made), 202)
 
 
@@ -135,6 +136,7 @@ async def update_event_source_mapping(
         config=changed,
     )
     await _put(store, current, updated)
+    _ring(services, updated)
     return answer(shown(updated), 202)
 
 
@@ -161,6 +163,12 @@ async def settled_mapping(store: MappingStore, leases: Leases, region: str, uuid
     if now is None:
         raise ResourceNotFound("The resource you requested does not exist.")
     return now
+
+
+def _ring(services: Services, mapping: Mapping) -> None:
+    """Have some worker begin to read the source; those that read it already hear of the change by themselves."""
+    if is_polled(mapping):
+        services.doorbell.ask(POLL, (mapping.uuid, 0))
 
 
 async def _function(services: Services, region: str, name: str) -> str:

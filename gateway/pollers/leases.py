@@ -18,6 +18,8 @@ from gateway.mapping import Mapping
 from gateway.mapping_store import MAPPINGS
 from gateway.store import reaching_store
 
+POLL: Final = "samovar.poll"
+"""The task that has some worker take a slot. Its arguments are those of `Slot`."""
 LEASE_S: Final = 18.0
 """A slot whose process has died is free after this."""
 RENEWAL_S: Final = 6.0

@@ -18,6 +18,7 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
 from samovar import credentials
@@ -38,9 +39,15 @@ class Services:
     artifacts: Artifacts
     link: InvokerLink
     doorbell: Doorbell
+    queues: Queues
     intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
+
+    def stop(self) -> None:
+        """The server begins to shut down: have those answered who wait for what may never come."""
+        self.stopping.set()
+        self.queues.end_waiting()
 
 
 @asynccontextmanager
@@ -60,6 +67,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
+        queues = await stack.enter_async_context(Queues(client, SystemClock(), settings.account))
         doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
@@ -74,6 +82,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
             doorbell=doorbell,
+            queues=queues,
             intake=intake,
         )
 

@@ -17,6 +17,7 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
+from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
@@ -150,5 +151,6 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
         doorbell=NoBell(),
+        queues=Queues(registry.store.redis, clock, settings.account),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -43,6 +43,7 @@ class Services:
     sessions: Sessions
     artifacts: Artifacts
     link: InvokerLink
+    doorbell: Doorbell
     queues: Queues
     intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +90,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            doorbell=doorbell,
             queues=queues,
             intake=intake,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from gateway.access.roles import Roles
 from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
 from gateway.queues.queues import Queues
@@ -130,6 +132,16 @@ class RecordingLink:
         return [body for told, body in self.told if told == op]
 
 
+class NoBell(Doorbell):
+    """Asks nobody."""
+
+    def __init__(self) -> None:
+        """It has no thread."""
+
+    def ask(self, task: str, *calls: Sequence[str | int]) -> None:
+        """Nothing."""
+
+
 def services_of(settings: Settings, registry: Registry, link: RecordingLink, clock: Clock) -> Services:
     """What a gateway worker holds open, on a store and an invoker that a test has."""
     return Services(
@@ -142,6 +154,7 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         sessions=Sessions(SESSION_KEY, registry, Roles(settings.data / "roles"), settings.account, clock),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        doorbell=NoBell(),
         queues=Queues(registry.store.redis, clock, settings.account),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -37,6 +37,7 @@ class Services:
     keyring: Keyring
     artifacts: Artifacts
     link: InvokerLink
+    doorbell: Doorbell
     intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
@@ -72,6 +73,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             keyring=keyring,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            doorbell=doorbell,
             intake=intake,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.events.event import EventHead, NewEvent
+from gateway.events.targets import service_of, url_of
 from samovar.errors import InvalidParameterValue, ServiceUnavailable
 from samovar.names import new_request_id, split_arn
 
@@ -28,14 +29,13 @@ class Deliver:
         Raises `ServiceUnavailable` or another `PlatformError` for what may pass, and `InvalidParameterValue` or
         `ResourceNotFound` for a destination that is none or is gone.
         """
-        target = head.target
-        service = target.split(":")[2] if target.startswith("arn:") and target.count(":") >= 5 else ""
-        if target.startswith(("http://", "https://")):
-            await self._post(target, head, body)
-        elif service == "lambda":
-            await self._invoke(target, head, body)
-        else:
-            raise InvalidParameterValue(f"The destination {target} is none that Samovar can reach.")
+        match service_of(head.target):
+            case "lambda":
+                await self._invoke(head.target, head, body)
+            case "http" | "https":
+                await self._post(url_of(head.target), head, body)
+            case _:
+                raise InvalidParameterValue(f"The destination {head.target} is none that Samovar can reach.")
 
     async def _invoke(self, target: str, head: EventHead, body: bytes) -> None:
         arn, qualifier = split_arn(target)
@@ -59,7 +59,7 @@ class Deliver:
                 answer = await http.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise ServiceUnavailable(f"{url}: {str(error) or type(error).__name__}") from error
-        except (httpx.InvalidURL, ValueError) as error:
+        except httpx.InvalidURL as error:
             raise InvalidParameterValue(f"The destination {url} is no URL: {error}") from error
         if answer.status_code >= 500 or answer.status_code in _PASSES:
             raise ServiceUnavailable(f"{url} answered {answer.status_code}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
 from gateway.record import FunctionRecord
@@ -137,5 +139,6 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        doorbell=Doorbell(partial(publisher, settings)),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.events.event import EventHead, NewEvent
 from gateway.events.targets import service_of, url_of
+from gateway.queues.message import Attribute, Outgoing
 from samovar.errors import InvalidParameterValue, ServiceUnavailable
 from samovar.names import new_request_id, split_arn
 
 if TYPE_CHECKING:
     from gateway.tools import Tools
 
+FIFO: Final = ".fifo"
 _ANSWERS_WITHIN_S: Final = 30.0
 _PASSES: Final = frozenset({408, 425, 429})
 """Answers below 500 after which the same request may succeed later (RFC 9110)."""
@@ -32,6 +34,8 @@ class Deliver:
         match service_of(head.target):
             case "lambda":
                 await self._invoke(head.target, head, body)
+            case "sqs":
+                await self._send(head.target, head, body)
             case "http" | "https":
                 await self._post(url_of(head.target), head, body)
             case _:
@@ -49,6 +53,20 @@ class Deliver:
             trace_id=head.trace_id,
         )
         await self._tools.intake.accept(event)
+
+    async def _send(self, queue: str, head: EventHead, body: bytes) -> None:
+        attributes = {
+            name: Attribute(given["DataType"], given["StringValue"]) for name, given in head.attributes.items()
+        }
+        is_fifo = queue.endswith(FIFO)
+        message = Outgoing(
+            body=body.decode(),
+            attributes=attributes,
+            trace=head.trace_id,
+            group=head.arn.rpartition(":")[2] if is_fifo else None,
+            deduplication_id=head.id if is_fifo else None,
+        )
+        await self._tools.queues.send(queue, message)
 
     async def _post(self, url: str, head: EventHead, body: bytes) -> None:
         import httpx  # 8 MiB, where something is to be posted

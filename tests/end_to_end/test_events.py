@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,8 +15,14 @@ from typing import Any
 
 import pytest
 
+from gateway.queues.message import Received
+from gateway.queues.names import QueueArn
+from gateway.queues.queues import Queues, Wanted
+from gateway.store import connect
+from samovar.clock import SystemClock
 from samovar.errors import ResourceNotFound
 from samovar.events import EventSelection, EventView
+from samovar.settings import Settings
 from tests.end_to_end.lab import Function, Lab, laboratory, lambda_client
 from tests.end_to_end.platform_box import until
 
@@ -184,6 +191,45 @@ def test_a_function_is_a_destination_and_one_that_is_gone_is_told_and_the_event_
     undelivered = ended(function, f"{gone}.destination")
     assert (undelivered.state, undelivered.target) == ("failed", arn)
     assert "Function not found" in undelivered.error
+
+
+def received(lab: Lab, name: str) -> list[Received]:
+    """What is in a queue, which is made if there is none, read past the gateway."""
+
+    async def look() -> list[Received]:
+        client = connect(Settings(data_dir=str(lab.platform.data_dir)).store_url)
+        async with client, Queues(client, SystemClock(), "123456789012") as queues:
+            arn = QueueArn.parse(f"arn:aws:sqs:us-east-1:123456789012:{name}")
+            assert arn is not None
+            await queues.create(arn)
+            return await queues.receive(str(arn), Wanted(most=10))
+
+    return asyncio.run(look())
+
+
+def test_queues_get_the_records_of_failed_events_and_the_dead_letters(lab: Lab, aws: Any) -> None:
+    function = lab.deploy(HANDLER)
+    queue = "arn:aws:sqs:us-east-1:123456789012:"
+    assert received(lab, "failures") == received(lab, "dead") == []
+    aws.update_function_configuration(FunctionName=function.name, DeadLetterConfig={"TargetArn": f"{queue}dead"})
+    aws.put_function_event_invoke_config(
+        FunctionName=function.name,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": f"{queue}failures"}},
+    )
+    shown = aws.get_function_configuration(FunctionName=function.name)
+    assert shown["DeadLetterConfig"] == {"TargetArn": f"{queue}dead"}
+    event_id = later(function, {"fail": "on purpose"})
+    assert ended(function, event_id).state == "failed"
+    (record,) = until(lambda: received(lab, "failures"), "the destination has the record")
+    assert json.loads(record.message.body)["requestContext"]["requestId"] == event_id
+    (dead,) = until(lambda: received(lab, "dead"), "the dead-letter queue has the event")
+    assert json.loads(dead.message.body) == {"fail": "on purpose"}
+    assert {name: (one.data_type, one.value) for name, one in dead.message.attributes.items()} == {
+        "RequestID": ("String", event_id),
+        "ErrorCode": ("Number", "200"),
+        "ErrorMessage": ("String", "ValueError: on purpose"),
+    }
 
 
 def test_a_function_that_is_switched_off_fails_its_events_at_once(lab: Lab, aws: Any) -> None:

@@ -80,6 +80,16 @@ class EventInvoke(msgspec.Struct, frozen=True, kw_only=True):
     on_failure: str | None = None
 
 
+class ProvisionedConcurrency(msgspec.Struct, frozen=True, kw_only=True):
+    """Environments that a version, or the versions of an alias, are to keep ready."""
+
+    requested: int
+    modified: str
+    """As `LastModified` prints it."""
+    versions: dict[str, int]
+    """What each version's part of them is."""
+
+
 class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """What is attached to a function as a whole, or to one of its versions or aliases."""
 
@@ -88,6 +98,7 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """Renewed with each change of the policy."""
     event_invoke: EventInvoke | None = None
     runtime_management: RuntimeManagement | None = None
+    provisioned: ProvisionedConcurrency | None = None
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +123,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Kept and told as AWS does; there is no tracing service here."""
     attached: dict[str, Attached] = {}
     """By qualifier; what the function as a whole has is under `$LATEST`."""
+    dead_letter: str | None = None
+    """ARN of the queue that gets the events of the function that failed for good."""
     recursive_loop: Literal["Allow", "Terminate"] = "Terminate"
     """What becomes of a call that comes from the function itself too often; see `gateway/lineage.py`."""
     http_route: bool = True

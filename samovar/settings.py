@@ -54,6 +54,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["none", "bridge", "host"], Meta(description="Network of environments that name none.")
     ] = "none"
     gateway_workers: Annotated[int, Meta(ge=1, le=64, description="Gateway processes that share the port.")] = 1
+    endpoint_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^http://[^/:]+(:\d+)?$",
+            description="Where functions and workers reach the gateway (http://HOST:PORT); empty: at host and port.",
+        ),
+    ] = ""
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
     auth: Annotated[
@@ -117,6 +124,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_event_bytes: Annotated[
         int, Meta(ge=1024, le=6 * 1024 * 1024, description="Largest event of an asynchronous call (Lambda: 1 MB).")
     ] = 1024 * 1024
+    event_concurrency: Annotated[
+        int, Meta(ge=1, le=1000, description="Asynchronous events of one function that a worker runs at once.")
+    ] = 16
+    kept_events: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Events that succeeded, kept for each function.")
+    ] = 1000
+    kept_failed_events: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Events that failed for good, kept for each function.")
+    ] = 10_000
+    kept_event_mb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="MB that either may take for each function; the oldest go first.")
+    ] = 64
+    event_retention_h: Annotated[int, Meta(ge=1, description="Hours an event that has ended is kept at most.")] = 336
     max_code_bytes: Annotated[int, Meta(ge=1024, description="Largest code package, unpacked (Lambda: 250 MB).")] = (
         250 * 1024 * 1024
     )
@@ -156,6 +176,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def logs_dir(self) -> Path:
         """Log files, one folder a function."""
         return self.data / "logs"
+
+    @property
+    def secrets_key(self) -> Path:
+        """The key that encrypts secrets in the store; the one for functions' sessions is derived from it."""
+        return self.data / "secrets.key"
 
     @property
     def journal_dir(self) -> Path:

@@ -13,7 +13,22 @@ from typing import Annotated
 import typer
 
 from samovar import heap
-from samovar.cli import delete, deploy, dev, functions, init, invoke, keys, logs, platform, ps, stacks, usage, why
+from samovar.cli import (
+    delete,
+    deploy,
+    dev,
+    events,
+    functions,
+    init,
+    invoke,
+    keys,
+    logs,
+    platform,
+    ps,
+    stacks,
+    usage,
+    why,
+)
 from samovar.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -43,7 +58,8 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-for _module in (platform, init, deploy, dev, invoke, logs, ps, functions, usage, why, delete, stacks, keys):
+_COMMANDS = (platform, init, deploy, dev, invoke, logs, ps, functions, usage, why, delete, stacks, keys, events)
+for _module in _COMMANDS:
     _module.register(app)
 
 

@@ -24,11 +24,12 @@ def register(app: typer.Typer) -> None:
 
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the deployed templates."""
+    from samovar import stack_client
     from samovar.cli.output import print_json, stdout, table
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        found = client.stacks()
+        found = stack_client.stacks(client)
     if as_json:
         print_json(found)
         return
@@ -43,11 +44,12 @@ def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def show(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Show what belongs to a deployed template, and its outputs."""
+    from samovar import stack_client
     from samovar.cli.output import print_json, stdout, table
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        stack = client.get_stack(name)
+        stack = stack_client.get_stack(client, name)
     if as_json:
         print_json(stack)
         return
@@ -66,13 +68,14 @@ def delete(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Remove everything that belongs to a deployed template. Asks first, when there is somebody to ask."""
+    from samovar import stack_client
     from samovar.cli.output import print_json
     from samovar.client import Client
     from samovar.sam.deploy import remove
     from samovar.sam.target import Target
 
     with Client(endpoint) as client:
-        there = client.get_stack(name)
+        there = stack_client.get_stack(client, name)
         if not yes:
             if not sys.stdin.isatty():
                 raise typer.BadParameter(f"nobody can be asked here; `samovar stacks delete {name} --yes` removes it")

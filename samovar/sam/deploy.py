@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from samovar import stack_client
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS
@@ -71,11 +72,11 @@ def deploy(target: Target, wanted: Wanted) -> Deployed:
 
 def remove(target: Target, name: str) -> Stack:
     """Remove everything that belongs to a stack, last made first. Raises `ResourceNotFound`."""
-    aimed, stack = replace(target, stack=name, path=name), target.client.get_stack(name)
+    aimed, stack = replace(target, stack=name, path=name), stack_client.get_stack(target.client, name)
     for one in reversed(stack.resources):
         with aimed.at(1, one.logical_id):
             DRIVERS[one.type].remove(aimed, one.physical_id)
-    target.client.forget_stack(name)
+    stack_client.forget_stack(target.client, name)
     return stack
 
 
@@ -140,7 +141,7 @@ class Deployment:
     def _before(self) -> Stack:
         """What belongs to the stack; nothing when it was never deployed."""
         try:
-            return self._target.client.get_stack(self._target.stack)
+            return stack_client.get_stack(self._target.client, self._target.stack)
         except ResourceNotFound:
             return Stack(name=self._target.stack)
 
@@ -202,8 +203,8 @@ class Deployment:
         """A function that is left over has no part in the stack's API any more; its own addresses stay."""
         client = self._target.client
         with suppress(ResourceNotFound):
-            if one.type == "AWS::Lambda::Function" and client.get_routes(one.physical_id):
-                client.put_routes(one.physical_id, ())
+            if one.type == "AWS::Lambda::Function" and stack_client.get_routes(client, one.physical_id):
+                stack_client.put_routes(client, one.physical_id, ())
 
     def _remember(
         self, before: Stack, left: list[StackResource], made: dict[str, StackResource], outputs: dict[str, str]
@@ -213,7 +214,7 @@ class Deployment:
         kept = [one for one in left if (one.type, one.physical_id) not in there]
         after = msgspec.structs.replace(before, resources=(*kept, *made.values()), outputs=outputs)
         if after != before:
-            self._target.client.put_stack(after)
+            stack_client.put_stack(self._target.client, after)
 
     def _told(self, output: str) -> str:
         """An output with the addresses of API Gateway as they are here, where no stage stands in the path."""

@@ -19,6 +19,8 @@ from samovar.errors import CallerError
 MAX_BYTES: Final = 1024 * 1024
 """CloudFormation's own limit for a template."""
 _MAX_NODES: Final = 100_000
+_CLOSE: Final = 0.66
+"""How alike two names must be for one to be a slip of the other; `difflib` has the measure."""
 _TAG: Final = "tag:yaml.org,2002:"
 _SHORT: Final = frozenset(
     {"And", "Base64", "Equals", "FindInMap", "GetAtt", "If", "Join", "Not", "Or", "Select", "Split", "Sub"}
@@ -93,7 +95,7 @@ def parse(text: str, path: str) -> Node:
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not known."""
     there = sorted(known)
-    close = difflib.get_close_matches(name, there, n=1)
+    close = difflib.get_close_matches(name, there, n=1, cutoff=_CLOSE)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(there)}"
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
+from samovar.errors import InvalidParameterValue
 from samovar.sam.document import Node, TemplateError, nearest
 from samovar.sam.drivers.buckets import NoticeWanted
 from samovar.sam.drivers.qualified import QualifiedWanted
@@ -102,16 +103,17 @@ def _route(node: Node, called: Called, stages: dict[str, str]) -> Route | None:
     method = "ANY" if method in ("*", "any") else method.upper()
     if method not in _METHODS:
         raise _error(called, node.line, f"{method} is no method; {nearest(method, _METHODS)}")
-    if path != "$default" and not path.startswith("/"):
-        raise _error(called, node.line, f"the path {path} must begin with /")
-    return Route(
-        api=called.target.stack,
-        method=cast(Method, method),
-        path=path,
-        payload=payload,
-        stage=stage,
-        qualifier=called.alias,
-    )
+    try:
+        return Route(
+            api=called.target.stack,
+            method=cast(Method, method),
+            path=path,
+            payload=payload,
+            stage=stage,
+            qualifier=called.alias,
+        )
+    except InvalidParameterValue as error:
+        raise _error(called, node.line, error.message) from error
 
 
 def _mapping(logical: str, event: QueueEvent, called: Called, line: int) -> Item:

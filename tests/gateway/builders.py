@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
+from gateway.access.roles import Roles
+from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
+from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
@@ -26,6 +31,7 @@ from samovar.settings import Settings
 from samovar.sigv4 import Credentials
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
+SESSION_KEY = b"what functions' tokens are made with"
 ROOT = Credentials("AKIAROOTROOTROOTROOT", "the secret of the root key in tests")
 CODE = b"def handler(event, context):\n    return event\n"
 
@@ -126,6 +132,16 @@ class RecordingLink:
         return [body for told, body in self.told if told == op]
 
 
+class NoBell(Doorbell):
+    """Asks nobody."""
+
+    def __init__(self) -> None:
+        """It has no thread."""
+
+    def ask(self, task: str, *calls: Sequence[str | int]) -> None:
+        """Nothing."""
+
+
 def services_of(settings: Settings, registry: Registry, link: RecordingLink, clock: Clock) -> Services:
     """What a gateway worker holds open, on a store and an invoker that a test has."""
     return Services(
@@ -135,7 +151,10 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         store=registry.store,
         registry=registry,
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
+        sessions=Sessions(SESSION_KEY, registry, Roles(settings.data / "roles"), settings.account, clock),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        doorbell=NoBell(),
+        queues=Queues(registry.store.redis, clock, settings.account),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

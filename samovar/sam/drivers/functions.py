@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
+from samovar import stack_client
 from samovar.deployment import settle
 from samovar.errors import ResourceNotFound
 from samovar.sam.code import Code, in_request, package_of
@@ -112,8 +113,8 @@ class FunctionDriver:
         if aws.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] != wanted.recursive_loop:
             aws.put_function_recursion_config(FunctionName=name, RecursiveLoop=wanted.recursive_loop)
             changed.append("recursion")
-        if target.client.get_routes(name) != wanted.routes:
-            target.client.put_routes(name, wanted.routes)
+        if stack_client.get_routes(target.client, name) != wanted.routes:
+            stack_client.put_routes(target.client, name, wanted.routes)
             changed.append("routes")
         return [] if is_new else changed
 

@@ -20,6 +20,7 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
@@ -45,6 +46,7 @@ class Services:
     link: InvokerLink
     doorbell: Doorbell
     queues: Queues
+    moves: Moves
     intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
@@ -76,6 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))
+        moves = await stack.enter_async_context(Moves(queues, client, clock))
         doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
@@ -92,6 +95,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             link=link,
             doorbell=doorbell,
             queues=queues,
+            moves=moves,
             intake=intake,
         )
 

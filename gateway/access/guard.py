@@ -74,7 +74,7 @@ class Guard:
         self._check_claim(claim, asked)
         sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region, request, body)
+        self.authorise(held.key, asked, claim.region, request, body)
         return True
 
     async def admit(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> None:
@@ -83,9 +83,18 @@ class Guard:
         Nothing is read for a key that does not exist or for a signature that is too old. Raises also
         `UnrecognizedClient`, `ServiceUnavailable`, and what `Request.body` raises.
         """
+        if not self._open:
+            region, body = await self.authenticate(request, asked, limit, deadline_s)
+            assert request.caller is not None, "somebody signed it"
+            self.authorise(request.caller, asked, region, request, body)
+        else:
+            request.caller = self._keyring.root
+
+    async def authenticate(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> tuple[str, bytes]:
+        """The first half of `admit`, for operations that only the body names: region and body of what was signed."""
         if self._open:
             request.caller = self._keyring.root
-            return
+            return self._region, await request.look_ahead(limit, deadline_s)
         signed = _signed(request)
         claim = sigv4.claim_of(signed)
         held = await self._known(request, claim)
@@ -95,7 +104,7 @@ class Guard:
         decoded = await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify()
         request.replace(decoded)
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region, request, decoded)
+        return claim.region, decoded
 
     def _held(self, request: Request, claim: Claim) -> HeldKey | None:
         if not claim.has_token:
@@ -117,7 +126,8 @@ class Guard:
         sigv4.check_scope(claim, (asked.operation.service,))
         sigv4.check_time(claim, self._clock.epoch())
 
-    def _authorise(self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes) -> None:
+    def authorise(self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes) -> None:
+        """Raise `AccessDenied` when neither the key's role nor the function's policy lets it do what it asks for."""
         operation, scope = asked.operation, request.scope
         if not isinstance(key, RoleSession) and (
             operation.needs is None or (key.may(operation.needs) and not key.functions)

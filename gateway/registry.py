@@ -150,7 +150,8 @@ class Registry:
     async def create(self, record: FunctionRecord) -> FunctionRecord:
         """Add a function; gives it its serial and first revision. Raises `ResourceConflict` if it exists."""
         serial = await self.store.next_serial()
-        record = _renewed(record, serial)
+        born = msgspec.structs.replace(record, version=msgspec.structs.replace(record.version, born=serial))
+        record = _renewed(born, serial)
         if await self.store.create(record) != "ok":
             raise ResourceConflict(f"Function already exist: {record.name}")
         self.apply(record)

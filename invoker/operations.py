@@ -132,8 +132,7 @@ class Operations:
                 pid=os.getpid(),
                 uptime_s=self._clock.monotonic() - self._started,
                 isolation=self._choice.default,
-                isolations=await asyncio.gather(*(one.status() for one in self._choice.offered.values()))
-                + [status for status in self._choice.statuses if status.name not in self._choice.offered],
+                isolations=await self._choice.present(),
                 runtimes=await asyncio.to_thread(_runtime_statuses, self._choice.offered),
                 default_runtime=default_runtime(),
                 environments=len(self._pool.environments),

@@ -72,7 +72,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
 }
 """What Samovar's own operations need: their names, methods and paths."""
 
-_TARGETS: Final = {"Logs_20140328": "logs"}
+_TARGETS: Final = {"AmazonSQS": "sqs", "Logs_20140328": "logs"}
 _READING: Final = ("Describe", "Filter", "Get", "List", "StartLiveTail", "StartQuery", "StopQuery", "Test")
 """How names of AWS's operations begin that change nothing; that of the Lambda API which runs functions is Invoke."""
 

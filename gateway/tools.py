@@ -48,12 +48,13 @@ async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[To
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
-        queues = await stack.enter_async_context(Queues(client, SystemClock(), settings.account))
+        clock = SystemClock()
+        queues = await stack.enter_async_context(Queues(client, clock, settings.account))
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
         yield Tools(
             settings=settings,
-            clock=SystemClock(),
+            clock=clock,
             redis=client,
             registry=registry,
             runs=await stack.enter_async_context(open_link(settings)),

@@ -54,8 +54,8 @@ _KEPT: Final = "the choice is kept and told"
 NOTES: Final[dict[str, str]] = {
     "CreateEventSourceMapping": _RECORDS,
     "UpdateEventSourceMapping": _RECORDS,
-    "PutFunctionEventInvokeConfig": f"{_KEPT}; asynchronous calls come later",
-    "UpdateFunctionEventInvokeConfig": f"{_KEPT}; asynchronous calls come later",
+    "PutFunctionEventInvokeConfig": "destinations are functions, queues, buckets and HTTP endpoints",
+    "UpdateFunctionEventInvokeConfig": "as PutFunctionEventInvokeConfig",
     "PutFunctionRecursionConfig": f"{_KEPT}; calls that go in circles are not looked for",
     "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
     "PublishLayerVersion": "from `ZipFile`",

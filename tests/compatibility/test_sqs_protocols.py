@@ -33,8 +33,9 @@ def url(http: httpx.Client) -> Iterator[str]:
     ask(http, "DeleteQueue", QueueUrl=found)
 
 
-def ask(http: httpx.Client, action: str, path: str = "/", *, status: int = 200, **fields: Any) -> ET.Element:
-    """One request of the query protocol, and its XML."""
+def ask(http: httpx.Client, action: str, path: str = "/", /, **fields: str) -> ET.Element:
+    """One request of the query protocol, and its XML; `status` is what it is answered with."""
+    status = int(fields.pop("status", 200))
     answer = http.post(path, data={"Action": action, "Version": "2012-11-05"} | fields)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/xml"
@@ -117,7 +118,7 @@ def test_the_address_of_a_queue_takes_what_is_about_it(http: httpx.Client, url: 
     got = http.get(path, params={"Action": "GetQueueAttributes", "AttributeName.1": "All"})
     assert "<Attribute><Name>VisibilityTimeout</Name><Value>30</Value></Attribute>" in got.text
     for action, code in (("CreateQueue", "InvalidAction"), ("ListQueues", "InvalidAction"), ("Brew", "InvalidAction")):
-        refused = ask(http, action, path, status=400)
+        refused = ask(http, action, path, status="400")
         assert text(refused, "Error/Code") == code
         assert text(refused, "Error/Message") == f"The action {action} is not valid for this endpoint."
     body = {"MessageBody": "by JSON"}
@@ -143,7 +144,7 @@ def test_errors_have_the_old_names(http: httpx.Client, url: str, endpoint: str) 
             "Unknown Attribute Foobar.",
         ),
     ):
-        refused = ask(http, action, status=400, **fields)
+        refused = ask(http, action, status="400", **fields)
         assert (text(refused, "Error/Type"), text(refused, "Error/Code")) == ("Sender", code)
         assert text(refused, "Error/Message") == message
     for fields in (
@@ -151,7 +152,7 @@ def test_errors_have_the_old_names(http: httpx.Client, url: str, endpoint: str) 
         {"AttributeName": "All", "AttributeName.x": "y"},
         {"A.B": "", "A.B.C": ""},
     ):
-        refused = ask(http, "ReceiveMessage", status=400, **({"QueueUrl": url} | fields))
+        refused = ask(http, "ReceiveMessage", status="400", **({"QueueUrl": url} | fields))
         assert text(refused, "Error/Type") == "Sender"
     unsigned = httpx.post(f"{url}", data={"Action": "GetQueueAttributes"})
     assert (unsigned.status_code, "MissingAuthenticationToken" in unsigned.text) == (403, True)

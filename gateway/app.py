@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.access.door import Door
 from gateway.access.guard import Guard
+from gateway.contract import Parts
 from gateway.control import create_control_app
 from gateway.hot import HotPath
 from gateway.services import Services
@@ -15,11 +16,5 @@ def create_app(services: Services) -> HotPath:
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
     guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy)
-    return HotPath(
-        services.settings,
-        services.registry,
-        services.link,
-        services.clock,
-        guard,
-        Door(create_control_app(services), guard, services.settings),
-    )
+    parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
+    return HotPath(services.settings, parts, Door(create_control_app(services), guard, services.settings))

@@ -8,11 +8,14 @@ from typing import NamedTuple, Protocol
 
 from starlette.types import Send
 
+from gateway.access.guard import Guard
 from gateway.answer_stream import AnswerStream
 from gateway.asgi import Request
+from gateway.events.intake import Intake
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
 from gateway.rendering import Response
+from samovar.clock import Clock
 from samovar.errors import SamovarError
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
@@ -54,6 +57,16 @@ class Invoker(Protocol):
     def begin(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> bool:
         """Run one and be told of its end; false when that cannot begin at once. Raises platform errors."""
         ...
+
+
+class Parts(NamedTuple):
+    """What calls are served with."""
+
+    functions: Functions
+    invoker: Invoker
+    clock: Clock
+    guard: Guard
+    intake: Intake
 
 
 class Wanted(NamedTuple):

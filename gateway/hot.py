@@ -15,9 +15,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access.guard import Guard
 from gateway.asgi import ClientGone, Request, send_response
-from gateway.contract import Functions, Invoker, SendsItself, Trigger, Wanted
+from gateway.contract import Parts, SendsItself, Trigger, Wanted
 from gateway.http_stream import CutShort
 from gateway.http_trigger import ROUTE, FunctionUrls, NamedRoute, raw_path_of, url_id_of
 from gateway.invoker_link import Answer
@@ -25,7 +24,6 @@ from gateway.lambda_api import invoke_stream
 from gateway.lambda_api.invoke import InvokeApi, function_name_in
 from gateway.rendering import Response, render_error
 from gateway.room import Room
-from samovar.clock import Clock
 from samovar.errors import InvalidRequestContent, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
 
@@ -35,18 +33,11 @@ _log = logging.getLogger(__name__)
 class HotPath:
     """Calls go from here to the invoker and back with no framework in between; `control` serves the rest."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        functions: Functions,
-        invoker: Invoker,
-        clock: Clock,
-        guard: Guard,
-        control: ASGIApp,
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts, control: ASGIApp) -> None:
+        functions, invoker, clock, guard, _ = parts
         self._route = NamedRoute(settings, functions, invoker, clock)
         self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
-        self._invoke = InvokeApi(settings, functions, invoker, guard)
+        self._invoke = InvokeApi(settings, parts)
         self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
         self._invoker = invoker
         self._control = control
@@ -63,7 +54,9 @@ class HotPath:
         trigger, where = found
         try:
             wanted = trigger.wanted(request, where, body)
-            return wanted is not None and self._invoker.begin(wanted.errand, partial(_settle, request, wanted, reply))
+            if wanted is not None:
+                return self._invoker.begin(wanted.errand, partial(_settle, request, wanted, reply))
+            return trigger is self._invoke and self._invoke.begin_event(request, where, body, reply)
         except SamovarError as error:
             reply(render_error(error, request.id))
             return True

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from gateway import cors, http_answer
+from gateway import cors, http_answer, lineage
 from gateway.access.guard import Guard
 from gateway.access.identity import iam
 from gateway.access.operations import INVOKE_URL, Asked
@@ -23,7 +23,7 @@ from gateway.rendering import Response, render_error
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, MissingAuthenticationToken, SamovarError
 from samovar.invocation import Outcome
-from samovar.names import FUNCTION_NAME, LATEST, function_arn, random_hex
+from samovar.names import FUNCTION_NAME, LATEST, function_arn
 from samovar.settings import Settings
 
 ROUTE = b"/fn/"
@@ -150,7 +150,7 @@ def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, 
     host = request.headers.get(b"host", b"localhost")
     caller = None if request.caller is None else iam(request.caller, record.version.account)
     asked = HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch, caller)
-    call = Call(request.id, "http", trace_id=trace_id)
+    call = Call(request.id, "http", trace_id=_followed(trace_id, record))
     errand = Errand(record.version, call, encode_event(asked), request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
@@ -174,7 +174,7 @@ def _dressing(wanted: Wanted, rules: Cors | None = None, origin: bytes | None = 
     call = wanted.errand.call
 
     def dress(response: Response) -> Response:
-        dressed = _dressed(call.request_id, call.trace_id or "", response)
+        dressed = _dressed(call.request_id, lineage.root(call.trace_id or ""), response)
         return dressed if rules is None else cors.apply(rules, origin, dressed)
 
     return dress
@@ -211,11 +211,18 @@ def raw_path_of(request: Request) -> bytes:
 
 
 def _trace_id(request: Request, epoch: float) -> str:
-    """The caller's trace, or a new one (AWS X-Ray developer guide, "Tracing header")."""
+    """The caller's trace, or a new one."""
     given = request.headers.get(b"x-amzn-trace-id")
-    if given is not None:
-        return given.decode("latin-1")
-    return f"Root=1-{int(epoch):08x}-{random_hex(12)}"
+    return lineage.new_root(epoch) if given is None else given.decode("latin-1")
+
+
+def _followed(trace_id: str, record: FunctionRecord) -> str:
+    """The trace that the function passes on. Raises `RecursiveInvocation` when it came here too often."""
+    if "=" in trace_id and "Lineage" not in trace_id:
+        return lineage.begun(trace_id, record.arn)
+    followed = lineage.followed(trace_id, record.arn)
+    lineage.check(followed, record.arn, record.recursive_loop)
+    return followed
 
 
 def _denied(request: Request, body: bytes) -> Response:

@@ -6,11 +6,12 @@ guide, "How Lambda processes records from stream and queue-based event sources" 
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Map
 from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.pollers.filters import Filters, TooManyFilters
+from gateway.pollers.patterns import PatternError
 from samovar.errors import InvalidParameterValue, ResourceConflict, ValidationFailed
 
 State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting"]
@@ -66,6 +67,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_de
         default=None, name="DocumentDBEventSourceConfig"
     )
     provisioned_poller_config: dict[str, Any] | None = None
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns of its filters; a filter without one matches nothing and is refused."""
+        return [one.get("Pattern") or "" for one in (self.filter_criteria or {}).get("Filters") or []]
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,10 +174,6 @@ KINDS: Final[dict[str, Kind]] = {
         positions=_ANY,
     ),
 }  # fmt: skip
-_OPERATORS: Final = frozenset(
-    {"prefix", "suffix", "anything-but", "numeric", "exists", "equals-ignore-case", "wildcard", "cidr"}
-)
-_MAX_FILTERS: Final = 10
 _FIFO_RECORDS: Final = 10
 
 
@@ -214,8 +216,7 @@ def check(config: Config) -> None:
         _check_position(config, kind, required=name in ("kinesis", "dynamodb"))
     _check_batches(config, name)
     _check_required(config, name)
-    if config.filter_criteria is not None:
-        _check_filters(config.filter_criteria.get("Filters") or [])
+    _check_filters(config)
 
 
 def _unsupported(member: str) -> InvalidParameterValue:
@@ -266,34 +267,10 @@ def _check_required(config: Config, name: str) -> None:
         raise InvalidParameterValue(f"Required '{encoded[0].lower()}{encoded[1:]}' parameter is missing.")
 
 
-def _check_filters(filters: list[Map[str, Any]]) -> None:
-    if len(filters) > _MAX_FILTERS:
-        raise InvalidParameterValue(f"An event source mapping has at most {_MAX_FILTERS} filters.")
-    for one in filters:
-        try:
-            pattern = msgspec.json.decode(one.get("Pattern") or "")
-        except msgspec.DecodeError:
-            pattern = None
-        if not isinstance(pattern, dict) or not _is_pattern(pattern):
-            raise InvalidParameterValue("Invalid filter pattern definition.")
-
-
-def _is_pattern(pattern: dict[str, Any]) -> bool:
-    """Whether every leaf is a list of what may be there."""
-    return bool(pattern) and all(
-        _is_choice(value) if name == "$or" else _is_pattern(value) if isinstance(value, dict) else _is_leaf(value)
-        for name, value in pattern.items()
-    )
-
-
-def _is_choice(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and _is_pattern(one) for one in value)
-
-
-def _is_leaf(value: object) -> bool:
-    if not isinstance(value, list) or not value:
-        return False
-    return all(
-        len(one) == 1 and set(one) <= _OPERATORS if isinstance(one, dict) else not isinstance(one, list)
-        for one in value
-    )
+def _check_filters(config: Config) -> None:
+    try:
+        Filters(config.patterns)
+    except TooManyFilters as error:
+        raise InvalidParameterValue(f"{error}.") from error
+    except PatternError as error:
+        raise InvalidParameterValue("Invalid filter pattern definition.") from error

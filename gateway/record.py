@@ -112,7 +112,7 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     attached: dict[str, Attached] = {}
     """By qualifier; what the function as a whole has is under `$LATEST`."""
     recursive_loop: Literal["Allow", "Terminate"] = "Terminate"
-    """Kept and told; calls that go in circles are not looked for."""
+    """What becomes of a call that comes from the function itself too often; see `gateway/lineage.py`."""
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 

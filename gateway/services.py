@@ -14,6 +14,8 @@ from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell
+from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.registry import Registry
 from gateway.store import Store, connect
@@ -34,6 +36,7 @@ class Services:
     keyring: Keyring
     artifacts: Artifacts
     link: InvokerLink
+    intake: Intake
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
 
@@ -55,6 +58,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
         link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
         await stack.enter_async_context(Announcer(link, store))
+        doorbell = Doorbell(settings)
+        stack.push_async_callback(asyncio.to_thread, doorbell.close)
+        intake = Intake(client, doorbell.ring, settings.max_event_bytes)
+        stack.push_async_callback(intake.close)
         yield Services(
             settings=settings,
             clock=SystemClock(),
@@ -64,6 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             keyring=keyring,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            intake=intake,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, worker_variables
 from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
 from samovar.clock import Clock
+from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
 from samovar.logs import NO_REQUEST
@@ -41,6 +43,10 @@ class InitFailed(Exception):
         self.init_ms = init_ms
         self.environment: Environment | None = None
         """Where it failed: its log and its usage belong to the call. Set by whoever knows it."""
+
+
+class ForkLost(EnvironmentFailure):
+    """A forked worker was killed, through no fault of the function's, before it was ready."""
 
 
 class RunResult(NamedTuple):
@@ -113,6 +119,11 @@ class Environment:
         """Host pid of the first process in the box."""
         return self._box.pid if self._box is not None else None
 
+    @property
+    def box_id(self) -> str | None:
+        """The environment whose box it is in: itself, or the one it was forked from. `None` before it has moved in."""
+        return self._home.box_id if self._home is not None else None
+
     def fire(self, event: Event) -> None:
         """The one place where the state changes."""
         now = self._clock.monotonic()
@@ -158,8 +169,19 @@ class Environment:
         return await self._initialised(self.link.spawn(self._spawn_order(snapshot)), timeout_s)
 
     async def take_over(self, timeout_s: float) -> float:
-        """Have the worker that was forked for it get ready; answers, and raises, as `load` does."""
-        return await self._initialised(self.link.bind(), timeout_s)
+        """Have the worker that was forked for it get ready; answers, and raises, as `load` does.
+
+        Raises `ForkLost`, and is STARTING again, if the worker was killed before that: a forked worker dies with the
+        process it was forked from until it is in the invoker's hands, and with its box.
+        """
+        worker = self.link.bind()
+        try:
+            return await self._initialised(worker, timeout_s)
+        except InitFailed as failed:
+            if failed.outcome is not Outcome.EXIT or not _was_killed(worker):
+                raise
+            self.fire(Event.LOST)
+            raise ForkLost(f"the forked worker was killed before it was ready; {failed}") from None
 
     async def _initialised(self, worker: Worker, timeout_s: float) -> float:
         self.init_log = self.log.begin(NO_REQUEST)
@@ -276,3 +298,8 @@ class Environment:
         finally:
             self.fire(Event.DIED)
             self._stopped.set()
+
+
+def _was_killed(worker: Worker) -> bool:
+    """Whether it ended by SIGKILL, or nobody was left to say how: the function's own code ends otherwise."""
+    return worker.obituary is None or worker.obituary.signal == signal.SIGKILL

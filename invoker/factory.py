@@ -11,6 +11,7 @@ from pathlib import Path
 from invoker.environment import Environment, InitFailed
 from invoker.home import Home
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
+from invoker.lifecycle import State
 from invoker.output import EnvironmentLog, LogFiles
 from invoker.snapshots import Snapshot, Snapshots
 from invoker.variables import interpreter_variables, log_stream_name
@@ -69,10 +70,12 @@ class EnvironmentFactory:
         """
         try:
             snapshot = self._snapshots.of(environment.version)
-            if snapshot is None or not await self._fork(environment, snapshot):
-                await self._start_box(environment)
-                return await self.load(environment)
-            return await self._initialised(environment, environment.take_over(self._settings.init_timeout_s))
+            if snapshot is not None:
+                init_ms = await self._fork(environment, snapshot)
+                if init_ms is not None:
+                    return init_ms
+            await self._start_box(environment)
+            return await self.load(environment)
         except OSError as error:
             raise EnvironmentFailure(f"no environment could be started: {error}") from error
 
@@ -80,8 +83,8 @@ class EnvironmentFactory:
         """Whether an environment that is started now would be forked from an initialised process."""
         return self._snapshots.of(version) is not None
 
-    async def _fork(self, environment: Environment, snapshot: Snapshot) -> bool:
-        """Whether there is a worker now that was forked for it. If not, it can be started whole."""
+    async def _fork(self, environment: Environment, snapshot: Snapshot) -> float | None:
+        """Have a worker forked for it and ready: what `start` answers. `None` if it is to be started whole."""
         usual = environment.initialization_type
         if usual == "on-demand":
             environment.initialization_type = "snap-start"
@@ -90,14 +93,17 @@ class EnvironmentFactory:
             environment.move_in(home)
             await home.link.open()
             await snapshot.fork(environment.id, number, home, environment.variables(snapshot.folders))
+            environment.is_forked = True
+            await environment.boot(self._settings.start_timeout_s)
+            return await self._initialised(environment, environment.take_over(self._settings.init_timeout_s))
         except EnvironmentFailure as failure:
+            if environment.state is not State.STARTING:
+                raise
             log.warning("environment %s is started whole, a fork failed: %s", environment.id, failure.message)
             environment.initialization_type = usual
+            environment.is_forked = False
             await environment.move_out("a fork failed")
-            return False
-        environment.is_forked = True
-        await environment.boot(self._settings.start_timeout_s)
-        return True
+            return None
 
     async def _start_box(self, environment: Environment) -> None:
         isolation = self._isolation(environment)

@@ -36,6 +36,11 @@ class Home:
         self._watch: asyncio.Task[None] | None = None
         self._removal: asyncio.Task[None] | None = None
 
+    @property
+    def box_id(self) -> str:
+        """The environment that the box was started for."""
+        return (self._host or self).folder.name
+
     def take(self, box: Box) -> None:
         """Own a started box, and tell those at the link when it ends."""
         self.box = box

@@ -13,8 +13,9 @@ BUSY          a worker runs an invocation
 STOPPING      being destroyed; takes no work
 DEAD          nothing of it is left
 
-A worker that times out or crashes costs its environment the worker only: `RESET` leads back to
-INITIALISING with `/tmp` intact. Everything else that goes wrong leads to STOPPING.
+A forked worker that is killed before it was ready leads back to STARTING (`LOST`): the environment is started whole.
+A worker that times out or crashes costs its environment the worker only: `RESET` leads back to INITIALISING with `/tmp`
+intact. Everything else that goes wrong leads to STOPPING.
 """
 
 from __future__ import annotations
@@ -43,13 +44,14 @@ class Event(StrEnum):
     LEASED = "leased"
     RELEASED = "released"
     RESET = "reset"
+    LOST = "lost"
     STOP = "stop"
     DIED = "died"
 
 
 TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
     State.STARTING: {Event.BOOTED: State.INITIALISING, Event.STOP: State.STOPPING},
-    State.INITIALISING: {Event.READY: State.IDLE, Event.STOP: State.STOPPING},
+    State.INITIALISING: {Event.READY: State.IDLE, Event.LOST: State.STARTING, Event.STOP: State.STOPPING},
     State.IDLE: {Event.LEASED: State.BUSY, Event.STOP: State.STOPPING},
     State.BUSY: {Event.RELEASED: State.IDLE, Event.RESET: State.INITIALISING, Event.STOP: State.STOPPING},
     State.STOPPING: {Event.DIED: State.DEAD},

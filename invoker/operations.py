@@ -118,6 +118,7 @@ class Operations:
             memory_mb=version.limits.memory_mb,
             peak_mb=-(-environment.peak_bytes // 2**20),
             pid=environment.pid,
+            box=environment.box_id,
         )
 
     async def identity(self, body: bytes) -> bytes:

@@ -11,10 +11,12 @@ SamovarError
 │   ├── InvalidZipFile               400  InvalidZipFileException
 │   ├── CodeStorageExceeded          400  CodeStorageExceededException
 │   ├── PolicyLengthExceeded         400  PolicyLengthExceededException
+│   ├── RecursiveInvocation          400  RecursiveInvocationException
 │   ├── AccessDenied                 403  AccessDeniedException
 │   ├── MissingAuthenticationToken   403  MissingAuthenticationTokenException
 │   ├── IncompleteSignature          403  IncompleteSignatureException
 │   ├── UnrecognizedClient           403  UnrecognizedClientException
+│   ├── ExpiredToken                 403  ExpiredTokenException
 │   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
 │   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
@@ -117,6 +119,12 @@ class PolicyLengthExceeded(CallerError):
     status, aws_name = 400, "PolicyLengthExceededException"
 
 
+class RecursiveInvocation(CallerError):
+    """A function was called too often in one chain of calls."""
+
+    status, aws_name = 400, "RecursiveInvocationException"
+
+
 class AccessDenied(CallerError):
     """The caller may not do this."""
 
@@ -139,6 +147,12 @@ class UnrecognizedClient(CallerError):
     """There is no access key of this id, or it was revoked."""
 
     status, aws_name = 403, "UnrecognizedClientException"
+
+
+class ExpiredToken(CallerError):
+    """The function that a session's token was made for is there no more."""
+
+    status, aws_name = 403, "ExpiredTokenException"
 
 
 class InvalidSignature(CallerError):

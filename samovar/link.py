@@ -120,6 +120,8 @@ class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     peak_mb: int
     pid: int | None = None
+    box: str | None = None
+    """The environment whose box it is in: itself, or the one it was forked from."""
 
 
 class IsolationStatus(msgspec.Struct, frozen=True, kw_only=True):

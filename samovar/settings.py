@@ -114,6 +114,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_payload_bytes: Annotated[
         int, Meta(ge=1024, le=256 * 1024 * 1024, description="Largest event of a synchronous call.")
     ] = 6 * 1024 * 1024
+    max_event_bytes: Annotated[
+        int, Meta(ge=1024, le=6 * 1024 * 1024, description="Largest event of an asynchronous call (Lambda: 1 MB).")
+    ] = 1024 * 1024
     max_code_bytes: Annotated[int, Meta(ge=1024, description="Largest code package, unpacked (Lambda: 250 MB).")] = (
         250 * 1024 * 1024
     )

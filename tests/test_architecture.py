@@ -32,6 +32,11 @@ PURE = (
     "invoker/lifecycle.py",
     "gateway/http_event.py",
     "gateway/http_answer.py",
+    "gateway/mapping.py",
+    "gateway/pollers/patterns.py",
+    "gateway/pollers/filters.py",
+    "gateway/pollers/batching.py",
+    "gateway/pollers/outcome.py",
     "samovar/wire.py",
 )
 IMPURE = {"asyncio", "docker", "redis", "socket", "subprocess", "threading"}

@@ -1,4 +1,4 @@
-"""Invoke: run a function synchronously and answer with its result.
+"""Invoke: run a function and answer with its result, or take an event for it.
 
 AWS Lambda API reference, "Invoke". It stands apart from the rest of the Lambda API because it is on the warm path.
 """
@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.access.guard import Guard
+from gateway import lineage
 from gateway.access.operations import INVOKE, Asked
 from gateway.asgi import BODY_DEADLINE_S, Request
-from gateway.contract import Functions, Invoker, Wanted, carry_out
+from gateway.contract import Parts, Wanted, carry_out
+from gateway.events.event import NewEvent
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.lambda_api import constraints
 from gateway.namespaces import check_reachable, region_of
@@ -33,6 +35,7 @@ _PREFIX: Final = "/2015-03-31/functions/"
 _SUFFIX: Final = "/invocations"
 _QUALIFIER: Final = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
 """What needs no look at the model, which would be read for it."""
+_TRACE: Final = b"x-amzn-trace-id"
 _TENANT: Final = b"x-amz-tenant-id"
 _DURABLE: Final = b"x-amz-durable-execution-name"
 _HEADERS: Final = (
@@ -92,11 +95,9 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
 class InvokeApi:
     """Answers `POST /2015-03-31/functions/{FunctionName}/invocations`."""
 
-    def __init__(self, settings: Settings, functions: Functions, invoker: Invoker, guard: Guard) -> None:
+    def __init__(self, settings: Settings, parts: Parts) -> None:
         self._settings = settings
-        self._guard = guard
-        self._functions = functions
-        self._invoker = invoker
+        self._functions, self._invoker, self._clock, self._guard, self._intake = parts
 
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
@@ -108,7 +109,30 @@ class InvokeApi:
             return None
         target = self._target(request, where)
         record = self._functions.cached(target.arn, target.qualifier)
-        return None if record is None else _wanted(request, record, target.given, body)
+        if record is None:
+            return None
+        trace = self._trace(request, record.arn)
+        if _TRACE in request.headers:
+            self._check_loop(trace, record)
+        return _wanted(request, record, target.given, body, trace)
+
+    def begin_event(self, request: Request, where: str, body: bytes, reply: Callable[[Response], None]) -> bool:
+        """Take the event of a request that has arrived whole; false, with nothing done, if it cannot be done at once.
+
+        `reply` is called once the event is stored, or could not be. Raises as `answer` does.
+        """
+        if request.headers.get(b"x-amz-invocation-type") != b"Event":
+            return False
+        if _TENANT in request.headers or _DURABLE in request.headers:
+            return False
+        if not self._guard.admit_at_once(request, Asked(INVOKE, where), body):
+            return False
+        target = self._target(request, where)
+        if self._functions.cached(target.arn, target.qualifier) is None:
+            return False
+        event = self._event(request, target, body)
+        self._intake.begin(event, lambda failure: reply(_taken(request.id, failure)))
+        return True
 
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`. Raises the errors the Lambda API names."""
@@ -130,14 +154,38 @@ class InvokeApi:
         invocation_type = members.get("InvocationType")
         record = self._functions.cached(target.arn, target.qualifier)
         record = record or await self._functions.get(target.arn, target.qualifier)
-        wanted = _wanted(request, record, target.given, payload)
         if invocation_type == "Event":
-            raise InvalidParameterValue(
-                "Asynchronous invocation (X-Amz-Invocation-Type: Event) is not offered yet. Use RequestResponse."
-            )
+            await self._intake.accept(self._event(request, target, payload))
+            return _taken(request.id, None)
+        trace = self._trace(request, record.arn)
+        wanted = _wanted(request, record, target.given, payload, trace)
         if invocation_type == "DryRun":
             return Response(204, [(b"x-amzn-requestid", request.id.encode())])
+        self._check_loop(trace, record)
         return wanted
+
+    def _event(self, request: Request, target: Target, payload: bytes) -> NewEvent:
+        """Raises `RequestTooLarge` and `InvalidRequestContent`."""
+        self._intake.check(payload)
+        return NewEvent(
+            arn=target.arn,
+            qualifier=target.given,
+            payload=checked_event(payload),
+            request_id=request.id,
+            trace_id=_caller_trace(request.headers),
+        )
+
+    def _trace(self, request: Request, arn: str) -> str:
+        """The trace the function is to see: the caller's with the function added, or a new one."""
+        given = request.headers.get(_TRACE)
+        if given is None:
+            return lineage.begun(lineage.new_root(self._clock.epoch()), arn)
+        return lineage.followed(given.decode("latin-1"), arn)
+
+    def _check_loop(self, trace: str, record: FunctionRecord) -> None:
+        """Raise `RecursiveInvocation` for a call too many. What is chosen for a function holds for its versions."""
+        latest = self._functions.cached(record.arn) or record
+        lineage.check(trace, record.arn, latest.recursive_loop)
 
     def _target(self, request: Request, where: str) -> Target:
         query, settings = request.scope["query_string"], self._settings
@@ -149,15 +197,22 @@ def _members(headers: dict[bytes, bytes]) -> dict[str, str]:
     return {name: headers[header].decode("latin-1") for name, header in _HEADERS if header in headers}
 
 
-def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes) -> Wanted:
+def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, payload: bytes, trace: str) -> Wanted:
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
-    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), _trace_id(headers), qualifier)
+    call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), trace, qualifier)
     return Wanted(Errand(record.version, call, checked_event(payload), request.let_go), partial(_settled, request.id))
 
 
 def _settled(request_id: str, outcome: Answer | SamovarError) -> Response:
     return render_error(outcome, request_id) if isinstance(outcome, SamovarError) else _success(request_id, outcome)
+
+
+def _taken(request_id: str, failure: SamovarError | None) -> Response:
+    """The answer to an event: AWS's has no body and names no version, which is not known before it runs."""
+    if failure is not None:
+        return render_error(failure, request_id)
+    return Response(202, [(b"x-amzn-requestid", request_id.encode())])
 
 
 def checked_event(payload: bytes) -> bytes:
@@ -187,6 +242,11 @@ def _success(request_id: str, answer: Answer) -> Response:
     return Response(200, headers, answer.payload)
 
 
+def _caller_trace(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(_TRACE)
+    return None if given is None else given.decode("latin-1")
+
+
 def _choice(headers: dict[bytes, bytes], header: bytes, member: str, allowed: tuple[str, ...]) -> str | None:
     given = headers.get(header)
     if given is None:
@@ -213,8 +273,3 @@ def _client_context(headers: dict[bytes, bytes]) -> str | None:
     if not isinstance(context, dict):
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
     return given.decode("ascii")
-
-
-def _trace_id(headers: dict[bytes, bytes]) -> str | None:
-    given = headers.get(b"x-amzn-trace-id")
-    return None if given is None else given.decode("latin-1")

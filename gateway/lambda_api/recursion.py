@@ -1,4 +1,4 @@
-"""What is to become of calls that go in circles: Put and GetFunctionRecursionConfig. The choice is kept and told."""
+"""What is to become of calls that go in circles (`gateway/lineage.py`): Put and GetFunctionRecursionConfig."""
 
 from __future__ import annotations
 

@@ -182,13 +182,28 @@ def test_impossible_mappings_are_refused(aws: Any, members: dict[str, Any], mess
     assert aws.list_event_source_mappings()["EventSourceMappings"] == []
 
 
-@pytest.mark.parametrize("pattern", ["null", "simple string", '{"a": "b"}', '{"a": []}', "{}", '{"a": [{"like": 1}]}'])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "null", "simple string", '{"a": "b"}', '{"a": []}', "{}", '{"a": [{"like": 1}]}', '{"a": [{"wildcard": "**"}]}',
+        '{"a": [{"numeric": ["<", 5, ">", 1]}]}', '{"$or": [{"a": [1]}]}', '{"a": [{"cidr": "here"}]}',
+    ],
+)  # fmt: skip
 def test_what_is_no_filter_pattern_is_refused(aws: Any, pattern: str) -> None:
     with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
         aws.create_event_source_mapping(
             FunctionName="shop", EventSourceArn=QUEUE, FilterCriteria={"Filters": [{"Pattern": pattern}]}
         )
     assert refusal(error)[1] == "Invalid filter pattern definition."
+
+
+def test_a_mapping_has_five_filters_at_most(aws: Any) -> None:
+    five = [{"Pattern": json.dumps({"body": {"n": [number]}})} for number in range(5)]
+    given = {"FunctionName": "shop", "EventSourceArn": QUEUE}
+    with pytest.raises(aws.exceptions.InvalidParameterValueException):
+        aws.create_event_source_mapping(**given, FilterCriteria={"Filters": [*five, five[0]]})
+    made = aws.create_event_source_mapping(**given, FilterCriteria={"Filters": five})
+    assert made["FilterCriteria"] == {"Filters": five}
 
 
 def test_filters_are_kept_and_removed(aws: Any) -> None:

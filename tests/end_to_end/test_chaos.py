@@ -33,14 +33,19 @@ def kill(lab: Lab, name: str) -> None:
     until(lambda: lab.pids().get(name, before) != before, f"another {name} is started")
 
 
-def present(lab: Lab) -> set[str]:
-    """The ids of the environments that the invoker has."""
-    return {view.id for view in lab.client.environments()}
+def boxes(lab: Lab) -> set[str]:
+    """The boxes of the environments that the invoker has, by the ids of those they were started for."""
+    return {view.box for view in lab.client.environments() if view.box is not None}
 
 
 def folders(data_dir: Path) -> set[str]:
-    """The ids of those that have a folder."""
+    """The boxes that have a folder."""
     return {path.name for path in (data_dir / "run" / "environments").iterdir()}
+
+
+def names(lab: Lab) -> set[str]:
+    """What the containers of these are called."""
+    return {f"samovar-{box}" for box in boxes(lab)}
 
 
 def assert_metered_once(function: Function, seen: Load) -> None:
@@ -58,7 +63,7 @@ def test_a_killed_invoker(lab: Lab) -> None:
     function = lab.deploy(SHORT_WORK)
     with load(function) as seen:
         seen.goes_on()
-        boxes = [view.pid for view in lab.client.environments() if view.pid is not None]
+        first = [view.pid for view in lab.client.environments() if view.pid is not None]
         for _ in range(2):
             kill(lab, "invoker")
             seen.goes_on()
@@ -66,15 +71,14 @@ def test_a_killed_invoker(lab: Lab) -> None:
     assert {answer.error for answer in seen.bad} <= LOST
     assert {answer.status for answer in seen.bad} <= {502, 503}
     assert_metered_once(function, seen)
-    assert boxes
-    until(lambda: not any(map(psutil.pid_exists, boxes)), "the environments of the killed invoker are gone")
+    assert first
+    until(lambda: not any(map(psutil.pid_exists, first)), "the environments of the killed invoker are gone")
     data_dir = lab.platform.data_dir
-    if lab.platform.isolation == "sandbox":
-        until(lambda: folders(data_dir) <= present(lab), "there is no folder without an environment")
-    else:
-        names = {f"samovar-{one}" for one in present(lab)}
-        until(lambda: names <= containers(instance_of(data_dir)), "containers made of stem cells have their names")
-        assert len(containers(instance_of(data_dir)) - names) <= Settings().stem_cells
+    until(lambda: folders(data_dir) == boxes(lab), "there is a folder for each box in use, and no other")
+    if lab.platform.isolation == "docker":
+        most_cells = Settings().stem_cells
+        until(lambda: names(lab) <= containers(instance_of(data_dir)), "containers made of stem cells have their names")
+        until(lambda: len(containers(instance_of(data_dir)) - names(lab)) <= most_cells, "the others are stem cells")
 
 
 def test_a_call_that_runs_when_the_invoker_is_killed_is_told_so(lab: Lab) -> None:

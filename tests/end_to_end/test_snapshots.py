@@ -147,7 +147,7 @@ def test_killing_the_snapshot_process_under_load_costs_no_call(lab: Lab) -> None
     function.value()
     until_forked(function)
     with load(function, callers=4) as seen:
-        seen.goes_on(120)
+        seen.goes_on()
         killed = function.value("kill")
         seen.goes_on(20)
     assert killed is not None, "there was a snapshot process"

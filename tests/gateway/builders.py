@@ -13,6 +13,7 @@ from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
@@ -136,4 +137,5 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -15,6 +15,8 @@ from gateway.access.guard import Guard
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
+from gateway.contract import Parts
+from gateway.events.intake import Intake
 from gateway.hot import HotPath
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.record import Cors, FunctionRecord, FunctionUrl
@@ -99,15 +101,22 @@ async def gateway(
     warm: bool = True,
     calls: int = 100,
     auth: Literal["sigv4", "none"] = "none",
+    store: str = "",
+    **more: Any,
 ) -> AsyncIterator[Gateway]:
     """A served gateway; nearly all that it does is the same whether calls are signed or not."""
-    settings = Settings(data_dir=str(folder), account=ACCOUNT, region=REGION, max_payload_bytes=64 * 1024, auth=auth)
+    settings = Settings(
+        data_dir=str(folder), account=ACCOUNT, region=REGION, max_payload_bytes=64 * 1024, auth=auth, **more
+    )
     socket = folder / "invoker.sock"
     functions = KnownFunctions(*(records or (record(),)), warm=warm)
     async with FakeInvoker(socket, run) as invoker, InvokerLink(socket, LinkLimits(calls=calls, patience=0.5)) as link:
         clock = ManualClock()
-        keyring = Keyring(KeyStore(connect(f"unix://{folder}/no-store")), Vault(folder / "secrets.key"), ROOT)
-        app = HotPath(settings, functions, link, clock, Guard(settings, keyring, clock), control)
+        client = connect(store or f"unix://{folder}/no-store")
+        keyring = Keyring(KeyStore(client), Vault(folder / "secrets.key"), ROOT)
+        intake = Intake(client, lambda lines: None, settings.max_event_bytes)
+        app = HotPath(settings, Parts(functions, link, clock, Guard(settings, keyring, clock), intake), control)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://box.example.com:9000") as client:
-            yield Gateway(app, invoker, client)
+        async with httpx.AsyncClient(transport=transport, base_url="http://box.example.com:9000") as caller:
+            yield Gateway(app, invoker, caller)
+        await client.aclose()

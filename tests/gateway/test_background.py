@@ -13,7 +13,8 @@ import pytest
 import redis.asyncio
 
 from gateway import sweeps, worker
-from gateway.background import EVERY_S, app, broker_url, create_app
+from gateway.background import app
+from gateway.celery_app import EVERY_S, broker_url, create_app
 from gateway.store import Store, connect
 from samovar import logs, usage
 from samovar.settings import Settings

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from gateway import lineage
 from gateway.record import Cors
 from samovar.invocation import AnswerHead, InvokeHead, Outcome
 from tests.gateway.fake_invoker import answering
 from tests.gateway.functions import function_url, gateway, record
 
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 URL_HOST = "abc123.lambda-url.us-east-1.localhost:9000"
 
 
@@ -42,7 +44,9 @@ async def test_the_function_sees_the_path_after_its_name(tmp_path: Path, path: s
     assert event["requestContext"]["domainName"] == "box.example.com"
     assert event["requestContext"]["requestId"] == response.headers["x-amzn-requestid"]
     head, _ = served.invoker.calls[0]
-    assert (head.trigger, head.tail, head.trace_id) == ("http", False, response.headers["x-amzn-trace-id"])
+    assert (head.trigger, head.tail) == ("http", False)
+    assert lineage.root(head.trace_id or "") == response.headers["x-amzn-trace-id"]
+    assert lineage.times(head.trace_id, ARN) == 1
 
 
 async def test_a_binary_body_goes_in_and_another_comes_out(tmp_path: Path) -> None:

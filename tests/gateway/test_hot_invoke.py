@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import lineage
 from samovar.invocation import AnswerHead, Outcome
 from tests.gateway.fake_invoker import answering
 from tests.gateway.functions import gateway
@@ -123,7 +124,6 @@ async def test_unknown_functions_and_qualifiers_are_named_in_full(tmp_path: Path
         ("/2015-03-31/functions/bad%20name/invocations", {}, "ValidationException", "'functionName'"),
         (INVOKE, {"x-amz-invocation-type": "Later"}, "ValidationException", "'invocationType'"),
         (INVOKE, {"x-amz-log-type": "Head"}, "ValidationException", "'logType'"),
-        (INVOKE, {"x-amz-invocation-type": "Event"}, "InvalidParameterValueException", "not offered yet"),
         (INVOKE, {"x-amz-client-context": "a" * 3584}, "InvalidRequestContentException", "3583 bytes"),
         (INVOKE, {"x-amz-client-context": "!"}, "InvalidRequestContentException", "Base64"),
         (INVOKE, {"x-amz-client-context": "W10="}, "InvalidRequestContentException", "JSON object"),
@@ -159,7 +159,19 @@ async def test_client_context_and_trace_travel_with_the_call(tmp_path: Path) -> 
     async with gateway(tmp_path) as served:
         await served.client.post(INVOKE, headers=headers)
     head, _ = served.invoker.calls[0]
-    assert (head.client_context, head.trace_id) == (context, "Root=1-2-3")
+    assert (head.client_context, lineage.root(head.trace_id or "")) == (context, "Root=1-2-3")
+
+
+async def test_a_chain_of_calls_is_counted_and_cut(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as served:
+        trace, answers = None, []
+        for _ in range(17):
+            headers: dict[str, str] = {} if trace is None else {"x-amzn-trace-id": trace}
+            answers.append(await served.client.post(INVOKE, headers=headers))
+            trace = served.invoker.calls[-1][0].trace_id
+    assert [answer.status_code for answer in answers] == [200] * 16 + [400]
+    assert answers[-1].headers["x-amzn-errortype"] == "RecursiveInvocationException"
+    assert len(served.invoker.calls) == 16
 
 
 async def test_get_on_the_invoke_path_is_left_to_control(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import pytest
 
 from invoker import snapshots
@@ -238,6 +239,27 @@ async def test_killing_the_snapshot_process_costs_no_call(home: House) -> None:
     give_back(home, one, worker_lost=True)
     await until(lambda: home.snapshots.of(version) is not None)
     give_back(home, first, other, await forked(home, version))
+
+
+async def test_a_fork_that_dies_with_the_snapshot_process_is_repeated_as_a_whole_start(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = home.version()
+    first = await home.first(version)
+    snapshot = home.snapshot(version)
+    furnish = Seats.furnish
+
+    async def furnish_and_kill(seats: Seats, *arguments: Any) -> None:
+        await furnish(seats, *arguments)
+        child, _, _ = arguments[2]
+        os.kill(snapshot.pid, signal.SIGKILL)
+        await until(lambda: not psutil.pid_exists(child))
+
+    monkeypatch.setattr(Seats, "furnish", furnish_and_kill)
+    other = await take(home.pool, version)
+    assert other.environment.initialization_type == "on-demand"
+    assert await home.run(other.environment, "result = 'whole'") == "whole"
+    give_back(home, first, other)
 
 
 async def test_a_snapshot_process_that_hangs_is_waited_for_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.registry import Registry
 from gateway.store import Store, connect
+from gateway.uploads.objects import Objects
 from samovar import credentials
 from samovar.clock import Clock, SystemClock
 from samovar.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     artifacts: Artifacts
     link: InvokerLink
     intake: Intake
+    objects: Objects
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
 
@@ -62,6 +64,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
+        objects = Objects(settings)
+        stack.push_async_callback(objects.close)
         yield Services(
             settings=settings,
             clock=SystemClock(),
@@ -72,6 +76,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
             intake=intake,
+            objects=objects,
         )
 
 

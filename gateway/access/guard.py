@@ -9,20 +9,20 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from gateway import policy
 from gateway.access.keyring import HeldKey, Keyring
 from gateway.access.operations import INVOKE_URL, Asked, Operation
 from gateway.asgi import Request
-from samovar import aws_chunked, sigv4
+from samovar import aws_chunked, sigv2, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, UnrecognizedClient
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
-from samovar.sigv4 import Claim, Signed
+from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
 
 Policies = Callable[[str, str | None], policy.Statements]
 """Gives the resource policy of a function (by its unqualified ARN) or of a version or an alias of it. No I/O."""
@@ -32,6 +32,16 @@ _VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 
 def _no_policy(arn: str, qualifier: str | None) -> policy.Statements:
     return ()
+
+
+class Unread(NamedTuple):
+    """A verified signature of a request whose body is still to come."""
+
+    claim: Claim
+    key: bytes
+    """Derived for the claim's scope."""
+    stated: str
+    """The hash of the body, or the word that stands for one."""
 
 
 class Guard:
@@ -83,6 +93,59 @@ class Guard:
         request.replace(await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify())
         request.caller = held.key
         self._authorise(held.key, asked, claim.region, request.scope["query_string"])
+
+    async def admit_unread(self, request: Request, asked: Asked, services: tuple[str, ...]) -> Unread | None:
+        """Let a request in by its head alone; its body is then to be what the head says it is.
+
+        `None` where nobody has to sign, and for a signature that leaves the body out. Raises as `admit` does, but for
+        what concerns the body.
+        """
+        if self._open:
+            request.caller = self._keyring.root
+            return None
+        signed = _signed(request)
+        older = sigv2.claim_of(signed.query)
+        claim = None if older is not None else sigv4.claim_of(signed)
+        unread = None
+        if older is not None:
+            held = await self.holder(older.key_id)
+            sigv2.check(older, signed, held.sign_v2(sigv2.text_of(older, signed)), self._clock.epoch())
+        elif claim is not None:
+            held = await self._known(claim)
+            sigv4.check_scope(claim, services)
+            sigv4.check_time(claim, self._clock.epoch())
+            stated = _stated(request) or (UNSIGNED_PAYLOAD if claim.expires_s is not None else EMPTY_SHA256)
+            sigv4.check_signature(claim, signed, held.signing_key(claim), stated)
+            unread = Unread(claim, held.signing_key(claim), stated)
+        request.caller = held.key
+        self.authorise(held.key, asked, self._region if claim is None else claim.region)
+        return unread
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to sign."""
+        return self._open
+
+    @property
+    def region(self) -> str:
+        """The region of what names none."""
+        return self._region
+
+    @property
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._clock.epoch()
+
+    async def holder(self, key_id: str) -> HeldKey:
+        """A key by its id, for what is signed otherwise than requests are. Raises `UnrecognizedClient`."""
+        held = await self._keyring.find(key_id)
+        if held is None:
+            raise UnrecognizedClient("The AWS Access Key Id you provided does not exist in our records.")
+        return held
+
+    def authorise(self, key: AccessKey, asked: Asked, region: str) -> None:
+        """Raises `AccessDenied` unless a key may do what is asked."""
+        self._authorise(key, asked, region, b"")
 
     async def _known(self, claim: Claim) -> HeldKey:
         """The key of a claim. Keys of sessions do not exist here, so a session's token belongs to none."""

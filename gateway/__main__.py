@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -72,15 +72,15 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
         )
         heap.settle()
-        await Server(config, services.stopping).serve(sockets=[listener])
+        await Server(config, services.stop).serve(sockets=[listener])
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which says when it begins to wait for running requests, and sleeps while nothing happens."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._stop = stop
         self._loop = asyncio.get_running_loop()
         self._signalled = asyncio.Event()
 
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn: stop accepting, drain, and cut off at the deadline."""
-        self._stopping.set()
+        self._stop()
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, GatewayProtocol):

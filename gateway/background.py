@@ -12,6 +12,10 @@ from typing import Final
 from gateway import sweeps
 from gateway.artifacts import Artifacts
 from gateway.celery_app import create_app
+from gateway.engine import Engine
+from gateway.events import tasks as events_tasks
+from gateway.events.doorbell import Doorbell
+from gateway.pollers import tasks as poller_tasks
 from gateway.store import Store, connect
 from samovar.settings import load
 
@@ -22,6 +26,9 @@ log = logging.getLogger("samovar.background")
 settings: Final = load(os.environ)
 
 app: Final = create_app(settings)
+engine: Final = Engine(settings, Doorbell(lambda: app))
+events_tasks.register(app, settings, engine)
+poller_tasks.register(app, settings, engine)
 
 
 def _with_store(work: Callable[[Store], Awaitable[object]]) -> None:

@@ -19,11 +19,16 @@ from celery.exceptions import SecurityWarning
 
 from samovar.settings import Settings
 
-EVERY_S: Final = {"trim_readings": 600.0, "sweep_code": 900.0, "sweep_logs": 3600.0}
+EVERY_S: Final = {
+    "trim_readings": 600.0,
+    "sweep_code": 900.0,
+    "sweep_logs": 3600.0,
+    "sweep_events": 5.0,
+    "sweep_mappings": 8.0,
+}
 """How often each periodic task runs."""
 THREADS: Final = 24
 """Tasks at once. A thread is started when it is first needed; a line of events takes one while it is drained."""
-DRAIN: Final = "samovar.drain_events"
 
 # As root, Celery warns of pickled messages that anybody may send. We neither take nor send pickle (`accept_content`).
 warnings.filterwarnings("ignore", category=SecurityWarning)

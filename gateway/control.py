@@ -21,6 +21,7 @@ from gateway.layers import Layers
 from gateway.logs_api.api import TARGET, LogsApi
 from gateway.mapping_store import MappingStore
 from gateway.namespaces import region_of
+from gateway.pollers.leases import Leases
 from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
@@ -55,6 +56,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
+    app.state.leases = Leases(services.redis)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])

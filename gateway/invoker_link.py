@@ -57,6 +57,8 @@ class Call(msgspec.Struct, frozen=True):
     """The version or alias the caller named."""
     streaming: bool = False
     """Whether the answer may come in parts."""
+    attempt: int = 1
+    """Which run of an event it is."""
 
 
 class Answer(NamedTuple):
@@ -388,6 +390,7 @@ def _invoke_head(version: FunctionVersion, call: Call, size: int) -> bytes:
             size,
             call.qualifier,
             call.streaming,
+            call.attempt,
         )
     )
 

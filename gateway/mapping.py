@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.pollers import redis_names
 from gateway.pollers.filters import Filters, TooManyFilters
 from gateway.pollers.patterns import PatternError
 from samovar.errors import InvalidParameterValue, ResourceConflict, ValidationFailed
@@ -165,6 +166,20 @@ KINDS: Final[dict[str, Kind]] = {
         defaults=Config(batch_size=100, maximum_batching_window_in_seconds=0),
         allowed=frozenset({"queues", "source_access_configurations"}),
     ),
+    "redis": Kind(  # a kind of ours, see `gateway/pollers/redis_names.py`
+        defaults=Config(
+            batch_size=10,
+            maximum_batching_window_in_seconds=0,
+            maximum_retry_attempts=-1,
+            maximum_record_age_in_seconds=-1,
+            function_response_types=[],
+        ),
+        allowed=frozenset({
+            "scaling_config", "starting_position", "starting_position_timestamp", "maximum_retry_attempts",
+            "maximum_record_age_in_seconds",
+        }),
+        positions=_ANY,
+    ),
     "rds": Kind(  # Amazon DocumentDB's clusters have ARNs of this service
         defaults=Config(batch_size=100, maximum_batching_window_in_seconds=0, starting_position="LATEST"),
         allowed=frozenset({
@@ -195,6 +210,14 @@ def kind_of(config: Config) -> str:
     return service
 
 
+def _check_source(config: Config, name: str) -> None:
+    if name != "redis":
+        return
+    source = redis_names.parse(config.event_source_arn or "")
+    if source.kind == "list" and config.starting_position not in (None, "TRIM_HORIZON"):
+        raise InvalidParameterValue(f"Unsupported starting position for arn type: {source.arn}")
+
+
 def with_defaults(config: Config) -> Config:
     """The parameters, with AWS's defaults for what is not given."""
     given = {name: value for name in Config.__struct_fields__ if (value := getattr(config, name)) is not None}
@@ -214,6 +237,7 @@ def check(config: Config) -> None:
             raise _unsupported(encoded)
     if kind.positions:
         _check_position(config, kind, required=name in ("kinesis", "dynamodb"))
+    _check_source(config, name)
     _check_batches(config, name)
     _check_required(config, name)
     _check_filters(config)

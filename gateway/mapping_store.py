@@ -4,6 +4,8 @@
 |----------------------------|------|---------------------------------------------------------------|
 | `samovar:mappings`         | hash | UUID → the `Mapping` as JSON                                  |
 | `samovar:mappings:sources` | hash | `function ARN source` → UUID: a source feeds a function once  |
+| `samovar:mappings:results` | hash | UUID → what came of the last batch, once there was one        |
+| `samovar:mappings:changed` | channel | the UUID of a mapping that was made, changed or removed    |
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from gateway.mapping import Mapping
 from gateway.store import reaching_store
 from samovar.errors import ResourceConflict
 
-_MAPPINGS: Final = "samovar:mappings"
+MAPPINGS: Final = "samovar:mappings"
+CHANGED: Final = "samovar:mappings:changed"
+_RESULTS: Final = "samovar:mappings:results"
 _SOURCES: Final = "samovar:mappings:sources"
 
 # A client repeats a script whose answer was lost; finding its own revision in place means it had worked.
@@ -35,7 +39,13 @@ end
 for _, source in ipairs(before) do redis.call('HDEL', KEYS[2], source) end
 for _, source in ipairs(after) do redis.call('HSET', KEYS[2], source, ARGV[1]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[4])
+redis.call('PUBLISH', ARGV[7], ARGV[1])
 return ''
+"""
+
+
+_NOTE: Final = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
 """
 
 
@@ -53,17 +63,18 @@ class MappingStore:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client  # redis-py declares answers as unions with plain values
         self._put = client.register_script(_PUT)
+        self._note = client.register_script(_NOTE)
 
     async def get(self, uuid: str) -> Mapping | None:
         """The mapping of that UUID, if there is one."""
         async with reaching_store():
-            found = await self._redis.hget(_MAPPINGS, uuid)
+            found = await self._redis.hget(MAPPINGS, uuid)
         return None if found is None else msgspec.json.decode(found, type=Mapping)
 
     async def all(self) -> list[Mapping]:
         """Every mapping, in the order of their UUIDs."""
         async with reaching_store():
-            found = await self._redis.hgetall(_MAPPINGS)
+            found = await self._redis.hgetall(MAPPINGS)
         return [msgspec.json.decode(found[uuid], type=Mapping) for uuid in sorted(found)]
 
     async def put(self, current: Mapping | None, mapping: Mapping) -> None:
@@ -78,9 +89,10 @@ class MappingStore:
             msgspec.json.encode(mapping),
             msgspec.json.encode([] if current is None else _sources(current)),
             msgspec.json.encode(_sources(mapping)),
+            CHANGED,
         ]
         async with reaching_store():
-            refused = (await self._put(keys=[_MAPPINGS, _SOURCES], args=arguments)).decode()
+            refused = (await self._put(keys=[MAPPINGS, _SOURCES], args=arguments)).decode()
         if refused == "changed":
             raise ResourceConflict("The event source mapping is being changed by another call. Try again.")
         if refused:
@@ -88,8 +100,24 @@ class MappingStore:
 
     async def remove(self, mapping: Mapping) -> None:
         """Remove a mapping that has let go of its sources."""
+        async with reaching_store(), self._redis.pipeline() as pipeline:
+            pipeline.hdel(MAPPINGS, mapping.uuid)
+            pipeline.hdel(_RESULTS, mapping.uuid)
+            pipeline.publish(CHANGED, mapping.uuid)
+            await pipeline.execute()
+
+    async def results(self, uuids: Sequence[str]) -> dict[str, str]:
+        """What came of the last batches of these mappings, of those that had one."""
+        if not uuids:
+            return {}
         async with reaching_store():
-            await self._redis.hdel(_MAPPINGS, mapping.uuid)
+            found = await self._redis.hmget(_RESULTS, list(uuids))
+        return {uuid: raw.decode() for uuid, raw in zip(uuids, found, strict=True) if raw is not None}
+
+    async def note_result(self, uuid: str, result: str) -> None:
+        """Keep what came of a batch. Nothing is kept of a mapping that is gone."""
+        async with reaching_store():
+            await self._note(keys=[MAPPINGS, _RESULTS], args=[uuid, result])
 
 
 def _sources(mapping: Mapping) -> Sequence[str]:

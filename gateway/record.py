@@ -111,6 +111,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Kept and told as AWS does; there is no tracing service here."""
     attached: dict[str, Attached] = {}
     """By qualifier; what the function as a whole has is under `$LATEST`."""
+    dead_letter: str | None = None
+    """ARN of the queue that gets the events of the function that failed for good."""
     recursive_loop: Literal["Allow", "Terminate"] = "Terminate"
     """What becomes of a call that comes from the function itself too often; see `gateway/lineage.py`."""
     http_route: bool = True

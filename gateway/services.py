@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis.asyncio
 
@@ -14,9 +15,10 @@ from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
-from gateway.events.doorbell import Doorbell
+from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
 from gateway.uploads.objects import Objects
@@ -37,10 +39,17 @@ class Services:
     keyring: Keyring
     artifacts: Artifacts
     link: InvokerLink
+    doorbell: Doorbell
+    queues: Queues
     intake: Intake
     objects: Objects
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
+
+    def stop(self) -> None:
+        """The server begins to shut down: have those answered who wait for what may never come."""
+        self.stopping.set()
+        self.queues.end_waiting()
 
 
 @asynccontextmanager
@@ -58,9 +67,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         vault = Vault(settings.data / "secrets.key")
         root = credentials.ensure(settings)
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
-        link = await stack.enter_async_context(InvokerLink(settings.invoker_socket, _link_limits(settings)))
+        link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
-        doorbell = Doorbell(settings)
+        queues = await stack.enter_async_context(Queues(client, SystemClock(), settings.account))
+        doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
@@ -75,11 +85,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             keyring=keyring,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
+            doorbell=doorbell,
+            queues=queues,
             intake=intake,
             objects=objects,
         )
 
 
-def _link_limits(settings: Settings) -> LinkLimits:
+def open_link(settings: Settings) -> InvokerLink:
+    """A link to this host's invoker, which has yet to be entered."""
     waits = settings.queue_timeout_s + settings.start_timeout_s + settings.init_timeout_s
-    return LinkLimits(grace=waits + 30.0)
+    return InvokerLink(settings.invoker_socket, LinkLimits(grace=waits + 30.0))

@@ -86,11 +86,11 @@ return redis.call('INCR', KEYS[4])
 """
 
 
-def connect(url: str) -> redis.asyncio.Redis:
+def connect(url: str, answers_within_s: float = COMMAND_TIMEOUT_S) -> redis.asyncio.Redis:
     """A client for `redis://`, `valkey://` (with or without TLS) or `unix://`; connects when first used."""
     if url.startswith("valkey"):
         url = "redis" + url.removeprefix("valkey")
-    return redis.asyncio.Redis.from_url(url, socket_timeout=COMMAND_TIMEOUT_S, socket_connect_timeout=COMMAND_TIMEOUT_S)
+    return redis.asyncio.Redis.from_url(url, socket_timeout=answers_within_s, socket_connect_timeout=COMMAND_TIMEOUT_S)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """One execution environment: a box, the keeper in it, and the worker that has the handler loaded.
 
-An environment runs one invocation at a time, keeps the time for it, and outlives its workers: one that times
-out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody else fires their events.
+An environment runs one invocation at a time (or several: `slots.py`), keeps the time for it, and outlives its workers:
+one that times out or crashes is replaced, and `/tmp` stays. The pool owns environments; nobody else fires their events.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from invoker.lifecycle import Event, Lifecycle, State
 from invoker.output import EnvironmentLog
 from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
+from invoker.slots import Slots
 from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, worker_variables
 from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
@@ -56,6 +57,8 @@ class RunResult(NamedTuple):
     payload: bytes
     worker_lost: bool = False
     """The worker is gone, or must go, before the environment can take another event."""
+    cpu_us: int | None = None
+    """Its part of the CPU time, where others ran beside it."""
 
 
 class _SpawnOrder(msgspec.Struct, frozen=True):
@@ -87,6 +90,8 @@ class Environment:
         self.is_forked = False
         """Its worker was forked from an initialised process."""
         self.created = self.idle_since = self.busy_since = clock.monotonic()
+        self.slots: Slots | None = None
+        """Its places, if its worker takes several events at once; only the pool takes them and gives them back."""
         self.invocations = 0
         self.peak_bytes = 0
         self.init_cpu_us = 0
@@ -203,6 +208,8 @@ class Environment:
             raise InitFailed(Outcome.INIT_ERROR, body, ready.init_ms)
         if ready.snapshot is not None:
             log.info("%s:%s is not forked because %s", self.version.name, self.version.version, ready.snapshot)
+        self.slots = Slots(worker.concurrency) if worker.concurrency > 1 else None
+        worker.on_output = self.log.line_of
         self.fire(Event.READY)
         return ready.init_ms
 
@@ -241,12 +248,23 @@ class Environment:
         worker = self.link.worker
         assert worker is not None, "only a ready environment is leased"
         self.invocations += 1
+        if self.slots is not None:
+            self.slots.book(self.use_cpu())
+            self.slots.begin(head.request_id)
         worker.ask(
             head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)), stream
         )
 
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
-        self.link.output.drain()
+        if self.slots is None:
+            self.link.output.drain()
+            return self._judged(request_id, timeout_s, outcome)
+        self.link.output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
+        self.slots.book(self.use_cpu())
+        used = self.slots.end(request_id)
+        return self._judged(request_id, timeout_s, outcome)._replace(cpu_us=used)
+
+    def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):
             if outcome.error is None:
                 return RunResult(Outcome.OK, outcome.payload)

@@ -83,7 +83,8 @@ class Invocation:
     def _give_event(self, lease: Lease) -> None:
         environment = lease.environment
         version = environment.version  # newer than the call's own when the function was changed while it waited
-        self._log = environment.log.begin(self._call.request_id, keep_tail=self._call.tail)
+        begin = environment.log.begin if environment.slots is None else environment.log.join
+        self._log = begin(self._call.request_id, keep_tail=self._call.tail)
         self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
         head = _event_head(self._call, version, self._started)
@@ -105,6 +106,7 @@ class Invocation:
     def _failed(self, lease: Lease) -> None:
         """A fault of ours. The worker is in an unknown state."""
         log.exception("call %s failed unexpectedly", self._call.request_id)
+        lease.environment.log.leave(self._call.request_id)
         self._at.pool.release(lease, worker_lost=True)
         self._reply(FAULT, b"")
 
@@ -114,11 +116,13 @@ class Invocation:
         reading = self._reading(lease, result)
         init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
         self._log.lines(*report.end_lines(reading))
+        if lease.environment.slots is not None:
+            lease.environment.log.leave(self._call.request_id)
         return reading, init_output
 
     def _reading(self, lease: Lease, result: RunResult) -> Reading:
         environment, cold = lease.environment, lease.cold
-        cpu_us = environment.use_cpu()
+        cpu_us = environment.use_cpu() if result.cpu_us is None else result.cpu_us
         init_ms = cold.init_ms if cold is not None else 0.0
         version = environment.version
         return Reading(
@@ -136,6 +140,7 @@ class Invocation:
             memory_mb=version.limits.memory_mb,
             peak_mb=_megabytes(environment.peak_bytes),
             cpu_ms=cpu_us / 1000,
+            attempt=self._call.attempt,
             environment=environment.id,
             isolation=environment.isolation,
             preparation=cold.preparation if cold is not None else None,
@@ -179,6 +184,7 @@ class Invocation:
             billed_ms=billed_ms(0.0, failed.init_ms),
             memory_mb=version.limits.memory_mb,
             peak_mb=_megabytes(environment.peak_bytes),
+            attempt=self._call.attempt,
             environment=environment.id,
             isolation=environment.isolation,
         )

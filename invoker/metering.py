@@ -207,7 +207,7 @@ class Meter:
             "journal": usage.journal_key(self._journal.id),
             "cursor": str(cursor) if cursor is not None else False,
         }
-        keys = [usage.reading_key(one.request_id) for one in readings]
+        keys = [usage.reading_key(usage.reading_id(one)) for one in readings]
         values = [msgspec.json.encode(one) for one in readings]
         await self._store(keys=keys, args=[msgspec.json.encode(batch), *values])
 
@@ -216,7 +216,7 @@ def _index(readings: list[Reading]) -> dict[str, list[int | str]]:
     """What is to be added to which sorted set: times and request ids by turns."""
     found: dict[str, list[int | str]] = defaultdict(list)
     for reading in readings:
-        found[usage.readings_key(reading.arn)] += (reading.started_ms, reading.request_id)
+        found[usage.readings_key(reading.arn)] += (reading.started_ms, usage.reading_id(reading))
     return found
 
 

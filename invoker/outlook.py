@@ -39,12 +39,13 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, 
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
         function_live=roster.of_function(version.arn),
-        function_limit=function_limit(version, settings),
+        function_limit=function_limit(shelf, settings),
         memory_mb=version.limits.memory_mb,
         mean_duration_s=shelf.mean_duration_s,
         mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if forks else shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
+        concurrency=shelf.concurrency,
     )
 
 
@@ -55,17 +56,19 @@ def _held(version: FunctionVersion, roster: Roster, now: float) -> int:
     )
 
 
-def function_limit(version: FunctionVersion, settings: PoolSettings) -> int:
-    """How many environments a function may have in all its versions."""
-    reserved = version.max_environments
-    return settings.max_environments_per_function if reserved is None else reserved
+def function_limit(shelf: Shelf, settings: PoolSettings) -> int:
+    """How many environments a function may have in all its versions, so that no more calls run than are reserved."""
+    reserved = shelf.version.max_environments
+    return settings.max_environments_per_function if reserved is None else reserved // shelf.concurrency
 
 
 def can_precede(old: Shelf, version: FunctionVersion, roster: Roster, settings: PoolSettings) -> bool:
     """Whether environments of a record serve while the first of a newer one is started: they exist, and differ."""
     if not old.ready or old.version.is_built_like(version):
         return False
-    return roster.of_function(version.arn) < function_limit(version, settings)
+    reserved = version.max_environments
+    limit = settings.max_environments_per_function if reserved is None else reserved // old.concurrency
+    return roster.of_function(version.arn) < limit
 
 
 def host(roster: Roster, settings: PoolSettings, starting: int) -> Host:

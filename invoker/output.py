@@ -191,17 +191,18 @@ class OutputListener:
             self._connections.add(connection)
             self._loop.add_reader(connection, self._read, connection)
 
-    def drain(self, *, newcomers: bool = False) -> None:
+    def drain(self, *, newcomers: bool = False, unfinished: bool = True) -> None:
         """Deliver every line that has been written so far; an unfinished last line counts as one.
 
-        `newcomers` also takes connections that were opened before now but not noticed yet.
+        `newcomers` also takes connections that were opened before now but not noticed yet. Without `unfinished`, such
+        a line waits for its end.
         """
         if newcomers:
             self._accept()
         for connection in tuple(self._connections):
             while self._read(connection):
                 pass
-        if self._partial:
+        if self._partial and unfinished:
             self._deliver(self._partial)
             self._partial = b""
 
@@ -247,12 +248,26 @@ class EnvironmentLog:
         self.stream = stream
         self._no_request = logs.line_prefix(logs.NO_REQUEST, stream)
         self._current: InvocationLog | None = None
+        """Of the invocation that runs alone; of several, `None`."""
+        self._running: dict[str, InvocationLog] = {}
 
     def begin(self, request_id: str, *, keep_tail: bool = True) -> InvocationLog:
         """Lines from now on belong to this invocation, until `end`."""
         prefix = logs.line_prefix(request_id, self.stream)
         self._current = InvocationLog(self._write, prefix, keep_tail=keep_tail)
         return self._current
+
+    def join(self, request_id: str, *, keep_tail: bool = True) -> InvocationLog:
+        """As `begin`, for one of several that may run at once; `leave` is its end."""
+        begun = self._running[request_id] = self.begin(request_id, keep_tail=keep_tail)
+        if len(self._running) > 1:
+            self._current = None
+        return begun
+
+    def leave(self, request_id: str) -> None:
+        """An invocation that has joined is over."""
+        self._running.pop(request_id, None)
+        self._current = next(iter(self._running.values())) if len(self._running) == 1 else None
 
     def end(self) -> None:
         """Lines from now on belong to no invocation: threads that outlive theirs."""
@@ -262,6 +277,24 @@ class EnvironmentLog:
         """A line of output arrived."""
         if self._current is not None:
             self._current.lines(text)
+        elif self._running:
+            self._of_one_of_several(text)
+        else:
+            self._write(self._no_request, (text,))
+
+    def line_of(self, request_id: str, text: bytes) -> None:
+        """A line of output arrived, and it is known whose it is."""
+        owner = self._running.get(request_id)
+        if owner is not None:
+            owner.lines(text)
+        else:
+            self._write(self._no_request, (text,))
+
+    def _of_one_of_several(self, text: bytes) -> None:
+        """It belongs to the call whose id it names, as the records of loggers do; else it cannot be told to whose."""
+        named = [one for request_id, one in self._running.items() if request_id.encode() in text]
+        if len(named) == 1:
+            named[0].lines(text)
         else:
             self._write(self._no_request, (text,))
 

@@ -44,6 +44,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mean_start_s: float | None
     queue_limit: int
     queue_timeout_s: float
+    concurrency: int = 1
+    """Calls that each of its environments runs at once."""
 
 
 class IdleEnvironment(msgspec.Struct, frozen=True, gc=False):
@@ -156,21 +158,22 @@ def _wanted(demand: Demand) -> int:
     """Environments to start in all, were there no limits."""
     if demand.waiting == 0:
         return 0
+    enough = -(-demand.waiting // demand.concurrency)
     if demand.usable == 0:
         # Nothing can take the calls: one environment for the first, and more once a duration is known
         # or, as the first call of a burst says nothing about the others, one for each.
-        return demand.waiting
+        return enough
     if demand.mean_duration_s is None:
-        return demand.waiting
+        return enough
     start_s = demand.mean_start_s or FIRST_GUESS_START_S
     if demand.oldest_wait_s >= start_s:
-        return demand.waiting
-    return min(demand.waiting, int(demand.waiting * demand.mean_duration_s / start_s))
+        return enough
+    return min(enough, int(enough * demand.mean_duration_s / start_s))
 
 
 def _again_s(demand: Demand) -> float | None:
     """When the calls that have no start under way will have waited for so long that the answer may be another."""
-    if demand.waiting <= demand.starting:
+    if demand.waiting <= demand.starting * demand.concurrency:
         return None
     moments = (demand.mean_start_s or FIRST_GUESS_START_S, SHORT_CALL_S, PATIENCE_S)
     return min((at_s - demand.oldest_wait_s for at_s in moments if at_s > demand.oldest_wait_s), default=None)
@@ -234,7 +237,7 @@ def _clearing_time(demand: Demand) -> float:
     """Seconds until the queue as it stands will have been served; a guess of one second without history."""
     if demand.mean_duration_s is None:
         return 1.0
-    return math.ceil(demand.waiting / max(demand.usable, 1)) * demand.mean_duration_s
+    return math.ceil(demand.waiting / max(demand.usable * demand.concurrency, 1)) * demand.mean_duration_s
 
 
 def expired(idle: Iterable[IdleEnvironment], now: float) -> tuple[list[str], float | None]:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from invoker import keepalive, outlook, policy
+from invoker.ending import Ending
 from invoker.environment import Environment, InitFailed
 from invoker.expiry import Expiry
 from invoker.factory import EnvironmentFactory
@@ -19,13 +20,14 @@ from invoker.floors import Floors
 from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
+from invoker.patience import Patience, throttled
 from invoker.roster import Roster
 from invoker.shelf import Cold, Occasion, Shelf
 from invoker.shelves import Key, Shelves
 from invoker.starts import attempt
 from invoker.tasks import Tasks
 from samovar.clock import Clock
-from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable, TooManyRequests
+from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
 from samovar.link import ProvisionedView
@@ -48,6 +50,7 @@ class Pool:
         self._shelves = Shelves(settings.keep_alive)
         """Each version in force and what it has; outdated environments are on none."""
         self._floors = Floors(clock, self._top_up, lambda shelf: self._expiry.arm(shelf.next_expiry))
+        self._patience = Patience(clock, settings.queue_timeout_s, self.__repr__)
         self._starting = 0
         self._starved = False
         """Whether somebody needs room, which an environment that becomes idle can make."""
@@ -56,8 +59,7 @@ class Pool:
         self._worth = 0.0
         """The clock of `keepalive.priority`: what the last evicted environment was worth."""
         self._closing = False
-        self._hurried = False
-        self._changed = asyncio.Event()
+        self._ending = Ending(lambda: self.count(State.BUSY))
 
     def __repr__(self) -> str:
         return (
@@ -100,19 +102,24 @@ class Pool:
         if self._closing:
             raise ServiceUnavailable("the invoker is shutting down", retry_after=1)
         shelf = self._shelf(lease.version)
+        if shelf.sharing:
+            self._join(shelf, lease)
+            return
         now = self._clock.monotonic()
         if shelf.idle and not shelf.waiters:
             environment = shelf.idle.pop()
             shelf.note_idle(now - environment.idle_since)
             environment.fire(Event.LEASED)
+            if environment.slots is not None:
+                shelf.seat(environment)
             lease.grant(environment)
             return
         refusal = policy.admit(self._demand(shelf))
         if refusal is not None:
-            raise _throttled(refusal)
+            raise throttled(refusal)
         lease.since = now
         shelf.waiters.append(lease)
-        self._be_patient(shelf)
+        self._patience.watch(shelf)
         if shelf.timer is None or len(shelf.waiters) >= shelf.look_again_at:
             self._scale(shelf)
 
@@ -124,33 +131,20 @@ class Pool:
         self._shelf(lease.version).waiters.remove(lease)
         return True
 
-    def _be_patient(self, shelf: Shelf) -> None:
-        """Have one timer for all calls that wait; it rings when the first of them may have waited too long."""
-        if shelf.patience is None and shelf.waiters:
-            ends = shelf.waiters[0].since + self._settings.queue_timeout_s
-            shelf.patience = self._loop.call_later(max(0.0, ends - self._clock.monotonic()), self._give_up, shelf)
-
-    def _give_up(self, shelf: Shelf) -> None:
-        shelf.patience = None
-        latest = self._clock.monotonic() - self._settings.queue_timeout_s
-        while shelf.waiters and shelf.waiters[0].since <= latest:
-            lease = shelf.waiters.popleft()
-            if not lease.is_settled:
-                lease.refuse(_throttled(self._late(lease.version)))
-        self._be_patient(shelf)
-
-    def _late(self, version: FunctionVersion) -> policy.Reject:
-        return policy.late(
-            version.name, self._shelf(version).mean_duration_s, self._settings.queue_timeout_s, repr(self)
-        )
-
     def release(self, lease: Lease, *, worker_lost: bool) -> None:
         """Take an environment back from a lease."""
         environment = lease.environment
         shelf = self._current_shelf(environment)
         if shelf is not None:
             shelf.note_duration(lease.duration_s)
-        self._changed.set()
+        if environment.slots is not None:
+            worker_lost = environment.slots.leave(worker_lost=worker_lost)
+            if shelf is not None:
+                shelf.note_room(environment)
+                self._fill(shelf)
+            if environment.slots.taken:
+                return
+        self._ending.look()
         if shelf is None or self._closing:
             self._stop(environment, "outdated" if shelf is None else "shutdown")
         elif environment.is_exhausted:
@@ -171,7 +165,7 @@ class Pool:
             return
         waiter = shelf.next_waiter()
         if waiter is not None:
-            self._grant(waiter, environment, None)
+            self._grant(shelf, waiter, environment, None)
         else:
             shelf.idle.append(environment)
             if self._worth:
@@ -263,15 +257,31 @@ class Pool:
     def _hand_out_new(self, environment: Environment, cold: Cold) -> None:
         shelf = self._current_shelf(environment)
         waiter = shelf.next_waiter() if shelf is not None and not self._closing else None
-        if waiter is None:
+        if shelf is None or waiter is None:
             self._place(environment)
         else:
-            self._grant(waiter, environment, cold)
+            self._grant(shelf, waiter, environment, cold)
 
-    def _grant(self, waiter: Lease, environment: Environment, cold: Cold | None) -> None:
+    def _grant(self, shelf: Shelf, waiter: Lease, environment: Environment, cold: Cold | None) -> None:
         environment.fire(Event.LEASED)
+        if environment.slots is not None:
+            shelf.seat(environment)
         waiter.queue_ms = (self._clock.monotonic() - waiter.since) * 1000
         waiter.grant(environment, cold)
+        self._fill(shelf)
+
+    def _join(self, shelf: Shelf, lease: Lease) -> None:
+        """Let a call run beside others, in an environment that takes several."""
+        environment = shelf.sharing[-1]
+        shelf.seat(environment)
+        if lease.since:
+            lease.queue_ms = (self._clock.monotonic() - lease.since) * 1000
+        lease.grant(environment)
+
+    def _fill(self, shelf: Shelf) -> None:
+        """Let calls that wait join others, where there is room."""
+        while shelf.sharing and (waiter := shelf.next_waiter()) is not None:
+            self._join(shelf, waiter)
 
     def _start_failed(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
         """The calls that wait for a start share its failure: each of their own would meet the same.
@@ -328,7 +338,7 @@ class Pool:
         shelf, outdated = self._shelves.succeed(version)
         for one in outdated:
             self._retire(one)
-        self._be_patient(shelf)
+        self._patience.watch(shelf)
         while shelf.waiters and shelf.idle:
             self._place(shelf.idle.pop())
         self._floors.watch(shelf)
@@ -386,7 +396,7 @@ class Pool:
             shelf.clocks.pop(environment.id, None)
             if shelf.live == 0:
                 shelf.uses = 0
-        self._changed.set()
+        self._ending.look()
         self._scale_all()
 
     def _expire(self) -> None:
@@ -405,23 +415,14 @@ class Pool:
             self._scale_later(shelf, None)
         self._expiry.cancel()
         self._floors.close()
-        try:
-            async with asyncio.timeout(deadline_s):
-                while self.count(State.BUSY) and not self._hurried:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            log.warning("running calls did not finish within %g s", deadline_s)
-        if self.count(State.BUSY):
-            log.warning("%d running calls are cut off", self.count(State.BUSY))
+        await self._ending.wait(deadline_s)
         await self._tasks.cut_starts_short()
         await asyncio.gather(*(one.stop("shutdown") for one in self.environments), return_exceptions=True)
         await self._tasks.ended()
 
     def hurry(self) -> None:
         """Have `close` wait for running calls no longer."""
-        self._hurried = True
-        self._changed.set()
+        self._ending.hurry()
 
     def _shelf(self, version: FunctionVersion) -> Shelf:
         shelf = self._shelves.get(version.key)
@@ -444,7 +445,3 @@ class Pool:
         for shelf in self._shelves.hungry():
             self._scale(shelf)
         self._floors.look()
-
-
-def _throttled(refusal: policy.Reject) -> TooManyRequests:
-    return TooManyRequests(refusal.message, retry_after=refusal.retry_after_s, reason=refusal.reason)

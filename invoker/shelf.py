@@ -72,6 +72,9 @@ class Shelf:
         """Whether there was an environment of an older record."""
         self.idle: list[Environment] = []
         """A stack: the last one used is the first one reused, so that the others can expire."""
+        self.sharing: list[Environment] = []
+        """Those that run calls and have room for more; empty while calls wait."""
+        self._most_at_once = version.concurrency
         self.waiters: deque[Lease] = deque()
         self.occasions: deque[Occasion] = deque()
         """Of the environments that are being started, in the order it was decided."""
@@ -139,6 +142,26 @@ class Shelf:
     def next_expiry(self) -> float:
         """Monotonic seconds at which the first of those may be due; `inf` if there are none."""
         return self.idle[0].idle_since + self.keep_s if self.idle and self.missing < 0 else math.inf
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls one of its environments runs at once, which is never more than the function may have."""
+        reserved = self.version.max_environments
+        return self._most_at_once if reserved is None else max(1, min(self._most_at_once, reserved))
+
+    def seat(self, environment: Environment) -> None:
+        """One more call runs in an environment that takes several."""
+        assert environment.slots is not None, "it has places"
+        self._most_at_once = max(self._most_at_once, environment.slots.limit)
+        environment.slots.take()
+        self.note_room(environment)
+
+    def note_room(self, environment: Environment) -> None:
+        """See whether an environment has room for more calls than it runs."""
+        slots = environment.slots
+        has_room = slots is not None and slots.taken > 0 and slots.has_room(self.concurrency)
+        if has_room != (environment in self.sharing):
+            (self.sharing.append if has_room else self.sharing.remove)(environment)
 
     def next_waiter(self) -> Lease | None:
         """Take the oldest call that still waits out of the queue."""

@@ -1,4 +1,4 @@
-"""One worker: a process inside an environment that has the handler loaded and takes one event at a time.
+"""One worker: a process inside an environment that has the handler loaded and takes events, as a rule one at a time.
 
 The objects here are the invoker's view of it. They learn what happens from `runtime_link.py` and never touch
 a socket themselves but to send.
@@ -19,7 +19,7 @@ from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, END, EVENT, READY, RESULT, SHUTDOWN, Frame
+from samovar.wire import CHUNK, END, EVENT, FLOW, OUTPUT, READY, RESULT, SHUTDOWN, Frame
 
 
 class WorkerEnded(Exception):
@@ -52,6 +52,8 @@ class Ready(msgspec.Struct, frozen=True):
     """Why there is no snapshot process although one was asked for."""
     farewell_s: float = 0.0
     """How long it wants to be given when it is to end; until then it is told nothing of it."""
+    concurrency: int = 1
+    """How many events it takes at once."""
 
 
 class Answer(NamedTuple):
@@ -66,6 +68,8 @@ class Answer(NamedTuple):
 Farewell = Literal["SPINDOWN", "TIMEOUT", "FAILURE"]
 """Why a worker is to end, in the words of Lambda's Extensions API."""
 _MOST_FAREWELL_S = 2.5
+MOST_CONCURRENCY = 1600
+"""Events at once in one environment; AWS's bound on `PerExecutionEnvironmentMaxConcurrency`."""
 
 Done = Callable[[Answer | Exception], None]
 """Told what came of an event: the answer, one of the exceptions above, or `TimeoutError`. It does not raise."""
@@ -111,9 +115,14 @@ class Worker:
         self.obituary: ProcessEnd | None = None
         """How it ended, as the keeper told; it counts once nothing more can come from the worker itself."""
         self.ended: asyncio.Future[ProcessEnd] = loop.create_future()
+        self.on_output: Callable[[str, bytes], None] | None = None
+        """Told lines that one of several events under way has printed, with its request id; empty for none of them."""
         self._farewell_s = 0.0
         self._loop = loop
-        self._exchange: _Exchange | None = None
+        self._exchanges: dict[int, _Exchange] = {}
+        """Events under way, by number. All of them have the same time, so the first is the first to be due."""
+        self.concurrency = 1
+        """How many it takes at once; known once it is ready."""
         self._events = 0
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
@@ -128,9 +137,9 @@ class Worker:
             return
         self._events += 1
         deadline = self._loop.time() + timeout_s
-        self._exchange = _Exchange(self._events, done, deadline, stream)
+        self._exchanges[self._events] = _Exchange(head.request_id, done, deadline, stream)
         if stream is not None:
-            stream.attach(self.channel)
+            stream.attach(self.channel if self.concurrency == 1 else _Valve(self.channel, self._events))
         if isinstance(event, bytes):
             self.channel.send_at_once(EVENT, self._events, _encode(head), event)
         else:
@@ -146,43 +155,51 @@ class Worker:
 
     def _lose_event(self, number: int) -> None:
         if self._is_at(number):
-            self._finish(EventLost())
+            self._finish(number, EventLost())
 
     def _is_at(self, number: int) -> bool:
-        return self._exchange is not None and self._exchange.number == number
+        return number in self._exchanges
 
     def _look_at_the_time(self) -> None:
         """One timer serves event after event: setting and cancelling one for each costs as much as the rest of one."""
         self._timer = None
-        exchange = self._exchange
-        if exchange is None:
-            return
-        if exchange.deadline <= self._loop.time():
-            self._finish(TimeoutError())
-        else:
-            self._timer = self._loop.call_at(exchange.deadline, self._look_at_the_time)
+        while self._exchanges:
+            number, exchange = next(iter(self._exchanges.items()))
+            if exchange.deadline > self._loop.time():
+                self._timer = self._loop.call_at(exchange.deadline, self._look_at_the_time)
+                return
+            self._finish(number, TimeoutError())
 
-    def _finish(self, outcome: Answer | Exception) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            if exchange.stream is not None:
-                exchange.stream.detach()
-            exchange.done(outcome)
+    def _finish(self, number: int, outcome: Answer | Exception) -> None:
+        exchange = self._exchanges.pop(number)
+        if exchange.stream is not None:
+            exchange.stream.detach()
+        exchange.done(outcome)
 
     def take(self, frame: Frame) -> None:
         """A frame of this worker arrived. Raises `ValueError` on one that has no place here."""
         if frame.kind in (RESULT, CHUNK):
-            exchange = self._exchange
-            if exchange is not None and frame.stream == exchange.number:
+            exchange = self._exchanges.get(frame.stream)
+            if exchange is not None:
                 outcome = exchange.completed_by(frame)
                 if outcome is not None:
-                    self._finish(outcome)
+                    self._finish(frame.stream, outcome)
+        elif frame.kind == OUTPUT:
+            self._take_output(frame)
         elif frame.kind == READY and not self.ready.done():
             ready = _decode_ready(frame.head or b"{}")
             self._farewell_s = min(ready.farewell_s, _MOST_FAREWELL_S)
+            self.concurrency = max(1, min(ready.concurrency, MOST_CONCURRENCY))
             self.ready.set_result((ready, frame.body))
         else:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a worker")
+
+    def _take_output(self, frame: Frame) -> None:
+        """Lines of one of several events, or of none."""
+        exchange = self._exchanges.get(frame.stream)
+        if self.on_output is not None:
+            for line in frame.body.split(b"\n"):
+                self.on_output("" if exchange is None else exchange.request_id, line)
 
     async def say_farewell(self, reason: Farewell) -> None:
         """Let it end by itself, where it has asked for that: wait as long as it may take, and no longer."""
@@ -201,7 +218,8 @@ class Worker:
         if not self.ready.done():
             self.ready.set_exception(WorkerEnded(end))
             self.ready.exception()  # nobody may be waiting any more
-        self._finish(WorkerEnded(end))
+        for number in list(self._exchanges):
+            self._finish(number, WorkerEnded(end))
 
     def disconnect(self) -> None:
         """Hang up on it."""
@@ -213,13 +231,29 @@ class Worker:
             channel.abort()
 
 
+class _Valve:
+    """Holds up one streamed answer of a worker that has others under way: it is asked to, by frames."""
+
+    def __init__(self, channel: FrameChannel, number: int) -> None:
+        self._channel = channel
+        self._number = number
+
+    def pause_reading(self) -> None:
+        """See `response_stream.Source`."""
+        self._channel.send(FLOW, self._number, _encode({"paused": True}))
+
+    def resume_reading(self) -> None:
+        """See `response_stream.Source`."""
+        self._channel.send(FLOW, self._number, _encode({"paused": False}))
+
+
 class _Exchange:
     """One event and the answer being put together."""
 
-    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "number", "stream")
+    __slots__ = ("_head", "_parts", "_size", "deadline", "done", "request_id", "stream")
 
-    def __init__(self, number: int, done: Done, deadline: float, stream: ResponseStream | None) -> None:
-        self.number = number
+    def __init__(self, request_id: str, done: Done, deadline: float, stream: ResponseStream | None) -> None:
+        self.request_id = request_id
         self.done = done
         self.deadline = deadline
         """On the event loop's clock."""

@@ -44,12 +44,16 @@ RESERVED_VARIABLES = frozenset(
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "AWS_LAMBDA_RUNTIME_API",
-        "AWS_LAMBDA_MAX_CONCURRENCY",
         "LAMBDA_TASK_ROOT",
         "LAMBDA_RUNTIME_DIR",
     }
 )
 """Variables only the platform may set (lambda-facts §8)."""
+
+CONCURRENCY_VARIABLE = "AWS_LAMBDA_MAX_CONCURRENCY"
+"""With it a function that brings its own runtime says how many events that takes at once in one environment."""
+MAX_CONCURRENCY = 1600
+"""AWS's bound on `PerExecutionEnvironmentMaxConcurrency`, which is that variable there."""
 
 _VARIABLE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
@@ -154,7 +158,22 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
                 f"at most {MAX_HANDLER_LENGTH} characters"
             )
         check_environment(self.environment)
+        if CONCURRENCY_VARIABLE in self.environment:
+            self._check_concurrency(self.environment[CONCURRENCY_VARIABLE])
         check_provisions(self.provisioned)
+
+    def _check_concurrency(self, given: str) -> None:
+        if self.image is None and not self.runtime.startswith("provided"):
+            raise _reserved([CONCURRENCY_VARIABLE])
+        if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= MAX_CONCURRENCY):
+            raise InvalidParameterValue(
+                f"{CONCURRENCY_VARIABLE} = {given!r} is not allowed: it is a number of events, 1 to {MAX_CONCURRENCY}"
+            )
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls one environment is to run at once."""
+        return int(self.environment.get(CONCURRENCY_VARIABLE, "1"))
 
     @property
     def arn(self) -> str:
@@ -187,11 +206,7 @@ def check_environment(variables: dict[str, str]) -> None:
     """Refuse variables Lambda would refuse: reserved or malformed names, over 4 KB in all."""
     reserved = sorted(RESERVED_VARIABLES.intersection(variables))
     if reserved:
-        raise InvalidParameterValue(
-            "Lambda was unable to configure your environment variables because the environment variables you "
-            "have provided contains reserved keys that are currently not supported for modification. "
-            f"Reserved keys used in this request: {', '.join(reserved)}"
-        )
+        raise _reserved(reserved)
     for name in variables:
         if _VARIABLE_NAME.fullmatch(name) is None:
             raise InvalidParameterValue(
@@ -204,3 +219,11 @@ def check_environment(variables: dict[str, str]) -> None:
             "Lambda was unable to configure your environment variables because the environment variables you "
             f"have provided exceeded the 4KB limit. String measured: {msgspec.json.encode(variables).decode()}"
         )
+
+
+def _reserved(names: list[str]) -> InvalidParameterValue:
+    return InvalidParameterValue(
+        "Lambda was unable to configure your environment variables because the environment variables you "
+        "have provided contains reserved keys that are currently not supported for modification. "
+        f"Reserved keys used in this request: {', '.join(names)}"
+    )

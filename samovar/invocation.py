@@ -68,6 +68,8 @@ class InvokeHead(msgspec.Struct, frozen=True, array_like=True):
     """The version or alias the caller named, which is in the ARN the function sees."""
     streaming: bool = False
     """Whether the answer may come in parts: a `StreamHead` first, the `AnswerHead` with the last frame."""
+    attempt: int = 1
+    """Which run of the event this is; the readings of one request are told apart by it."""
 
 
 class AnswerHead(msgspec.Struct, frozen=True, array_like=True):
@@ -136,6 +138,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Highest memory use seen in the environment, never the limit in its place."""
     cpu_ms: float = 0.0
     attempt: int = 1
+    """Greater than 1 where an event is run again under its request id. Numbers may be missing: not every run ends."""
     environment: str = ""
     isolation: str = ""
     preparation: Preparation | None = None

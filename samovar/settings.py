@@ -117,6 +117,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_event_bytes: Annotated[
         int, Meta(ge=1024, le=6 * 1024 * 1024, description="Largest event of an asynchronous call (Lambda: 1 MB).")
     ] = 1024 * 1024
+    event_concurrency: Annotated[
+        int, Meta(ge=1, le=1000, description="Asynchronous events of one function that a worker runs at once.")
+    ] = 16
+    kept_events: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Events that succeeded, kept for each function.")
+    ] = 1000
+    kept_failed_events: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Events that failed for good, kept for each function.")
+    ] = 10_000
+    kept_event_mb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="MB that either may take for each function; the oldest go first.")
+    ] = 64
+    event_retention_h: Annotated[int, Meta(ge=1, description="Hours an event that has ended is kept at most.")] = 336
     max_code_bytes: Annotated[int, Meta(ge=1024, description="Largest code package, unpacked (Lambda: 250 MB).")] = (
         250 * 1024 * 1024
     )

@@ -30,13 +30,18 @@ def rollup_key(arn: str, resolution: Resolution, start: int) -> str:
     return f"samovar:usage:{arn}:{resolution}:{start}"
 
 
-def reading_key(request_id: str) -> str:
-    """Key of the JSON of one reading."""
-    return f"samovar:reading:{request_id}"
+def reading_id(reading: Reading) -> str:
+    """What a reading is known by: its request id, and behind a colon its attempt from the second one on."""
+    return reading.request_id if reading.attempt == 1 else f"{reading.request_id}:{reading.attempt}"
+
+
+def reading_key(known_by: str) -> str:
+    """Key of the JSON of one reading, by its `reading_id`."""
+    return f"samovar:reading:{known_by}"
 
 
 def readings_key(arn: str) -> str:
-    """Key of the sorted set of a function's request ids, by the time they started (epoch ms)."""
+    """Key of the sorted set of the ids of a function's readings, by the time they started (epoch ms)."""
     return f"samovar:readings:{arn}"
 
 

@@ -48,6 +48,10 @@ RESULT: Final = 16
 FORK: Final = 17
 BIND: Final = 18
 SHUTDOWN: Final = 19
+FLOW: Final = 20
+"""One streamed answer of several under way is to wait, or to go on."""
+OUTPUT: Final = 21
+"""Lines that one of several events under way has printed."""
 
 
 class ProtocolError(Exception):

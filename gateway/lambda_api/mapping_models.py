@@ -76,8 +76,8 @@ def configured(given: Map[str, Any], before: Config | None = None) -> Config:
         raise SerializationFailed(str(error)) from error
 
 
-def shown(mapping: Mapping) -> MappingAnswer:
-    """A mapping as the API shows it."""
+def shown(mapping: Mapping, result: str | None = None) -> MappingAnswer:
+    """A mapping as the API shows it, with what came of its last batch if there was one."""
     kind = KINDS[mapping.kind]
     config = {name: value for name in Config.__struct_fields__ if (value := getattr(mapping.config, name)) is not None}
     return MappingAnswer(
@@ -85,7 +85,7 @@ def shown(mapping: Mapping) -> MappingAnswer:
         uuid=mapping.uuid,
         function_arn=mapping.function_arn,
         last_modified=mapping.modified,
-        last_processing_result=None if mapping.kind == "sqs" else "No records processed",
+        last_processing_result=result or (None if mapping.kind == "sqs" else "No records processed"),
         state=mapping.state,
         state_transition_reason=kind.reason,
         event_source_mapping_arn=mapping.arn,

@@ -1,7 +1,7 @@
 """Event source mappings: Create, Get, List, Update and DeleteEventSourceMapping(s).
 
-Their records are kept with their states. Nothing reads the sources yet, so a mapping that has been changed has nothing
-to wait for: whoever looks at it next finds it settled.
+Their records are kept with their states. What reads the sources is in `gateway/pollers/`; a change is in force when
+nobody reads a source any more as it was said before, and whoever looks at the mapping finds out whether that is so.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from gateway.lambda_api.qualifiers import check_qualifier
 from gateway.lambda_api.validation import check_tags
 from gateway.mapping import Event, Mapping
 from gateway.mapping_store import MappingStore, SourceTaken
+from gateway.pollers.leases import POLL, Leases
+from gateway.pollers.settling import is_polled, settled
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from samovar.names import FunctionReference, function_arn, new_request_id
@@ -41,7 +43,13 @@ def _store(request: Request) -> MappingStore:
     return found
 
 
+def _leases(request: Request) -> Leases:
+    found: Leases = request.app.state.leases
+    return found
+
+
 UsesMappings = Annotated[MappingStore, Depends(_store)]
+UsesLeases = Annotated[Leases, Depends(_leases)]
 
 
 @router.operation("CreateEventSourceMapping")
@@ -68,41 +76,52 @@ async def create_event_source_mapping(
         tags=tags,
     )
     await _put(store, None, made)
+    _ring(services, made)
     return answer(shown(made), 202)
 
 
 @router.operation("GetEventSourceMapping")
-async def get_event_source_mapping(request: Request, region: Region, store: UsesMappings) -> Response:
+async def get_event_source_mapping(
+    request: Request, region: Region, store: UsesMappings, leases: UsesLeases
+) -> Response:
     """GetEventSourceMapping."""
-    return answer(shown(await settled_mapping(store, region, asked(request, MappingName).uuid)))
+    found = await settled_mapping(store, leases, region, asked(request, MappingName).uuid)
+    return answer(shown(found, (await store.results([found.uuid])).get(found.uuid)))
 
 
 @router.operation("ListEventSourceMappings")
 async def list_event_source_mappings(
-    request: Request, region: Region, services: UsesServices, store: UsesMappings
+    request: Request, region: Region, services: UsesServices, store: UsesMappings, leases: UsesLeases
 ) -> Response:
     """ListEventSourceMappings, of a source, a function or all; a marker is the last UUID of the page before."""
     wanted = asked(request, MappingListing)
     function = None if wanted.function_name is None else resolve(services, region, wanted.function_name)
     found = [
         mapping
-        for mapping in [await _settled(store, one) for one in await store.all() if one.region == region]
+        for mapping in [await settled(store, leases, one) for one in await store.all() if one.region == region]
         if mapping is not None
         and (wanted.marker is None or mapping.uuid > wanted.marker)
         and wanted.event_source_arn in (None, mapping.config.event_source_arn)
         and (function is None or _feeds(mapping, function))
     ]
     page = found[: wanted.max_items or _PAGE]
-    return answer(Mappings([shown(one) for one in page], next_marker=page[-1].uuid if len(found) > len(page) else None))
+    results = await store.results([one.uuid for one in page])
+    next_marker = page[-1].uuid if len(found) > len(page) else None
+    return answer(Mappings([shown(one, results.get(one.uuid)) for one in page], next_marker=next_marker))
 
 
 @router.operation("UpdateEventSourceMapping")
 async def update_event_source_mapping(
-    request: Request, region: Region, services: UsesServices, functions: UsesFunctions, store: UsesMappings
+    request: Request,
+    region: Region,
+    services: UsesServices,
+    functions: UsesFunctions,
+    store: UsesMappings,
+    leases: UsesLeases,
 ) -> Response:
     """UpdateEventSourceMapping: what is not given stays."""
     wanted = asked(request, UpdateMappingRequest)
-    current = await settled_mapping(store, region, wanted.uuid)
+    current = await settled_mapping(store, leases, region, wanted.uuid)
     changed = configured(request.state.given, current.config)
     rules.check(changed)
     event: Event = "update" if wanted.enabled is None else "enable" if wanted.enabled else "disable"
@@ -117,15 +136,16 @@ async def update_event_source_mapping(
         config=changed,
     )
     await _put(store, current, updated)
+    _ring(services, updated)
     return answer(shown(updated), 202)
 
 
 @router.operation("DeleteEventSourceMapping")
 async def delete_event_source_mapping(
-    request: Request, region: Region, functions: UsesFunctions, store: UsesMappings
+    request: Request, region: Region, functions: UsesFunctions, store: UsesMappings, leases: UsesLeases
 ) -> Response:
     """DeleteEventSourceMapping."""
-    current = await settled_mapping(store, region, asked(request, MappingName).uuid)
+    current = await settled_mapping(store, leases, region, asked(request, MappingName).uuid)
     deleted = msgspec.structs.replace(
         current,
         revision_id=new_request_id(),
@@ -136,28 +156,19 @@ async def delete_event_source_mapping(
     return answer(shown(deleted), 202)
 
 
-async def settled_mapping(store: MappingStore, region: str, uuid: str) -> Mapping:
-    """A mapping when nothing is being done to it any more. Raises `ResourceNotFound`."""
+async def settled_mapping(store: MappingStore, leases: Leases, region: str, uuid: str) -> Mapping:
+    """A mapping in the state it is in now. Raises `ResourceNotFound`."""
     found = await store.get(uuid.lower())
-    settled = None if found is None or found.region != region else await _settled(store, found)
-    if settled is None:
+    now = None if found is None or found.region != region else await settled(store, leases, found)
+    if now is None:
         raise ResourceNotFound("The resource you requested does not exist.")
-    return settled
+    return now
 
 
-async def _settled(store: MappingStore, found: Mapping) -> Mapping | None:
-    if found.state in rules.RESTING:
-        return found
-    if found.state == "Deleting":
-        await store.remove(found)
-        return None
-    state = rules.fired(found.state, "settle on" if found.enabled else "settle off")
-    settled = msgspec.structs.replace(found, state=state, revision_id=new_request_id())
-    try:
-        await store.put(found, settled)
-    except ResourceConflict:  # somebody else was as quick
-        return await store.get(found.uuid)
-    return settled
+def _ring(services: Services, mapping: Mapping) -> None:
+    """Have some worker begin to read the source; those that read it already hear of the change by themselves."""
+    if is_polled(mapping):
+        services.doorbell.ask(POLL, (mapping.uuid, 0))
 
 
 async def _function(services: Services, region: str, name: str) -> str:

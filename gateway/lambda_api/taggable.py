@@ -10,10 +10,11 @@ from fastapi import Depends, Request
 
 from gateway.functions import Functions
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, find, resolve
-from gateway.lambda_api.mappings import UsesMappings, settled_mapping
+from gateway.lambda_api.mappings import UsesLeases, UsesMappings, settled_mapping
 from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_tags
 from gateway.mapping_store import MappingStore
+from gateway.pollers.leases import Leases
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.names import FunctionReference, new_request_id
@@ -54,18 +55,19 @@ class FunctionTags:
 class MappingTags:
     """Tags of an event source mapping."""
 
-    def __init__(self, store: MappingStore, region: str, uuid: str) -> None:
+    def __init__(self, store: MappingStore, leases: Leases, region: str, uuid: str) -> None:
         self._store = store
+        self._leases = leases
         self._region = region
         self._uuid = uuid
 
     async def tags(self) -> Tags:
         """See `Taggable`."""
-        return (await settled_mapping(self._store, self._region, self._uuid)).tags
+        return (await settled_mapping(self._store, self._leases, self._region, self._uuid)).tags
 
     async def retag(self, edit: EditTags) -> None:
         """See `Taggable`."""
-        current = await settled_mapping(self._store, self._region, self._uuid)
+        current = await settled_mapping(self._store, self._leases, self._region, self._uuid)
         tags = edit(current.tags)
         check_tags(tags)
         changed = msgspec.structs.replace(current, tags=tags, revision_id=new_request_id())
@@ -73,13 +75,18 @@ class MappingTags:
 
 
 def _named(
-    request: Request, region: Region, services: UsesServices, functions: UsesFunctions, store: UsesMappings
+    request: Request,
+    region: Region,
+    services: UsesServices,
+    functions: UsesFunctions,
+    store: UsesMappings,
+    leases: UsesLeases,
 ) -> Taggable:
     """What the ARN of a request means. Raises `ResourceNotFound` for kinds of which there is nothing here."""
     arn = request.state.given["Resource"]
     kind, _, name = arn.split(":", 5)[5].partition(":")
     if kind == "event-source-mapping":
-        return MappingTags(store, region, name)
+        return MappingTags(store, leases, region, name)
     if kind != "function":
         raise ResourceNotFound("The resource you requested does not exist.")
     reference = resolve(services, region, arn)

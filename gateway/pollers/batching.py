@@ -50,6 +50,11 @@ class Batcher(Generic[Record]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def waiting(self) -> list[Record]:
+        """What has not been handed over."""
+        return list(self._waiting)
+
     def add(self, record: Record, now: float) -> None:
         """Take one more."""
         if not self._waiting:

@@ -58,6 +58,8 @@ class Function:
     handle: Callable[[Any, Mapping[str, Any]], Any]
     """Given the event and the head of its frame."""
     init: Callable[[], Any] = lambda: None
+    concurrency: int = 1
+    """Events it takes at once."""
 
 
 class FakeBox:
@@ -184,17 +186,29 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - whatever initialisation raises is reported as the runtime does
             _send(writer, wire.READY, self._number, {"init_ms": 0.0, "error": _type(error)}, _told(error, ""))
             return {"status": 1}
-        _send(writer, wire.READY, self._number, {"init_ms": 0.0})
-        async for kind, stream, head, body in _messages(reader):
-            if kind != wire.EVENT:
-                continue
-            self._box.ran()
-            try:
-                result = await self._call(output, function.handle, msgspec.json.decode(body), head)
-                _send(writer, wire.RESULT, stream, {}, msgspec.json.encode(result))
-            except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
-                _send(writer, wire.RESULT, stream, {"error": _type(error)}, _told(error, head["request_id"]))
+        _send(writer, wire.READY, self._number, {"init_ms": 0.0, "concurrency": function.concurrency})
+        try:
+            async with asyncio.TaskGroup() as calls:
+                async for kind, stream, head, body in _messages(reader):
+                    if kind != wire.EVENT:
+                        continue
+                    answer = calls.create_task(self._answer(function, writer, output, stream, head, body))
+                    if function.concurrency == 1:
+                        await asyncio.wait({answer})
+        except BaseExceptionGroup as ends:
+            raise ends.exceptions[0] from None
         return {"status": 0}
+
+    async def _answer(
+        self, function: Function, writer: asyncio.StreamWriter, output: asyncio.StreamWriter, stream: int,
+        head: Mapping[str, Any], body: bytes,
+    ) -> None:  # fmt: skip
+        self._box.ran()
+        try:
+            result = await self._call(output, function.handle, msgspec.json.decode(body), head)
+            _send(writer, wire.RESULT, stream, {}, msgspec.json.encode(result))
+        except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
+            _send(writer, wire.RESULT, stream, {"error": _type(error)}, _told(error, head["request_id"]))
 
     async def _call(self, output: asyncio.StreamWriter, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call with the worker's variables and output in place; a coroutine runs on without them."""

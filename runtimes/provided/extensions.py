@@ -63,8 +63,14 @@ class Extension:
 class Extensions:
     """Owner of all extensions of an environment."""
 
-    def __init__(self, environment: Mapping[str, str], fail: Fail, root: str = "/opt") -> None:
-        """`environment` is the function's; `root` is where its layers are."""
+    def __init__(
+        self, environment: Mapping[str, str], fail: Fail, root: str = "/opt", *, hears_events: bool = True
+    ) -> None:
+        """`environment` is the function's; `root` is where its layers are.
+
+        Where several events run at once, nobody hears of them, as on AWS: an extension could not tell them apart.
+        """
+        self._hears_events = hears_events
         self._environment = environment
         self._fail = fail
         self._folder = os.path.join(root, FOLDER)
@@ -174,6 +180,7 @@ class Extensions:
             return failure(403, "InvalidRequestFormat", f"the body must be a JSON object with events: {error}")
         extension = self._all.get(name)
         allowed = {"INVOKE", "SHUTDOWN"} if extension is not None and extension.program is not None else {"INVOKE"}
+        allowed -= set() if self._hears_events else {"INVOKE"}
         for event in sorted(map(str, events - allowed)):
             return failure(403, "Extension.InvalidEventType", f"{event}: event is not supported for this extension")
         refused = self._refusal(name, extension)

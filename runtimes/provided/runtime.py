@@ -12,14 +12,17 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .server import ACCEPTED, JSON, Request, Response, failure
+from .server import ACCEPTED, JSON, Flow, Request, Response, Sink, failure
+from .streaming import Part, StreamedResponse
 
 PREFIX = "/2018-06-01/runtime/"
 _INVOCATION = re.compile(r"invocation/([^/]+)/(response|error)")
+MODE = "lambda-runtime-function-response-mode"
+STREAMING = "streaming"
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 _INIT_ERROR_LIMIT = 200 * 1024
 """Bytes of an error of initialisation that are passed on: it has to fit into one frame."""
@@ -58,15 +61,19 @@ class Outcome(NamedTuple):
     """The runtime is not to be trusted with another event: AWS's client for Python, for one, ends itself."""
 
 
+OnInit = Callable[[str | None, bytes], None]
+"""Called once, when the runtime asks for its first event or reports an error (type and body)."""
+OnOutcome = Callable[[Outcome], None]
+
+
 class RuntimeApi:
     """Hands out one event at a time, and takes what became of it."""
 
-    def __init__(
-        self, on_init: Callable[[str | None, bytes], None], on_outcome: Callable[[Outcome], None], max_response: int
-    ) -> None:
-        """`on_init` is called once, when the runtime asks for its first event or reports an error (type and body)."""
+    def __init__(self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int) -> None:
+        """`max_response` is how many bytes an answer may have that is not streamed."""
         self._on_init = on_init
         self._on_outcome = on_outcome
+        self._on_part = on_part
         self._max_response = max_response
         self._state = State.STARTED
         self._events: deque[Invocation] = deque()
@@ -82,7 +89,7 @@ class RuntimeApi:
         """The answer to a request of this API; `None` when there is no such path."""
         path = request.path.removeprefix(PREFIX)
         if (request.method, path) == ("GET", "invocation/next"):
-            return await self._next()
+            return await self._next(request)
         if request.method != "POST":
             return None
         if path == "init/error":
@@ -92,9 +99,9 @@ class RuntimeApi:
             return None
         return self._finished(found[1], found[2], request)
 
-    async def _next(self) -> Response:
+    async def _next(self, request: Request) -> Response:
         if self._state is State.INIT_ERROR:
-            return _not_allowed(self._state, State.READY)
+            return not_allowed(self._state, State.READY)
         if self._state is State.STARTED:
             self._on_init(None, b"")
         if self._state is not State.RUNNING:  # asked twice, it is given the same event again
@@ -107,13 +114,13 @@ class RuntimeApi:
                 self._arrival.clear()
                 await self._arrival.wait()
         assert self._current is not None, "what runs is known"
-        return Response(200, self._current.event, (JSON, *_event_headers(self._current.head)))
+        return event_response(self._current)
 
     def _init_error(self, request: Request) -> Response:
         if self._state is not State.STARTED:
-            return _not_allowed(self._state, State.INIT_ERROR)
+            return not_allowed(self._state, State.INIT_ERROR)
         self._state = State.INIT_ERROR
-        error_type = _error_type(request)
+        error_type = _error_type(request.headers)
         body = request.body or b""
         if len(body) > _INIT_ERROR_LIMIT or request.body is None:
             body = _error(error_type, "the runtime reported an error that is too long to pass on")
@@ -121,28 +128,71 @@ class RuntimeApi:
         return ACCEPTED
 
     def _finished(self, request_id: str, what: str, request: Request) -> Response:
+        current = self._claim(request_id, what)
+        if isinstance(current, Response):
+            return current
+        if what == "response" and request.headers.get(MODE, "").lower() not in ("", "buffered", STREAMING):
+            name = "Runtime.InvalidResponseModeHeader"
+            self._on_outcome(Outcome(current, name, _error(name, "Invalid function response mode")))
+            return failure(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+        return self._answered(current, request.body, _error_type(request.headers) if what == "error" else None)
+
+    def _claim(self, request_id: str, what: str) -> Invocation | Response:
+        """The invocation that is being answered, which nobody else can answer from then on; or why it may not be."""
         current = self._current
         if current is None or current.request_id != request_id:
-            return failure(400, "InvalidRequestID", "Invalid request ID")
+            return invalid_id()
         if self._state is not State.RUNNING:
             wanted = "InvocationResponse" if what == "response" else "InvocationErrorResponse"
-            return _not_allowed(self._state, wanted)
-        body = request.body
+            return not_allowed(self._state, wanted)
+        self._state = State.RESPONSE_SENT
+        return current
+
+    def _answered(self, current: Invocation, body: bytes | None, error: str | None) -> Response:
+        """Of a body over the limit there may be nothing."""
         if body is None or len(body) > self._max_response:
             message = f"Response payload size exceeded maximum allowed payload size ({self._max_response} bytes)."
             name = "Function.ResponseSizeTooLarge"
-            self._settle(Outcome(current, name, _error(name, message), ends=True))
+            self._on_outcome(Outcome(current, name, _error(name, message), ends=True))
             limit = f"Exceeded maximum allowed payload size ({self._max_response} bytes)."
             return failure(413, "RequestEntityTooLarge", limit)
-        self._settle(Outcome(current, _error_type(request) if what == "error" else None, body))
+        self._on_outcome(Outcome(current, error, body))
         return ACCEPTED
 
-    def _settle(self, outcome: Outcome) -> None:
-        self._state = State.RESPONSE_SENT
-        self._on_outcome(outcome)
+    def sink(self, request: Request, flow: Flow) -> Sink | None:
+        """Who takes the body of a request, if that is an answer in parts."""
+        found = _INVOCATION.fullmatch(request.path.removeprefix(PREFIX))
+        is_streamed = request.method == "POST" and request.headers.get(MODE, "").lower() == STREAMING
+        if not is_streamed or found is None or found[2] != "response":
+            return None
+        current = self._claim(found[1], "response")
+        if isinstance(current, Response):
+            return None  # it is told so in the usual way
+        return StreamedResponse(current, request.headers, self._on_part, self._stream_ended, flow, self._max_response)
+
+    def _stream_ended(self, current: Invocation, error: str | None, body: bytes) -> Response:
+        if error is not None:
+            name = _error_type({"lambda-runtime-function-error-type": error})
+            body = body or _error(name, "the runtime's answer ended before it was whole")
+            self._on_outcome(Outcome(current, name, body))
+            return ACCEPTED
+        if not current.head.get("streaming"):
+            return self._answered(current, body, None)
+        self._on_outcome(Outcome(current, None, b""))
+        return ACCEPTED
 
 
-def _not_allowed(state: State, wanted: str) -> Response:
+def event_response(invocation: Invocation) -> Response:
+    """An event as the runtime gets it."""
+    return Response(200, invocation.event, (JSON, *_event_headers(invocation.head)))
+
+
+def invalid_id() -> Response:
+    """There is no such invocation to be answered."""
+    return failure(400, "InvalidRequestID", "Invalid request ID")
+
+
+def not_allowed(state: State, wanted: str) -> Response:
     message = f"State transition from {state} to {wanted} failed for runtime. Error: State transition is not allowed"
     return failure(403, "InvalidStateTransition", message)
 
@@ -151,9 +201,9 @@ def _error(error_type: str, message: str) -> bytes:
     return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
 
 
-def _error_type(request: Request) -> str:
+def _error_type(headers: Mapping[str, str]) -> str:
     """The type by which the platform counts the error; the caller reads the body."""
-    given = request.headers.get("lambda-runtime-function-error-type", "")
+    given = headers.get("lambda-runtime-function-error-type", "")
     if _ERROR_TYPE.match(given):
         return given
     return "Function.Unknown" if given.startswith("Function.") else "Runtime.Unknown"

@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import h11
+
+from .printing import process_at
+
+
+class Peer:
+    """The process at the other end of a connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_known = False
+        self._pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Looked for once; `None` if it cannot be seen."""
+        if not self._is_known:
+            self._pid, self._is_known = process_at(self._port), True
+        return self._pid
 
 
 class Request(NamedTuple):
@@ -25,6 +43,7 @@ class Request(NamedTuple):
     """Names in lower case."""
     body: bytes | None
     """`None` when there is more of it than the server takes."""
+    peer: Peer
 
 
 class Response(NamedTuple):
@@ -36,6 +55,34 @@ class Response(NamedTuple):
 
 
 Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Flow(Protocol):
+    """The connection a body comes from."""
+
+    def hold(self, *, paused: bool) -> None:
+        """Have it wait, or go on."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes a body as it arrives."""
+
+    def feed(self, part: bytes) -> None:
+        """More of it."""
+        ...
+
+    def end(self, trailers: Mapping[str, str]) -> Response:
+        """That was all; the answer to it."""
+        ...
+
+    def lost(self) -> None:
+        """There will be no more, though there should be."""
+        ...
+
+
+FindSink = Callable[[Request, Flow], Sink | None]
+"""Who takes the body of a request whose head is here (its body is `None`), if not the usual way."""
 
 
 def json_response(status: int, value: Any, *headers: tuple[str, str]) -> Response:
@@ -55,12 +102,15 @@ ACCEPTED = json_response(202, {"status": "OK"})
 class HttpConnection(asyncio.Protocol):
     """One connection of a program."""
 
-    def __init__(self, answer: Answer, max_body: int) -> None:
+    def __init__(self, answer: Answer, max_body: int, find_sink: FindSink) -> None:
         """Of bodies over `max_body` bytes nothing is kept."""
         self._answer = answer
         self._max_body = max_body
+        self._find_sink = find_sink
+        self._sink: Sink | None = None
         self._http = h11.Connection(h11.SERVER)
         self._transport: asyncio.Transport
+        self._peer: Peer
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._size = 0
@@ -69,11 +119,25 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio."""
         self._transport = cast(asyncio.Transport, transport)
+        self._peer = Peer(transport.get_extra_info("peername")[1])
 
     def connection_lost(self, error: Exception | None) -> None:
         """From asyncio."""
         if self._answering is not None:
             self._answering.cancel()
+        self._lose_sink()
+
+    def hold(self, *, paused: bool) -> None:
+        """See `Flow`."""
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _lose_sink(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.lost()
 
     def data_received(self, data: bytes) -> None:
         """From asyncio."""
@@ -91,6 +155,7 @@ class HttpConnection(asyncio.Protocol):
             while self._answering is None and not self._take(self._http.next_event()):
                 continue
         except h11.RemoteProtocolError as error:
+            self._lose_sink()
             self._send(failure(error.error_status_hint, "InvalidRequest", str(error)))
             self._transport.close()
 
@@ -99,10 +164,16 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(event, h11.Request):
             self._head, self._size = event, 0
             self._body.clear()
+            self._sink = self._find_sink(self._request()._replace(body=None), self)
         elif isinstance(event, h11.Data):
             self._size += len(event.data)
-            if self._size <= self._max_body:
+            if self._sink is not None:
+                self._sink.feed(bytes(event.data))
+            elif self._size <= self._max_body:
                 self._body += event.data
+        elif isinstance(event, h11.EndOfMessage) and self._sink is not None:
+            sink, self._sink = self._sink, None
+            self._finish(sink.end(_named(event.headers)))
         elif isinstance(event, h11.EndOfMessage):
             self._answering = asyncio.create_task(self._respond(self._request()))
         elif isinstance(event, h11.ConnectionClosed):
@@ -120,18 +191,23 @@ class HttpConnection(asyncio.Protocol):
         return Request(
             method=head.method.decode("latin-1"),
             path=head.target.decode("latin-1").partition("?")[0],
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+            headers=_named(head.headers),
             body=bytes(self._body) if self._size <= self._max_body else None,
+            peer=self._peer,
         )
 
     async def _respond(self, request: Request) -> None:
-        self._send(await self._answer(request))
+        response = await self._answer(request)
         self._answering = None
-        if self._http.our_state is h11.MUST_CLOSE:
-            self._transport.close()
-        else:
+        self._finish(response)
+        self._read()
+
+    def _finish(self, response: Response) -> None:
+        self._send(response)
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-            self._read()
+        else:
+            self._transport.close()
 
     def _send(self, response: Response) -> None:
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
@@ -146,3 +222,7 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, event: Any) -> None:
         if data := self._http.send(event):
             self._transport.write(data)
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}

@@ -8,23 +8,29 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import extensions, runtime, telemetry
 from .extensions import Extensions
+from .printing import VARIABLE as PRINTING
+from .printing import Printers
 from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables, watch_programs
 from .runtime import Invocation, Outcome, RuntimeApi, new_trace
-from .server import HttpConnection, Request, Response, failure
-from .telemetry import Telemetry
+from .server import Flow, HttpConnection, Request, Response, Sink, failure
+from .sharing import SharedRuntimeApi
+from .streaming import StreamedResponse
+from .telemetry import Telemetry, write_whole
 
 if TYPE_CHECKING:
     from runtimes.python import bootstrap
 else:
     import __main__ as bootstrap  # the file this process runs
 
-HELLO, READY, EVENT, RESULT, SHUTDOWN = 10, 14, 15, 16, 19
+HELLO, READY, EVENT, RESULT, SHUTDOWN, FLOW, OUTPUT = 10, 14, 15, 16, 19, 20, 21
 HOST, PORT = "127.0.0.1", 9001
 """Where AWS has it. Where the network is the host's and somebody has that port, it is another one."""
+CONCURRENCY_VARIABLE = "AWS_LAMBDA_MAX_CONCURRENCY"
 _SPARE_BYTES = 1024 * 1024
 """Bodies are read so far over the limit before they are dropped, as all of them are refused alike."""
 _PROGRAM_GRACE_S = 0.3
@@ -43,8 +49,8 @@ class Invoker(asyncio.Protocol):
     def __init__(self, service: Service) -> None:
         self._service = service
         self._decoder = bootstrap.Decoder()
-        self._first: tuple[int, bytes] = (0, b"")
-        self._parts: list[bytes] = []
+        self._incoming: dict[int, tuple[bytes, list[bytes]]] = {}
+        """Number of each event of which more is to come → its head, and what there is of it."""
 
     def data_received(self, data: bytes) -> None:
         """From asyncio."""
@@ -52,15 +58,26 @@ class Invoker(asyncio.Protocol):
             if kind == SHUTDOWN:
                 self._service.shut_down(json.loads(head)["reason"])
                 continue
+            if kind == FLOW:
+                self._service.hold(stream, paused=json.loads(head)["paused"])
+                continue
             if kind == EVENT:
-                self._first, self._parts = (stream, head), [body]
-            elif kind == bootstrap.CHUNK and stream == self._first[0]:
-                self._parts.append(body)
+                self._incoming[stream] = (head, [body])
+            elif kind == bootstrap.CHUNK and stream in self._incoming:
+                self._incoming[stream][1].append(body)
             else:
                 continue
             if flags & bootstrap.END:
-                self._service.event(Invocation(stream, json.loads(self._first[1]), b"".join(self._parts)))
-                self._parts = []
+                first, parts = self._incoming.pop(stream)
+                self._service.event(Invocation(stream, json.loads(first), b"".join(parts)))
+
+    def pause_writing(self) -> None:
+        """From asyncio: the invoker takes no more for now, and nor do we."""
+        self._service.hold(None, paused=True)
+
+    def resume_writing(self) -> None:
+        """From asyncio."""
+        self._service.hold(None, paused=False)
 
     def connection_lost(self, error: Exception | None) -> None:
         """From asyncio: the invoker is gone, or all it was to be told has been."""
@@ -74,11 +91,20 @@ class Service:
         self._order = order
         self._invoker: asyncio.Transport
         self._environment = variables(order.environment)
-        self._runtime = RuntimeApi(self._first_words, self._finished, order.max_response_bytes)
-        self._extensions = Extensions(self._environment, self._unusable)
+        self._concurrency = concurrency(self._environment)
+        self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes)
+        self._printers: Printers | None = None
+        self._extensions = Extensions(self._environment, self._unusable, hears_events=self._concurrency == 1)
         self._telemetry = Telemetry(self._environment, order.started)
         self._program: Program | None = None
-        self._current: Invocation | None = None
+        self._running: dict[int, Invocation] = {}
+        """The events that have not been answered, by number."""
+        self._streams: dict[int, StreamedResponse] = {}
+        """Those of which an answer is arriving in parts."""
+        self._is_held = False
+        """Whether the invoker takes no more of any."""
+        self._begun: set[int] = set()
+        """Those of which a part has been passed on."""
         self._is_ready = False
         self._code = 0
         """What this process is to end with."""
@@ -92,15 +118,35 @@ class Service:
         self._invoker, _ = await loop.create_unix_connection(lambda: Invoker(self), path)
         self._send(HELLO, self._order.number, {"role": "worker", "pid": os.getpid(), "protocol": bootstrap.PROTOCOL})
         limit = self._order.max_response_bytes + _SPARE_BYTES
-        server = await listen(lambda: HttpConnection(self._answer, limit))
+        server = await listen(lambda: HttpConnection(self._answer, limit, self._sink))
         host, port = server.sockets[0].getsockname()
         self._environment["AWS_LAMBDA_RUNTIME_API"] = f"{host}:{port}"
+        if self._concurrency > 1:
+            self._share()
         try:
             await self._start_programs()
         except CannotStart as reason:
             self._ready(reason.name, reason.body())
             return
         await server.serve_forever()
+
+    def _share(self) -> None:
+        """Let several events run at once."""
+        self._runtime = shared = SharedRuntimeApi(
+            self._first_words, self._finished, self._part, self._order.max_response_bytes
+        )
+        path = os.path.join(self._environment.get("TMPDIR", "/tmp"), ".samovar-output.sock")  # noqa: S108 - the function's own
+        self._printers = printers = Printers(path, self._printed)
+        self._environment[PRINTING] = path
+        shared.on_taken = lambda invocation, peer: printers.took(peer.pid, invocation.stream)
+
+    def _printed(self, number: int | None, lines: bytes) -> None:
+        if number is None or not self._is_ready:
+            write_whole(1, lines + b"\n")
+        else:
+            self._send(OUTPUT, number, None, lines)
+        for line in lines.split(b"\n"):
+            self._telemetry.printed("function", line.decode(errors="replace"))
 
     async def _start_programs(self) -> None:
         """First the extensions, then the function's own. Raises `CannotStart`."""
@@ -117,11 +163,20 @@ class Service:
     def event(self, invocation: Invocation) -> None:
         """The invoker sent one."""
         invocation.head.setdefault("trace_id", new_trace())
-        self._current = invocation
-        if self._extensions:
+        self._running[invocation.stream] = invocation
+        if self._extensions and self._concurrency == 1:
             self._spawn(self._hand_over(invocation))
         else:
+            self._telemetry.started(invocation.head)
             self._runtime.offer(invocation)
+
+    def hold(self, stream: int | None, *, paused: bool) -> None:
+        """Take no more of a streamed answer (of all of them: `None`), or go on."""
+        if stream is None:
+            self._is_held = paused
+        for number, answer in self._streams.items():
+            if stream in (None, number):
+                answer.flow.hold(paused=paused)
 
     async def _hand_over(self, invocation: Invocation) -> None:
         """An environment has one event at a time, also for the extensions."""
@@ -189,8 +244,8 @@ class Service:
         body = error_body(error_type, f"Error: {words}")
         if not self._is_ready:
             self._ready(error_type, body)
-        elif self._current is not None:
-            self._finished(Outcome(self._current, error_type, body, ends=True))
+        for invocation in list(self._running.values()):
+            self._finished(Outcome(invocation, error_type, body, ends=True))
         self._end = self._end or asyncio.create_task(self._shut_down("FAILURE", 1))
 
     def _ready(self, error: str | None, body: bytes) -> None:
@@ -201,23 +256,59 @@ class Service:
         head: dict[str, Any] = {"init_ms": round((time.monotonic() - self._order.started) * 1000, 3)}
         if self._extensions:
             head["farewell_s"] = self._extensions.grace_s
+        if self._concurrency > 1:
+            head["concurrency"] = self._concurrency
         self._send(READY, self._order.number, head if error is None else {**head, "error": error}, body)
 
+    def _sink(self, request: Request, flow: Flow) -> Sink | None:
+        if not request.path.startswith(runtime.PREFIX):
+            return None
+        sink = self._runtime.sink(request, flow)
+        if isinstance(sink, StreamedResponse):
+            self._streams[sink.invocation.stream] = sink
+            flow.hold(paused=self._is_held)
+        return sink
+
+    def _part(self, invocation: Invocation, part: bytes, content_type: str) -> None:
+        """A streamed answer is arriving."""
+        stream = invocation.stream
+        if stream in self._begun:
+            self._send(bootstrap.CHUNK, stream, None, part, end=0)
+        else:
+            self._begun.add(stream)
+            self._send(RESULT, stream, {"streaming": True, "content_type": content_type}, part, end=0)
+
     def _finished(self, outcome: Outcome) -> None:
-        self._current = None
+        stream = outcome.invocation.stream
+        if self._running.pop(stream, None) is None:
+            return  # it was given up when an extension failed
+        if (streamed := self._streams.pop(stream, None)) is not None:
+            streamed.flow.hold(paused=False)
         self._telemetry.drain()
+        if self._printers is not None:
+            self._printers.ended(stream)
         self._telemetry.done(outcome)
         head = None if outcome.error is None else {"error": outcome.error, **({"ends": True} if outcome.ends else {})}
-        self._send(RESULT, outcome.invocation.stream, head, outcome.body)
+        kind = bootstrap.CHUNK if stream in self._begun else RESULT
+        self._begun.discard(stream)
+        self._send(kind, stream, head, outcome.body)
 
-    def _send(self, kind: int, stream: int, head: dict[str, Any] | None, body: bytes = b"") -> None:
-        for part in bootstrap.encode(kind, stream, json.dumps(head).encode() if head else b"", body):
+    def _send(
+        self, kind: int, stream: int, head: dict[str, Any] | None, body: bytes = b"", end: int = bootstrap.END
+    ) -> None:
+        for part in bootstrap.encode(kind, stream, json.dumps(head).encode() if head else b"", body, end):
             self._invoker.write(part)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def concurrency(environment: Mapping[str, str]) -> int:
+    """How many events the program says it takes at once: the function's variable, or its image's."""
+    given = environment.get(CONCURRENCY_VARIABLE, "")
+    return max(1, int(given)) if given.isascii() and given.isdecimal() else 1
 
 
 async def listen(make: Any) -> asyncio.Server:

@@ -123,7 +123,8 @@ class Telemetry:
         self._early: list[bytes] | None = []
         """What has happened before those who want to know it could say so; `None` after initialisation."""
         self._pipes: dict[int, _Pipe] = {}
-        self._running: tuple[Mapping[str, Any], float] | None = None
+        self._running: dict[str, tuple[Mapping[str, Any], float]] = {}
+        """Request id → the event's head, and when it began."""
         self._init_ms = 0.0
 
     def subscribe(self, request: Request, extension: Extension | Response) -> Response:
@@ -186,16 +187,17 @@ class Telemetry:
 
     def started(self, head: Mapping[str, Any]) -> None:
         """An event goes to the function."""
-        self._running = head, time.monotonic()
+        if not self._subscribers:
+            return
+        self._running[head["request_id"]] = head, time.monotonic()
         version = self._environment.get("AWS_LAMBDA_FUNCTION_VERSION", "")
         self._tell("platform.start", {"requestId": head["request_id"], "version": version, **_tracing(head)})
 
     def done(self, outcome: Outcome) -> None:
         """It has been answered."""
-        if self._running is None:
+        head, began = self._running.pop(outcome.invocation.request_id, (None, 0.0))
+        if head is None:
             return
-        head, began = self._running
-        self._running = None
         duration = (time.monotonic() - began) * 1000
         status: dict[str, Any] = {"status": "success"}
         if outcome.error is not None:
@@ -251,12 +253,16 @@ class _Pipe:
                 return
             if not data:
                 return
-            rest = data
-            while rest:
-                rest = rest[os.write(1, rest) :]
+            write_whole(1, data)
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 self._telemetry.printed(self._kind, line.decode(errors="replace"))
+
+
+def write_whole(file: int, data: bytes) -> None:
+    """All of it, however little a write takes."""
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def encode(kind: str, record: Any) -> bytes:

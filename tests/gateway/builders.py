@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -13,8 +14,10 @@ from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
+from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
+from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
@@ -126,6 +129,16 @@ class RecordingLink:
         return [body for told, body in self.told if told == op]
 
 
+class NoBell(Doorbell):
+    """Asks nobody."""
+
+    def __init__(self) -> None:
+        """It has no thread."""
+
+    def ask(self, task: str, *calls: Sequence[str | int]) -> None:
+        """Nothing."""
+
+
 def services_of(settings: Settings, registry: Registry, link: RecordingLink, clock: Clock) -> Services:
     """What a gateway worker holds open, on a store and an invoker that a test has."""
     return Services(
@@ -137,5 +150,7 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
+        doorbell=NoBell(),
+        queues=Queues(registry.store.redis, clock, settings.account),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
     )

@@ -34,7 +34,7 @@ def test_what_is_under_way_settles_where_it_was_to_go_and_deleting_ends() -> Non
 def test_defaults_fit_their_kind(kind: str) -> None:
     config = with_defaults(
         Config(
-            event_source_arn=f"arn:aws:{kind}:us-east-1:123456789012:source",
+            event_source_arn=f"arn:aws:{kind}:us-east-1:123456789012:{'stream/' * (kind == 'redis')}source",
             starting_position=None if kind == "sqs" else "LATEST",
         )
     )

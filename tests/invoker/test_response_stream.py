@@ -119,7 +119,7 @@ async def test_whatever_ends_it_the_worker_is_read_again(ending: str) -> None:
     call.say(RESULT, BEGIN, b"x" * WINDOW_BYTES)
     assert not call.source.is_being_read()
     if ending == "timeout":
-        call.worker._finish(TimeoutError())
+        call.worker._finish(1, TimeoutError())
     elif ending == "death":
         call.worker.end(ProcessEnd(signal=9))
         assert isinstance(call.outcomes[0], WorkerEnded)

@@ -116,6 +116,10 @@ class Worker:
         given = {"request_id": f"request-{self._invocation}", "deadline_ms": 4_000_000_000_000, "arn": ARN, **head}
         self._connection.send(wire.EVENT, self._invocation, given, event)
 
+    def hold(self, number: int, *, paused: bool) -> None:
+        """Have a streamed answer wait, or go on."""
+        self._connection.send(wire.FLOW, number, {"paused": paused})
+
     def receive_frame(self) -> wire.Frame:
         """The next frame of a streamed answer."""
         return self._connection.frame()

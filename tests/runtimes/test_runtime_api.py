@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def ready(worker: Worker, runtime: Runtime) -> Runtime:
     return runtime
 
 
-def given(worker: Worker, runtime: Runtime, event: object = None, **head: str) -> str:
+def given(worker: Worker, runtime: Runtime, event: object = None, **head: Any) -> str:
     """Give an event to a runtime that waits; its request id."""
     worker.send(json.dumps(event).encode(), **head)
     return runtime.read().headers["Lambda-Runtime-Aws-Request-Id"]

@@ -51,6 +51,20 @@ def test_reserved_variables_are_refused_by_name() -> None:
         check_environment({"AWS_REGION": "x", "_HANDLER": "y", "MINE": "z"})
 
 
+@pytest.mark.parametrize("given", ["0", "1601", "many", "-1", "٣"])
+def test_a_number_of_events_at_once_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(InvalidParameterValue, match="it is a number of events, 1 to 1600"):
+        version(runtime="provided.al2023", environment={"AWS_LAMBDA_MAX_CONCURRENCY": given})
+
+
+def test_only_functions_with_a_runtime_of_their_own_say_how_many_events_they_take_at_once() -> None:
+    variables = {"AWS_LAMBDA_MAX_CONCURRENCY": "32"}
+    assert version(runtime="provided.al2023", environment=variables).concurrency == 32
+    assert version(runtime="provided.al2023").concurrency == 1
+    with pytest.raises(InvalidParameterValue, match="Reserved keys used in this request: AWS_LAMBDA_MAX_CONCURRENCY"):
+        version(runtime="python3.11", environment=variables)
+
+
 @pytest.mark.parametrize("name", ["1A", "A", "A-B", ""])
 def test_malformed_variable_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidParameterValue, match="environment variable name"):

@@ -1,0 +1,67 @@
+"""Messages to destinations: one way for each kind of ARN or URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.events.event import EventHead, NewEvent
+from samovar.errors import InvalidParameterValue, ServiceUnavailable
+from samovar.names import new_request_id, split_arn
+
+if TYPE_CHECKING:
+    from gateway.tools import Tools
+
+_ANSWERS_WITHIN_S: Final = 30.0
+_PASSES: Final = frozenset({408, 425, 429})
+"""Answers below 500 after which the same request may succeed later (RFC 9110)."""
+
+
+class Deliver:
+    """Brings a message to where it is to go. One a process."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def deliver(self, head: EventHead, body: bytes) -> None:
+        """Bring it there.
+
+        Raises `ServiceUnavailable` or another `PlatformError` for what may pass, and `InvalidParameterValue` or
+        `ResourceNotFound` for a destination that is none or is gone.
+        """
+        target = head.target
+        service = target.split(":")[2] if target.startswith("arn:") and target.count(":") >= 5 else ""
+        if target.startswith(("http://", "https://")):
+            await self._post(target, head, body)
+        elif service == "lambda":
+            await self._invoke(target, head, body)
+        else:
+            raise InvalidParameterValue(f"The destination {target} is none that Samovar can reach.")
+
+    async def _invoke(self, target: str, head: EventHead, body: bytes) -> None:
+        arn, qualifier = split_arn(target)
+        await self._tools.registry.get(arn, qualifier)
+        event = NewEvent(
+            arn=arn,
+            qualifier=qualifier,
+            payload=body,
+            request_id=new_request_id(),
+            source="aws:lambda",
+            trace_id=head.trace_id,
+        )
+        await self._tools.intake.accept(event)
+
+    async def _post(self, url: str, head: EventHead, body: bytes) -> None:
+        import httpx  # 8 MiB, where something is to be posted
+
+        headers = {"content-type": "application/json", "x-amzn-requestid": head.id}
+        try:
+            async with httpx.AsyncClient(timeout=_ANSWERS_WITHIN_S, trust_env=False) as http:
+                answer = await http.post(url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(f"{url}: {str(error) or type(error).__name__}") from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InvalidParameterValue(f"The destination {url} is no URL: {error}") from error
+        if answer.status_code >= 500 or answer.status_code in _PASSES:
+            raise ServiceUnavailable(f"{url} answered {answer.status_code}")
+        if not answer.is_success:
+            raise InvalidParameterValue(f"{url} answered {answer.status_code}")

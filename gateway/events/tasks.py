@@ -1,0 +1,53 @@
+"""The Celery tasks of events: draining a line, and the sweep that finds lines nobody drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from gateway.engine import Engine
+from gateway.events.doorbell import DRAIN
+from gateway.events.lines import Lines, keeping
+from gateway.store import connect
+from samovar.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.events.attend import Attendance
+    from gateway.tools import Tools
+
+_SWEEP_LIMIT_S = 20.0
+_log = logging.getLogger("samovar.events")
+
+
+def register(app: Celery, settings: Settings, engine: Engine) -> None:
+    """Add the tasks."""
+    attendances: dict[str, Attendance] = {}
+
+    async def attend(tools: Tools, line: str) -> None:
+        from gateway.events.attend import Attendance
+
+        attendance = attendances.get(tools.worker_id)
+        if attendance is None:
+            attendance = attendances[tools.worker_id] = Attendance(tools)
+        await attendance.attend(line)
+
+    @app.task(name=DRAIN)
+    def drain_events(line: str) -> None:
+        engine.run(lambda tools: attend(tools, line))
+
+    @app.task(name="samovar.sweep_events")
+    def sweep_events() -> None:
+        for line in asyncio.run(_unattended(settings)):
+            drain_events.delay(line)
+
+    worker_shutting_down.connect(lambda **_: engine.stop(), weak=False)
+
+
+async def _unattended(settings: Settings) -> list[str]:
+    async with connect(settings.store_url) as client, asyncio.timeout(_SWEEP_LIMIT_S):
+        return await Lines(client, keeping(settings)).unattended(int(time.time() * 1000))

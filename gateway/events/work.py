@@ -1,0 +1,150 @@
+"""What is done with an event that a worker has claimed: it is run, judged, and told to its destinations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from gateway import lineage
+from gateway.contract import Functions
+from gateway.events import keys
+from gateway.events.event import EventHead
+from gateway.events.lifecycle import Happening
+from gateway.events.lines import Claimed, Settlement
+from gateway.events.records import messages
+from gateway.events.rules import End, Ended, Rules, Verdict, expired, is_expired, rules_of, verdict
+from gateway.invoker_link import Answer, Call
+from gateway.record import FunctionRecord
+from samovar.clock import Clock
+from samovar.errors import PlatformError, ResourceNotFound, SamovarError, TooManyRequests
+from samovar.function import FunctionVersion
+from samovar.invocation import Outcome
+from samovar.names import LATEST
+
+_log = logging.getLogger(__name__)
+_MAX_ERROR = 1024
+
+
+class Runs(Protocol):
+    """Runs a version to its end, in this host's invoker or through a gateway."""
+
+    async def invoke(
+        self, version: FunctionVersion, call: Call, payload: bytes, sent: Callable[[], None] = ...
+    ) -> Answer:
+        """See `InvokerLink.invoke`."""
+        ...
+
+
+class Delivers(Protocol):
+    """Brings messages to destinations; `gateway.events.deliver.Deliver` is one."""
+
+    async def deliver(self, head: EventHead, body: bytes) -> None:
+        """Bring one there. Raises a `PlatformError` or `TooManyRequests` for what may pass, else a `SamovarError`."""
+        ...
+
+
+class Work:
+    """Takes claimed events to their ends. Holds no state."""
+
+    def __init__(self, functions: Functions, runs: Runs, delivers: Delivers, clock: Clock) -> None:
+        self._functions = functions
+        self._runs = runs
+        self._delivers = delivers
+        self._clock = clock
+
+    async def do(self, line: str, claimed: Claimed) -> tuple[Settlement, Ended | None]:
+        """Run an event, or deliver a message; what becomes of it, and how it ended if it was run. Does not raise."""
+        if line == keys.DELIVERIES:
+            return await self._message(claimed)
+        try:
+            latest, record = await self._resolved(claimed.head)
+        except SamovarError as error:
+            return self._judged(claimed, Rules(), _not_run(error))
+        rules = rules_of(latest, claimed.head.qualifier)
+        if is_expired(claimed.head, rules, self._now()):
+            return self._settled(claimed, expired(claimed.head, self._now()), None, rules), None
+        return self._judged(claimed, rules, await self._run(claimed, latest, record))
+
+    async def _resolved(self, head: EventHead) -> tuple[FunctionRecord, FunctionRecord]:
+        """The function, and what takes the event now. Raises `ResourceNotFound` and `ServiceUnavailable`."""
+        functions = self._functions
+        latest = functions.cached(head.arn) or await functions.get(head.arn)
+        if head.qualifier is None or head.qualifier == LATEST:
+            return latest, latest
+        found = functions.cached(head.arn, head.qualifier) or await functions.get(head.arn, head.qualifier)
+        return latest, found
+
+    async def _run(self, claimed: Claimed, latest: FunctionRecord, record: FunctionRecord) -> Ended:
+        head = claimed.head
+        if latest.version.max_environments == 0:
+            return Ended(End.SWITCHED_OFF, "The function reserves no concurrency.")
+        trace = head.trace_id or lineage.new_root(self._clock.epoch())
+        followed = lineage.followed(trace, head.arn)
+        call = Call(head.id, head.trigger, trace_id=followed, qualifier=head.qualifier, attempt=head.runs)
+        try:
+            lineage.check(followed, head.arn, latest.recursive_loop)
+            answer = await self._runs.invoke(record.version, call, claimed.payload)
+        except SamovarError as error:
+            return _not_run(error)
+        except Exception as error:  # noqa: BLE001 - becomes a retry of this event, and a traceback
+            _log.exception("event %s of %s failed unexpectedly", head.id, head.arn)
+            return Ended(End.NOT_NOW, str(error))
+        if answer.head.outcome is Outcome.OK:
+            return Ended(End.SUCCESS, "", answer.payload, answer.head.version)
+        return Ended(End.FUNCTION_ERROR, _told(answer.payload), answer.payload, answer.head.version)
+
+    async def _message(self, claimed: Claimed) -> tuple[Settlement, Ended | None]:
+        try:
+            await self._delivers.deliver(claimed.head, claimed.payload)
+            ended = Ended(End.SUCCESS)
+        except SamovarError as error:
+            ended = _not_run(error)
+        except Exception as error:  # noqa: BLE001 - becomes a retry of this message, and a traceback
+            _log.exception("a message to %s failed unexpectedly", claimed.head.target)
+            ended = Ended(End.NOT_NOW, str(error))
+        found = verdict(claimed.head, ended, Rules(), self._now())
+        head, kept_for = found.head, ""
+        if found.happening is Happening.FAIL:
+            _log.warning("event %s of %s could not be told to %s: %s", head.id, head.arn, head.target, head.error)
+            # Its own id is its event's, which has ended before.
+            head, kept_for = msgspec.structs.replace(head, id=f"{head.id}.{head.source.partition(':')[2]}"), head.arn
+        return Settlement(claimed, found.happening, head, found.due_ms, kept_for), ended
+
+    def _judged(self, claimed: Claimed, rules: Rules, ended: Ended) -> tuple[Settlement, Ended | None]:
+        return self._settled(claimed, verdict(claimed.head, ended, rules, self._now()), ended, rules), ended
+
+    def _settled(self, claimed: Claimed, found: Verdict, ended: Ended | None, rules: Rules) -> Settlement:
+        if found.happening is Happening.PAUSE:
+            return Settlement(claimed, found.happening, found.head, found.due_ms)
+        told = messages(found, ended, rules, claimed.payload)
+        return Settlement(claimed, found.happening, found.head, kept_for=found.head.arn, messages=told)
+
+    def _now(self) -> int:
+        return int(self._clock.epoch() * 1000)
+
+
+def _not_run(error: SamovarError) -> Ended:
+    """What a platform error means for an event: try again later, or never."""
+    passes = isinstance(error, PlatformError | TooManyRequests) and not isinstance(error, ResourceNotFound)
+    return Ended(
+        End.NOT_NOW if passes else End.NEVER,
+        f"{type(error).aws_name}: {error.message}",
+        retry_after_s=error.retry_after or 0.0,
+    )
+
+
+class _Failure(msgspec.Struct, rename="camel"):
+    error_type: str = ""
+    error_message: str = ""
+
+
+def _told(payload: bytes) -> str:
+    """What a function failed with, in one line."""
+    try:
+        failure = msgspec.json.decode(payload, type=_Failure)
+    except msgspec.DecodeError:
+        return payload[:_MAX_ERROR].decode(errors="replace")
+    return f"{failure.error_type}: {failure.error_message}" if failure.error_type else failure.error_message

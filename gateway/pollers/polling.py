@@ -1,0 +1,44 @@
+"""What a worker polls with: its slots, and how sources of mappings are opened. Loaded when there are some."""
+
+from __future__ import annotations
+
+from gateway.mapping import Config, Mapping
+from gateway.pollers import redis_names
+from gateway.pollers.batching import LONG_POLL_S
+from gateway.pollers.leases import POLL, Slot
+from gateway.pollers.plans import Planner
+from gateway.pollers.redis_stream import StreamRules, StreamSource
+from gateway.pollers.slots import Ends, Slots
+from gateway.pollers.source import Source
+from gateway.store import connect
+from gateway.tools import Tools
+
+_MARGIN_S = 10.0
+"""What a blocking read may take longer than it was told to wait."""
+
+
+def slots_of(tools: Tools) -> Slots:
+    """The slots of a process."""
+    settings = tools.settings
+    client = connect(settings.store_url, LONG_POLL_S + _MARGIN_S)  # closed with the process, as the loop is
+
+    def opened(mapping: Mapping) -> Source:
+        rules = _rules(mapping.config)
+        return StreamSource(client, redis_names.parse(mapping.config.event_source_arn or ""), mapping.uuid, rules)
+
+    def offer(slot: Slot) -> None:
+        tools.doorbell.ask(POLL, slot)
+
+    planner = Planner(tools.registry, tools.runs, opened, settings.max_environments_per_function, tools.clock.epoch)
+    ends = Ends(tools.stopping, settings.drain_timeout_s)
+    return Slots(tools.worker_id, tools.redis, planner, offer, ends)
+
+
+def _rules(config: Config) -> StreamRules:
+    starts = {"LATEST": "$", "AT_TIMESTAMP": f"{int((config.starting_position_timestamp or 0) * 1000)}-0"}
+    retries, age_s = config.maximum_retry_attempts, config.maximum_record_age_in_seconds
+    return StreamRules(
+        start=starts.get(config.starting_position or "", "0"),
+        retries=-1 if retries is None else retries,
+        age_s=-1 if age_s is None else age_s,
+    )

@@ -1,0 +1,1 @@
+"""Queues: SQS's API on Redis."""

@@ -1,0 +1,60 @@
+"""What tasks of a worker process work with, opened and closed in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import redis.asyncio
+
+from gateway.events.doorbell import Doorbell
+from gateway.events.intake import Intake
+from gateway.events.work import Runs
+from gateway.registry import Registry
+from gateway.services import open_link
+from gateway.store import Store, connect
+from samovar.clock import Clock, SystemClock
+from samovar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What tasks work with, on the engine's loop."""
+
+    settings: Settings
+    clock: Clock
+    redis: redis.asyncio.Redis
+    registry: Registry
+    runs: Runs
+    """Runs versions of functions: the invoker of this host, or a gateway of another one."""
+    doorbell: Doorbell
+    intake: Intake
+    worker_id: str
+    """Names this process among all workers, and is never used again."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is to end: take up nothing new, and leave when what runs has ended."""
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[Tools]:
+    """Open everything, in order, and close it in reverse. Nothing needs to be there yet."""
+    async with AsyncExitStack() as stack:
+        client = connect(settings.store_url)
+        stack.push_async_callback(client.aclose)
+        registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
+        intake = Intake(client, doorbell.ring, settings.max_event_bytes)
+        stack.push_async_callback(intake.close)
+        yield Tools(
+            settings=settings,
+            clock=SystemClock(),
+            redis=client,
+            registry=registry,
+            runs=await stack.enter_async_context(open_link(settings)),
+            doorbell=doorbell,
+            intake=intake,
+            worker_id=f"{socket.gethostname()}-{secrets.token_hex(6)}",
+        )

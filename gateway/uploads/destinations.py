@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.queues.errors import QueueDoesNotExist
+from gateway.queues.message import Outgoing
 from gateway.services import Services
 from gateway.uploads.record import moment
 from gateway.uploads.refusals import InvalidArgument
@@ -22,6 +24,7 @@ class Destinations:
 
     def __init__(self, services: Services) -> None:
         self._registry = services.registry
+        self._queues = services.queues
 
     async def check(self, rule: Rule) -> None:
         """Raises `InvalidArgument`, in S3's words and with what is wrong, for what cannot be told of changes."""
@@ -31,7 +34,7 @@ class Destinations:
         if rule.is_for_function:
             await self._check_function(rule.arn)
         elif parts[2] == "sqs":
-            raise InvalidArgument(f"{_INVALID}: queues cannot be notified yet: {rule.arn}")
+            await self._check_queue(rule.arn)
         else:
             raise InvalidArgument(f"The ARN is not well formed: {rule.arn}")
 
@@ -44,10 +47,18 @@ class Destinations:
         except SamovarError as error:
             raise InvalidArgument(f"{_INVALID}: {error.message}") from error
 
+    async def _check_queue(self, arn: str) -> None:
+        try:
+            queue = await self._queues.get(arn)
+        except QueueDoesNotExist as error:
+            raise InvalidArgument(f"{_INVALID}: there is no queue {arn}") from error
+        if queue.is_fifo:
+            raise InvalidArgument(f"{_INVALID}: {arn} is a FIFO queue, which S3 does not notify")
+
     async def test(self, rules: Sequence[Rule], bucket: str, request_id: str) -> None:
         """Send queues the message by which S3 shows that it can."""
-        if rules:
-            _ = _test_message(bucket, request_id)
+        for rule in rules:
+            await self._queues.send(rule.arn, Outgoing(body=_test_message(bucket, request_id).decode()))
 
 
 def _test_message(bucket: str, request_id: str) -> bytes:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from gateway.uploads import changes
 from gateway.uploads.changes import ROOT, Told
+from samovar.s3 import server_path
 from samovar.supervisor.process import dies_with_parent
 
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
@@ -51,7 +50,6 @@ async def follow(filer: str, since_ns: int) -> AsyncIterator[Told]:
 
 def _command(filer: str, since_ns: int) -> tuple[str, ...]:
     back_s = max(time.time() - since_ns / 1e9, 0.0) + _MARGIN_S
-    weed = Path(sys.executable).parent / "weed"
     words = (
         "-logtostderr=true",
         "filer.meta.tail",
@@ -59,7 +57,7 @@ def _command(filer: str, since_ns: int) -> tuple[str, ...]:
         f"-pathPrefix={ROOT}",
         f"-timeAgo={back_s:.3f}s",
     )
-    return dies_with_parent((str(weed), *words))
+    return dies_with_parent((str(server_path()), *words))
 
 
 def _decoded(text: bytes) -> Told | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import os
 import tempfile
 from calendar import timegm
 from collections.abc import AsyncIterator, Mapping
@@ -47,7 +48,7 @@ MAX_FIELDS_BYTES: Final = 64 * 1024
 MAX_FILE_BYTES: Final = 5 * 1024**3
 """What S3 takes in one form."""
 _UNCHECKED: Final = frozenset(
-    {"x-amz-signature", "signature", "awsaccesskeyid", "policy", "file", "x-amz-security-token"}
+    {"x-amz-signature", "signature", "awsaccesskeyid", "policy", "file", "bucket", "x-amz-security-token"}
 )
 """Fields that a policy need not name."""
 _PASSED_ON: Final = ("content-type", "content-disposition", "content-encoding", "cache-control", "expires", "acl")
@@ -142,12 +143,12 @@ async def post_object(request: Request, receive: Receive, asked: Asked, guard: G
         key = form.fields.get("key", "").replace("${filename}", form.file_name)
         if not key:
             raise InvalidArgument("Bucket POST must contain a field named 'key'.")
-        await _admit(request, asked, form, guard, {"bucket": asked.bucket, "key": key, "size": size})
-        file.seek(0)
-        return await _stored(request, asked, form, front, key, file, size)
+        posted = asked._replace(key=key, event="ObjectCreated:Post")
+        await _admit(request, posted, form, guard, size)
+        return await _stored(request, posted, form.fields, file, front)
 
 
-async def _admit(request: Request, asked: Asked, form: Form, guard: Guard, about: Mapping[str, Any]) -> None:
+async def _admit(request: Request, asked: Asked, form: Form, guard: Guard, size: int) -> None:
     """Hold a form to its policy, and its policy to the key that signed it."""
     if guard.is_open:
         await guard.admit_unread(request, Authorised(asked.operation), ())
@@ -166,7 +167,7 @@ async def _admit(request: Request, asked: Asked, form: Form, guard: Guard, about
         expected, given, region = held.sign_v2(policy.encode()).decode(), fields.get("signature", ""), guard.region
     if not hmac.compare_digest(expected.encode(), given.encode()):
         raise InvalidSignature(sigv4.MISMATCH)
-    check_policy(policy, fields, about, guard.now)
+    check_policy(policy, {**fields, "bucket": asked.bucket, "key": asked.key}, size, guard.now)
     request.caller = held.key
     guard.authorise(held.key, Authorised(asked.operation), region)
 
@@ -179,8 +180,11 @@ def _claim(fields: Mapping[str, str]) -> Claim:
     return Claim(key_id, date, region, service, "", "", fields.get("x-amz-date", ""), None)
 
 
-def check_policy(policy: str, fields: Mapping[str, str], about: Mapping[str, Any], now: float) -> None:
-    """Raises `PolicyViolated`, `EntityTooLarge`, `EntityTooSmall` for a form its policy does not allow. Pure."""
+def check_policy(policy: str, fields: Mapping[str, str], size: int, now: float) -> None:
+    """Hold a form's fields, its bucket and its key among them, and the size of its file to its policy.
+
+    Raises `PolicyViolated`, `EntityTooLarge` and `EntityTooSmall`. Pure.
+    """
     try:
         read = msgspec.json.decode(base64.b64decode(policy, validate=True))
         expires = timegm(strptime(read["expiration"].partition(".")[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S"))
@@ -189,10 +193,9 @@ def check_policy(policy: str, fields: Mapping[str, str], about: Mapping[str, Any
         raise PolicyViolated(f"Invalid Policy: Invalid JSON: {error}") from error
     if expires < now:
         raise PolicyViolated("Invalid according to Policy: Policy expired.")
-    values = {**fields, "key": about["key"], "bucket": about["bucket"]}
-    named = set()
+    named: set[str] = set()
     for condition in conditions:
-        named |= _check_condition(condition, values, about["size"])
+        named |= _check_condition(condition, fields, size)
     extra = sorted(name for name in fields if name not in named | _UNCHECKED and not name.startswith("x-ignore-"))
     if extra:
         raise PolicyViolated(f"Invalid according to Policy: Extra input fields: {extra[0]}")
@@ -226,22 +229,21 @@ def _hold(is_met: bool, condition: object) -> None:
         raise PolicyViolated(f"Invalid according to Policy: Policy Condition failed: {shown}")
 
 
-async def _stored(
-    request: Request, asked: Asked, form: Form, front: Front, key: str, file: IO[bytes], size: int
-) -> Response:
-    headers = [(b"content-length", b"%d" % size)]
-    for name, value in form.fields.items():
+async def _stored(request: Request, asked: Asked, fields: Mapping[str, str], file: IO[bytes], front: Front) -> Response:
+    headers = [(b"content-length", b"%d" % file.seek(0, os.SEEK_END))]
+    file.seek(0)
+    for name, value in fields.items():
         if name in _PASSED_ON or name.startswith("x-amz-meta-"):
             sent = "x-amz-acl" if name == "acl" else name
             headers.append((sent.encode("latin-1", "replace"), value.encode("utf-8")))
-    intent = await front.begun(request, asked._replace(event="ObjectCreated:Post"), key)
-    async with front.upstream.asked("PUT", target(asked.bucket, key), headers, _pieces(file)) as answer:
+    intent = await front.begun(request, asked)
+    async with front.upstream.asked("PUT", target(asked.bucket, asked.key), headers, _pieces(file)) as answer:
         await front.ended(intent, happened=answer.status < 300)
         etag = next((value for name, value in answer.headers if name.lower() == b"etag"), b"")
         if answer.status >= 300:
             body = b"".join([part async for part in answer.aiter_stream()])
             return Response(answer.status, [(b"content-type", b"application/xml")], body)
-    return _answer(form.fields, asked.bucket, key, etag)
+    return _answer(fields, asked.bucket, asked.key, etag)
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

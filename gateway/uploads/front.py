@@ -163,7 +163,7 @@ class Front:
         if not await self._has_bucket(bucket):
             raise NoSuchBucket("The specified bucket does not exist")
 
-    async def begun(self, request: Request, asked: Asked, key: str | None = None) -> Intent | None:
+    async def begun(self, request: Request, asked: Asked) -> Intent | None:
         """Note that an object is about to be changed, if anybody is to hear of that."""
         if not asked.event or not await self._rules.rules(asked.bucket):
             return None
@@ -171,7 +171,7 @@ class Front:
         client = request.scope.get("client")
         intent = Intent(
             bucket=asked.bucket,
-            key=asked.key if key is None else key,
+            key=asked.key,
             event=asked.event,
             at=self._clock.epoch(),
             request_id=request.id,

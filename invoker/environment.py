@@ -23,7 +23,7 @@ from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
 from invoker.slots import Slots
 from invoker.upload import Upload
-from invoker.variables import Folders, InitializationType, worker_variables
+from invoker.variables import Folders, InitializationType, Platform, worker_variables
 from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
@@ -85,6 +85,8 @@ class Environment:
         self.arn = version.arn
         self.log = log
         self.isolation = ""
+        self.platform = Platform({}, {})
+        """What its workers are told of the platform; set before it loads."""
         self.initialization_type: InitializationType = "on-demand"
         """What its workers are told of how it came to be; set before it loads."""
         self.is_forked = False
@@ -218,7 +220,7 @@ class Environment:
 
     def variables(self, folders: Folders) -> dict[str, str]:
         """The environment variables of its workers."""
-        return worker_variables(self.version, self.log.stream, folders, self.initialization_type)
+        return worker_variables(self.version, self.log.stream, folders, self.platform, self.initialization_type)
 
     def _spawn_order(self, snapshot: bool) -> bytes:
         box = self._started_box

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from invoker.environment import Environment, InitFailed
 from invoker.home import Home
-from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
+from invoker.isolation.contract import OPT_DIR, PORT_VARIABLE, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.lifecycle import State
 from invoker.output import EnvironmentLog, LogFiles
+from invoker.reach import Reach
 from invoker.snapshots import Snapshot, Snapshots
 from invoker.variables import interpreter_variables, log_stream_name
 from samovar.clock import Clock
@@ -45,12 +46,14 @@ class EnvironmentFactory:
         snapshots: Snapshots,
         files: LogFiles,
         clock: Clock,
+        reach: Reach,
     ) -> None:
         self._settings = settings
         self._isolations = isolations
         self._snapshots = snapshots
         self._files = files
         self._clock = clock
+        self._reach = reach
 
     def create(self, version: FunctionVersion) -> Environment:
         """An environment in its first state; nothing has been started yet."""
@@ -60,6 +63,7 @@ class EnvironmentFactory:
         environment = Environment(environment_id, version, output, self._clock)
         usual = self._settings.default_isolation if version.image is None else "docker"
         environment.isolation = version.placement.isolation or usual
+        environment.platform = self._reach.told(version, environment.isolation, self._network(version))
         return environment
 
     async def start(self, environment: Environment) -> float:
@@ -110,7 +114,10 @@ class EnvironmentFactory:
         home = Home(self._settings.environments_dir / environment.id, environment.log.line)
         environment.move_in(home)
         await home.link.open()
-        home.take(await isolation.start(self._spec(environment)))
+        spec = self._spec(environment)
+        if PORT_VARIABLE in spec.variables and self._reach.gateway is not None:
+            home.open_endpoint(self._reach.gateway)
+        home.take(await isolation.start(spec))
         await environment.boot(self._settings.start_timeout_s)
 
     def _isolation(self, environment: Environment) -> Isolation:
@@ -137,8 +144,20 @@ class EnvironmentFactory:
             failed.environment = environment
             raise
 
+    def _network(self, version: FunctionVersion) -> Network:
+        return version.placement.network or self._settings.default_network
+
+    def _variables(self, environment: Environment, oci_runtime: OciRuntime) -> dict[str, str]:
+        """Those of the keeper."""
+        version = environment.version
+        of_interpreter = interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR) if version.image is None else {}
+        if not self._reach.is_passed_on(environment.isolation, self._network(version), oci_runtime):
+            return of_interpreter
+        return {**of_interpreter, **self._reach.keeper_variables()}
+
     def _spec(self, environment: Environment) -> BoxSpec:
         version, settings = environment.version, self._settings
+        oci_runtime = version.placement.oci_runtime or settings.default_oci_runtime
         return BoxSpec(
             id=environment.id,
             runtime=version.runtime,
@@ -147,8 +166,8 @@ class EnvironmentFactory:
             layers_dir=settings.code_dir / version.layers_sha256 if version.layers_sha256 else None,
             socket_dir=settings.environments_dir / environment.id,
             limits=version.limits,
-            network=version.placement.network or settings.default_network,
-            oci_runtime=version.placement.oci_runtime or settings.default_oci_runtime,
-            variables=interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR) if version.image is None else {},
+            network=self._network(version),
+            oci_runtime=oci_runtime,
+            variables=self._variables(environment, oci_runtime),
             labels={"samovar.function": version.name, "samovar.version": version.version},
         )

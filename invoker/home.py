@@ -13,8 +13,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from invoker.endpoint import Endpoint
 from invoker.isolation.contract import Box
 from invoker.isolation.seats import empty_tmp
+from invoker.relay import Address
 from invoker.runtime_link import RuntimeLink
 from samovar.errors import EnvironmentFailure
 
@@ -30,11 +32,16 @@ class Home:
         self.folder = folder
         self.link = RuntimeLink(folder, deliver)
         self.box: Box | None = None
+        self._endpoint: Endpoint | None = None
         self._host = host
         self._guests = 0
         self._is_left = False
         self._watch: asyncio.Task[None] | None = None
         self._removal: asyncio.Task[None] | None = None
+
+    def open_endpoint(self, to: Address) -> None:
+        """Have the box's processes reach that address, from when its keeper hands over the port. Raises `OSError`."""
+        self._endpoint = Endpoint(self.folder, to)
 
     @property
     def box_id(self) -> str:
@@ -91,6 +98,8 @@ class Home:
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._watch
             self.link.close()
+            if self._endpoint is not None:
+                self._endpoint.close()
             shutil.rmtree(self.folder, ignore_errors=True)
             if self._host is not None:
                 await self._host._guest_left(reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -67,14 +67,23 @@ class Folders(NamedTuple):
         return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers]
 
 
-def worker_variables(
-    version: FunctionVersion, log_stream: str, folders: Folders, initialization_type: InitializationType = "on-demand"
-) -> dict[str, str]:
-    """A worker's whole environment: the reserved variables, the common ones, then the function's own.
+class Platform(NamedTuple):
+    """What a worker is told of the platform it runs on."""
 
-    The access key belongs to this environment alone and opens nothing yet; it is there so that SDKs, which
-    refuse to work without one, can reach endpoints that ask for none.
-    """
+    endpoint: Mapping[str, str]
+    """Where it is. A function's own variables may say otherwise."""
+    credentials: Mapping[str, str]
+    """What it may do there."""
+
+
+def worker_variables(
+    version: FunctionVersion,
+    log_stream: str,
+    folders: Folders,
+    platform: Platform,
+    initialization_type: InitializationType = "on-demand",
+) -> dict[str, str]:
+    """A worker's whole environment: the reserved variables, the common ones, then the function's own."""
     reserved: dict[str, str] = {
         "_HANDLER": version.handler,
         "AWS_REGION": version.region,
@@ -85,20 +94,19 @@ def worker_variables(
         "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{version.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_ACCESS_KEY_ID": "ASIA" + secrets.token_hex(8).upper(),
-        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
-        "AWS_SESSION_TOKEN": secrets.token_urlsafe(48),
+        **platform.credentials,
         "LAMBDA_TASK_ROOT": folders.task_root,
         "LAMBDA_RUNTIME_DIR": folders.runtime_dir,
     }
     if version.image is not None:  # it has variables of its own, which are in force where the function has none
         del reserved["LAMBDA_TASK_ROOT"], reserved["LAMBDA_RUNTIME_DIR"], reserved["_HANDLER"]
-        return {**version.environment, **reserved}
+        return {**platform.endpoint, **version.environment, **reserved}
     language = runtime(version.runtime).language
     if language != "provided":  # AWS leaves it to the runtime there
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
     common = {
         **_FIXED,
+        **platform.endpoint,
         **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir, language),
         "PATH": _PATH.format(opt=folders.opt_dir),
         "PWD": folders.task_root,

@@ -32,6 +32,7 @@ from samovar.answers import (
     Usage,
 )
 from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.events import EventDetail, EventPage, EventsDone, EventSelection
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
@@ -161,17 +162,7 @@ class Client:
 
     def invoke(self, name: str, event: bytes, *, tail: bool = False, timeout_s: float = MAX_TIMEOUT_S) -> Answered:
         """Invoke, and wait for the result. `timeout_s` is the function's own timeout."""
-        headers = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail" if tail else "None"}
-        request = self._http.build_request(
-            "POST",
-            f"/2015-03-31/functions/{_segment(name)}/invocations",
-            content=event,
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s + START_MARGIN_S, connect=CONNECT_TIMEOUT_S),
-        )
-        with self._reaching():
-            response = self._http.send(self._signed(request, event))
-        _raise_for_error(response)
+        response = self._invoke(name, event, {"X-Amz-Log-Type": "Tail" if tail else "None"}, timeout_s)
         log = response.headers.get("X-Amz-Log-Result")
         return Answered(
             payload=response.content,
@@ -180,6 +171,25 @@ class Client:
             function_error=response.headers.get("X-Amz-Function-Error"),
             log=base64.b64decode(log).decode(errors="replace") if log else "",
         )
+
+    def invoke_later(self, name: str, event: bytes, qualifier: str | None = None) -> str:
+        """Hand in an event for a function to run when it can; its request id, once it is stored."""
+        named = name if qualifier is None else f"{name}:{qualifier}"
+        response = self._invoke(named, event, {"X-Amz-Invocation-Type": "Event"}, 0.0)
+        return str(response.headers.get("x-amzn-RequestId", ""))
+
+    def _invoke(self, name: str, event: bytes, headers: dict[str, str], timeout_s: float) -> httpx.Response:
+        request = self._http.build_request(
+            "POST",
+            f"/2015-03-31/functions/{_segment(name)}/invocations",
+            content=event,
+            headers={"Content-Type": "application/json", **headers},
+            timeout=httpx.Timeout(timeout_s + START_MARGIN_S, connect=CONNECT_TIMEOUT_S),
+        )
+        with self._reaching():
+            response = self._http.send(self._signed(request, event))
+        _raise_for_error(response)
+        return response
 
     # What Lambda has no word for
 
@@ -234,6 +244,33 @@ class Client:
         """The readings of a function's latest invocations, newest first. `query`: `since` (epoch s), `limit`."""
         path = f"/samovar/v1/functions/{_segment(name)}/invocations"
         return _decode(self._send("GET", path, query=query), list[Reading])
+
+    # Asynchronous events
+
+    def events(self, name: str, **query: str | float | None) -> EventPage:
+        """Events of a function. `query`: `state`, `since` (epoch seconds), `limit`."""
+        given = {key: value for key, value in query.items() if value is not None}
+        return _decode(self._send("GET", _events_path(name), query=given), EventPage)
+
+    def event(self, name: str, event_id: str) -> EventDetail:
+        """One event with its payload. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"{_events_path(name)}/{_segment(event_id)}"), EventDetail)
+
+    def replay_events(self, name: str, selection: EventSelection) -> EventsDone:
+        """Run past events once more as new ones."""
+        return self._do_with_events(name, "replay", selection)
+
+    def redrive_events(self, name: str, selection: EventSelection) -> EventsDone:
+        """Have failed events run again."""
+        return self._do_with_events(name, "redrive", selection)
+
+    def purge_events(self, name: str, selection: EventSelection) -> EventsDone:
+        """Forget events."""
+        return self._do_with_events(name, "purge", selection)
+
+    def _do_with_events(self, name: str, what: str, selection: EventSelection) -> EventsDone:
+        body = msgspec.to_builtins(selection)
+        return _decode(self._send("POST", f"{_events_path(name)}/{what}", body), EventsDone)
 
     # Access keys
 
@@ -302,6 +339,10 @@ class Client:
             raise ServiceUnavailable(f"{self.endpoint!r} is no http:// address of a Samovar: {error}") from error
         except httpx.TransportError as error:
             raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
+
+
+def _events_path(name: str) -> str:
+    return f"/samovar/v1/functions/{_segment(name)}/events"
 
 
 def _segment(text: str) -> str:

@@ -132,6 +132,8 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     version: str = LATEST
     serial: int
     revision_id: str
+    born: int = 0
+    """The serial with which its function was created; one of the same name that is created later has another."""
     runtime: str
     handler: str
     code_sha256: str

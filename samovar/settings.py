@@ -54,6 +54,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["none", "bridge", "host"], Meta(description="Network of environments that name none.")
     ] = "none"
     gateway_workers: Annotated[int, Meta(ge=1, le=64, description="Gateway processes that share the port.")] = 1
+    endpoint_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^http://[^/:]+(:\d+)?$",
+            description="Where functions and workers reach the gateway (http://HOST:PORT); empty: at host and port.",
+        ),
+    ] = ""
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
     auth: Annotated[
@@ -186,6 +193,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def logs_dir(self) -> Path:
         """Log files, one folder a function."""
         return self.data / "logs"
+
+    @property
+    def secrets_key(self) -> Path:
+        """The key that encrypts secrets in the store; the one for functions' sessions is derived from it."""
+        return self.data / "secrets.key"
 
     @property
     def journal_dir(self) -> Path:

@@ -13,8 +13,11 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from gateway import policy
+from gateway.access import resources
 from gateway.access.keyring import HeldKey, Keyring
 from gateway.access.operations import INVOKE_URL, Asked, Operation
+from gateway.access.roles import Deed
+from gateway.access.sessions import RoleSession, Sessions
 from gateway.asgi import Request
 from samovar import aws_chunked, sigv2, sigv4
 from samovar.access import AccessKey
@@ -47,13 +50,22 @@ class Unread(NamedTuple):
 class Guard:
     """Lets requests in."""
 
-    def __init__(self, settings: Settings, keyring: Keyring, clock: Clock, policies: Policies = _no_policy) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keyring: Keyring,
+        clock: Clock,
+        policies: Policies = _no_policy,
+        sessions: Sessions | None = None,
+    ) -> None:
+        """Without `sessions`, no token of a session is taken."""
         self._open = settings.auth == "none"
         self._account = settings.account
         self._region = settings.region
         self._keyring = keyring
         self._clock = clock
         self._policies = policies
+        self._sessions = sessions
 
     def admit_at_once(self, request: Request, asked: Asked, body: bytes) -> bool:
         """Let a request in that has arrived whole; false when that takes a look into the store.
@@ -66,13 +78,13 @@ class Guard:
             return True
         signed = _signed(request)
         claim = sigv4.claim_of(signed)
-        held = self._keyring.held(claim.key_id)
-        if held is None or claim.has_token or _stated(request) in aws_chunked.STATED:
+        held = self._held(request, claim)
+        if held is None or _stated(request) in aws_chunked.STATED:
             return False
         self._check_claim(claim, asked)
         sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region, request.scope["query_string"])
+        self._authorise(held.key, asked, claim.region, request, body)
         return True
 
     async def admit(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> None:
@@ -86,17 +98,19 @@ class Guard:
             return
         signed = _signed(request)
         claim = sigv4.claim_of(signed)
-        held = await self._known(claim)
+        held = await self._known(request, claim)
         self._check_claim(claim, asked)
         body = await request.look_ahead(limit, deadline_s, asked.operation.action.partition(":")[2])
         verify = partial(_verified, request, claim, signed, held.signing_key(claim), body)
-        request.replace(await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify())
+        decoded = await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify()
+        request.replace(decoded)
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region, request.scope["query_string"])
+        self._authorise(held.key, asked, claim.region, request, decoded)
 
-    async def admit_unread(self, request: Request, asked: Asked, services: tuple[str, ...]) -> Unread | None:
+    async def admit_unread(self, request: Request, asked: Asked, services: tuple[str, ...], path: str) -> Unread | None:
         """Let a request in by its head alone; its body is then to be what the head says it is.
 
+        `path` names what it is about, and may be another than the one that was signed.
         `None` where nobody has to sign, and for a signature that leaves the body out. Raises as `admit` does, but for
         what concerns the body.
         """
@@ -111,14 +125,14 @@ class Guard:
             held = await self.holder(older.key_id)
             sigv2.check(older, signed, held.sign_v2(sigv2.text_of(older, signed)), self._clock.epoch())
         elif claim is not None:
-            held = await self._known(claim)
+            held = await self._known(request, claim)
             sigv4.check_scope(claim, services)
             sigv4.check_time(claim, self._clock.epoch())
             stated = _stated(request) or (UNSIGNED_PAYLOAD if claim.expires_s is not None else EMPTY_SHA256)
             sigv4.check_signature(claim, signed, held.signing_key(claim), stated)
             unread = Unread(claim, held.signing_key(claim), stated)
         request.caller = held.key
-        self.authorise(held.key, asked, self._region if claim is None else claim.region)
+        self.authorise(request, asked, self._region if claim is None else claim.region, path)
         return unread
 
     @property
@@ -143,13 +157,23 @@ class Guard:
             raise UnrecognizedClient("The AWS Access Key Id you provided does not exist in our records.")
         return held
 
-    def authorise(self, key: AccessKey, asked: Asked, region: str) -> None:
-        """Raises `AccessDenied` unless a key may do what is asked."""
-        self._authorise(key, asked, region, b"")
+    def authorise(self, request: Request, asked: Asked, region: str, path: str) -> None:
+        """Raises `AccessDenied` unless the caller may do what is asked to what `path` names."""
+        if request.caller is not None and not self._open:
+            self._authorise(request.caller, asked, region, request, b"", path)
 
-    async def _known(self, claim: Claim) -> HeldKey:
-        """The key of a claim. Keys of sessions do not exist here, so a session's token belongs to none."""
-        held = None if claim.has_token else await self._keyring.find(claim.key_id)
+    def _held(self, request: Request, claim: Claim) -> HeldKey | None:
+        if not claim.has_token:
+            return self._keyring.held(claim.key_id)
+        return None if self._sessions is None else self._sessions.held(claim.key_id, _token(request))
+
+    async def _known(self, request: Request, claim: Claim) -> HeldKey:
+        """The key of a claim, or of the session whose token came with it."""
+        held = None
+        if not claim.has_token:
+            held = await self._keyring.find(claim.key_id)
+        elif self._sessions is not None:
+            held = await self._sessions.find(claim.key_id, _token(request))
         if held is None:
             raise UnrecognizedClient("The security token included in the request is invalid.")
         return held
@@ -158,20 +182,29 @@ class Guard:
         sigv4.check_scope(claim, (asked.operation.service,))
         sigv4.check_time(claim, self._clock.epoch())
 
-    def _authorise(self, key: AccessKey, asked: Asked, region: str, query: bytes) -> None:
-        operation, function = asked
-        if operation.needs is None or (key.may(operation.needs) and not key.functions):
+    def _authorise(
+        self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes, path: str | None = None
+    ) -> None:
+        operation, scope = asked.operation, request.scope
+        if not isinstance(key, RoleSession) and (
+            operation.needs is None or (key.may(operation.needs) and not key.functions)
+        ):
             return
-        reference = None if function is None else FunctionReference.parse(function)
-        if operation.needs == "invoke" and reference is not None:
-            if key.may_invoke(reference.name):
+        function = resources.function_of(asked, scope["query_string"])
+        resource = "*" if function is None else function_arn(self._account, region, function.name)
+        if isinstance(key, RoleSession):
+            place = resources.Place(self._account, region)
+            resource = resources.resource_of(asked, place, path or scope["path"], scope["query_string"], body)
+            if self._sessions is not None and self._sessions.may(key, Deed(operation.action, resource), region):
                 return
-            if operation != INVOKE_URL and reference.qualifier is None:  # the query of a URL is the function's own
-                given = parse_qs(query.decode("latin-1")).get("Qualifier", [None])[-1]
-                reference = reference._replace(qualifier=given)
-            if self._is_permitted(key, operation, reference, region):
-                return
-        resource = "*" if reference is None else function_arn(self._account, region, reference.name)
+        elif function is not None and operation.needs == "invoke" and key.may_invoke(function.name):
+            return
+        if (
+            function is not None
+            and operation.needs == "invoke"
+            and self._is_permitted(key, operation, function, region)
+        ):
+            return
         raise AccessDenied(
             f"User: {key.arn(self._account)} is not authorized to perform: {operation.action} on resource: "
             f"{resource} because no identity-based policy allows the {operation.action} action"
@@ -214,6 +247,15 @@ def _verified(request: Request, claim: Claim, signed: Signed, key: bytes, body: 
         return aws_chunked.decode(body, claim, key, stated)
     sigv4.check_signature(claim, signed, key, _hash(request, body))
     return body
+
+
+def _token(request: Request) -> str:
+    """The session's token, from a header or from the query that has the signature."""
+    given = request.headers.get(b"x-amz-security-token")
+    if given is None:
+        query: bytes = request.scope["query_string"]
+        return parse_qs(query.decode("latin-1")).get("X-Amz-Security-Token", [""])[0]
+    return given.decode("latin-1")
 
 
 def _stated(request: Request) -> str:

@@ -58,9 +58,14 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "GetInvocation GET /samovar/v1/invocations/{RequestId}",
         "ExplainInvocation GET /samovar/v1/invocations/{RequestId}/why",
         "GetProvisioned GET /samovar/v1/functions/{FunctionName}/provisioned",
+        "ListEvents GET /samovar/v1/functions/{FunctionName}/events",
+        "GetEvent GET /samovar/v1/functions/{FunctionName}/events/{EventId}",
         "DownloadCode GET /samovar/v1/code/{Sha256}",
     ),
     "deploy": (
+        "ReplayEvents POST /samovar/v1/functions/{FunctionName}/events/replay",
+        "RedriveEvents POST /samovar/v1/functions/{FunctionName}/events/redrive",
+        "PurgeEvents POST /samovar/v1/functions/{FunctionName}/events/purge",
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
     ),
@@ -72,7 +77,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
 }
 """What Samovar's own operations need: their names, methods and paths."""
 
-_TARGETS: Final = {"Logs_20140328": "logs"}
+_TARGETS: Final = {"AmazonSQS": "sqs", "Logs_20140328": "logs"}
 _READING: Final = ("Describe", "Filter", "Get", "List", "StartLiveTail", "StartQuery", "StopQuery", "Test")
 """How names of AWS's operations begin that change nothing; that of the Lambda API which runs functions is Invoke."""
 

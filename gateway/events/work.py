@@ -63,7 +63,7 @@ class Work:
             latest, record = await self._resolved(claimed.head)
         except SamovarError as error:
             return self._judged(claimed, Rules(), _not_run(error))
-        rules = rules_of(latest, claimed.head.qualifier)
+        rules = rules_of(latest, claimed.head.qualifier)._replace(dead_letter=record.dead_letter)
         if is_expired(claimed.head, rules, self._now()):
             return self._settled(claimed, expired(claimed.head, self._now()), None, rules), None
         return self._judged(claimed, rules, await self._run(claimed, latest, record))

@@ -20,6 +20,7 @@ from gateway.lambda_api.function_layers import lay
 from gateway.lambda_api.layers import UsesLayers
 from gateway.lambda_api.models import (
     ConfigurationRequest,
+    DeadLetter,
     FunctionConfiguration,
     Layer,
     Logging,
@@ -29,7 +30,7 @@ from gateway.lambda_api.models import (
     Variables,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.lambda_api.validation import ARCHITECTURE, offered
+from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 from samovar.function import FunctionVersion, Limits
@@ -59,6 +60,7 @@ def configuration(
         code_sha256=base64_digest(version.code_sha256) if version.image is None else version.code_sha256,
         version=version.version,
         environment=Variables(version.environment) if record.has_environment else None,
+        dead_letter_config=DeadLetter(record.dead_letter) if record.dead_letter else None,
         tracing_config=Tracing(record.tracing),
         layers=[Layer(use.arn, use.code_size) for use in record.layers] or None,
         revision_id=version.revision_id,
@@ -81,12 +83,17 @@ def listed(record: FunctionRecord, qualifier: str | None = None) -> FunctionConf
 
 def configured(record: FunctionRecord, request: ConfigurationRequest) -> FunctionRecord:
     """The function with what the request gives; what it does not give stays. Raises `InvalidParameterValue`."""
+    dead_letter = record.dead_letter
+    if request.dead_letter_config is not None:
+        dead_letter = request.dead_letter_config.target_arn or None
+        check_dead_letter(dead_letter)
     return msgspec.structs.replace(
         record,
         version=_configured_version(record.version, request),
         description=record.description if request.description is None else request.description,
         role=request.role or record.role,
         has_environment=record.has_environment or request.environment is not None,
+        dead_letter=dead_letter,
         tracing=record.tracing if request.tracing_config is None else request.tracing_config.mode,
     )
 

@@ -1,7 +1,7 @@
 """How asynchronous calls are treated: Put, Update, Get, Delete and ListFunctionEventInvokeConfig(s).
 
-The configurations are kept and told. Source of the rules: AWS Lambda API reference and developer guide, "Asynchronous
-invocation".
+What they mean is in `gateway/events/rules.py`. Source of the rules: AWS Lambda API reference and developer guide,
+"Asynchronous invocation".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from fastapi import Request, Response
 
+from gateway.events.targets import check_target
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.event_invoke_models import (
     Destination,
@@ -32,7 +33,9 @@ from samovar.names import LATEST, FunctionReference
 router = Operations()
 
 _PAGE: Final = 50
-_SERVICES: Final = ("sqs", "sns", "lambda", "events", "s3")
+_SERVICES: Final = ("sqs", "lambda", "s3", "http", "https")
+_ELSEWHERE: Final = ("sns", "events")
+"""Services of AWS that may be destinations there."""
 
 
 @router.operation("PutFunctionEventInvokeConfig")
@@ -113,9 +116,15 @@ async def _check_there(services: Services, reference: FunctionReference) -> None
 
 
 async def _check_destination(services: Services, reference: FunctionReference, every: Destinations, arn: str) -> None:
+    if arn.split(":")[2:3] in ([service] for service in _ELSEWHERE):
+        raise InvalidParameterValue(
+            f"The destination {arn} is not offered by Samovar: name a function, a queue (arn:aws:sqs:…), a bucket "
+            "(arn:aws:s3:::…) or an HTTP endpoint (arn:aws:https:::host/path)"
+        )
     if arn.split(":")[2:3] not in ([service] for service in _SERVICES):
         raise InvalidParameterValue(f"The provided destination config {every.in_javas_words()} is invalid.")
     if arn.split(":")[2] != "lambda":
+        check_target(arn)
         return
     target = FunctionReference.parse(arn)
     if target.arn == reference.arn:

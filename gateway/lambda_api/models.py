@@ -16,7 +16,6 @@ class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
     publish_to: Any = None
     vpc_config: Any = None
-    dead_letter_config: Any = None
     file_system_configs: Any = None
     code_signing_config_arn: Any = None
     snap_start: Any = None
@@ -61,6 +60,12 @@ class ImageConfigResponse(msgspec.Struct, frozen=True, rename="pascal"):
     image_config: ImageConfig
 
 
+class DeadLetter(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+    """`DeadLetterConfig`; an empty ARN takes it away."""
+
+    target_arn: str | None = None
+
+
 class CodeSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """`FunctionCode`: where the deployment package comes from."""
 
@@ -83,6 +88,7 @@ class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"
     environment: Variables | None = None
     ephemeral_storage: Storage | None = None
     tracing_config: Tracing | None = None
+    dead_letter_config: DeadLetter | None = None
     layers: list[str] | None = None
     image_config: ImageConfig | None = None
     revision_id: str | None = None
@@ -146,6 +152,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     code_sha256: str
     version: str
     environment: Variables | None = None
+    dead_letter_config: DeadLetter | None = None
     tracing_config: Tracing
     layers: list[Layer] | None = None
     revision_id: str

@@ -28,7 +28,6 @@ _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
 """Values of unoffered members that ask for nothing but what happens anyway."""
 
 _INSTEAD: Final[dict[str, str]] = {
-    "dead_letter_config": "asynchronous invocation is not offered yet",
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "logging_config": "logs are text, one file set per function; read them with `samovar logs`",
     "kms_key_arn": "encrypt the disk that holds Samovar's data directory",
@@ -60,6 +59,14 @@ def check_code(code: CodeSource) -> None:
             raise _not_offered(member, value)
     if code.zip_file is None:
         raise InvalidParameterValue("Please provide a source for function code.")
+
+
+def check_dead_letter(target: str | None) -> None:
+    """A dead-letter queue is a queue. Raises `InvalidParameterValue`; whether it exists is seen when it is sent to."""
+    if target and target.split(":")[2:3] != ["sqs"]:
+        raise InvalidParameterValue(
+            f"The provided dead letter target {target} is not offered by Samovar: name a queue, arn:aws:sqs:…"
+        )
 
 
 def check_architectures(asked: list[str] | None) -> None:

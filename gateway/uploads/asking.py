@@ -23,6 +23,8 @@ _SIGNING: Final = re.compile(
     rb"X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)|AWSAccessKeyId|Signature|Expires"
 )
 
+READS: Final = Operation("s3", "GetObject", "read")
+"""What copying an object needs for the one that is copied."""
 _OBJECT: Final[dict[str, tuple[str, Permission]]] = {
     "GET": ("GetObject", "read"),
     "HEAD": ("GetObject", "read"),

@@ -151,7 +151,7 @@ async def post_object(request: Request, receive: Receive, asked: Asked, guard: G
 async def _admit(request: Request, asked: Asked, form: Form, guard: Guard, size: int) -> None:
     """Hold a form to its policy, and its policy to the key that signed it."""
     if guard.is_open:
-        await guard.admit_unread(request, Authorised(asked.operation), ())
+        await guard.admit_unread(request, Authorised(asked.operation), (), asked.resource)
         return
     fields = form.fields
     policy = fields.get("policy", "")
@@ -169,7 +169,7 @@ async def _admit(request: Request, asked: Asked, form: Form, guard: Guard, size:
         raise InvalidSignature(sigv4.MISMATCH)
     check_policy(policy, {**fields, "bucket": asked.bucket, "key": asked.key}, size, guard.now)
     request.caller = held.key
-    guard.authorise(held.key, Authorised(asked.operation), region)
+    guard.authorise(request, Authorised(asked.operation), region, asked.resource)
 
 
 def _claim(fields: Mapping[str, str]) -> Claim:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack
 from typing import Final
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 import httpcore
@@ -108,7 +109,12 @@ class Front:
 
             await send_response(send, request, await post_object(request, receive, asked, self._guard, self))
             return
-        unread = await self._guard.admit_unread(request, Authorised(asked.operation), _SERVICES)
+        unread = await self._guard.admit_unread(request, Authorised(asked.operation), _SERVICES, asked.resource)
+        source = request.headers.get(b"x-amz-copy-source")
+        if source is not None:
+            region = self._guard.region if unread is None else unread.claim.region
+            path = unquote(source.decode("latin-1").partition("?")[0])
+            self._guard.authorise(request, Authorised(asking.READS), region, path)
         answer = await self._answered_here(request, asked)
         if answer is not None:
             await send_response(send, request, answer)

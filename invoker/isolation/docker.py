@@ -43,6 +43,10 @@ Configure = Callable[[BoxSpec, str, str, int, str | None], dict[str, Any]]
 log = logging.getLogger("samovar.invoker.docker")
 
 
+_LATE_S = 30.0
+"""By then an engine has made the containers that a killed invoker had asked it for."""
+
+
 class DockerIsolation:
     """Starts containers that carry the label `samovar.instance=<instance>`, and removes those that are left over."""
 
@@ -79,6 +83,7 @@ class DockerIsolation:
         self._left_over: set[str] = set()
         """Containers by name or id that the engine could not remove when it was asked to."""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._late_sweep: asyncio.TimerHandle | None = None
 
     def can_seat(self, spec: BoxSpec) -> bool:
         """See `Isolation.can_seat`."""
@@ -182,19 +187,26 @@ class DockerIsolation:
         return found
 
     async def sweep(self) -> int:
-        """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time."""
-        kept = set(self._own)
+        """See `Isolation.sweep`. Leaves the boxes of this invoker alone, so it may be called at any time.
+
+        The first one is repeated a little later: the engine goes on with what it was asked for by whoever was killed.
+        """
+        if self._late_sweep is None:
+            self._late_sweep = asyncio.get_running_loop().call_later(
+                _LATE_S, lambda: self._spawn(self._sweep_unless_away())
+            )
 
         def remove_others(client: APIClient) -> int:
             found = client.containers(all=True, filters={"label": f"{INSTANCE_LABEL}={self._instance}"})
-            others = [item["Id"] for item in found if item["Labels"].get(BOX_LABEL) not in kept]
+            # Looked up now: one that is listed, and ours, was among them before it was made.
+            others = [item["Id"] for item in found if item["Labels"].get(BOX_LABEL) not in self._own]
             for container in others:
                 remove_container(client, container)
             return len(others)
 
         removed = await self._engine.call("removing containers that were left behind", remove_others)
         self._left_over.clear()
-        if not kept:
+        if not self._own:
             await self._remove_network()
         return removed
 
@@ -218,8 +230,19 @@ class DockerIsolation:
             },
         )
 
+    async def _sweep_unless_away(self) -> None:
+        try:
+            removed = await self.sweep()
+        except EnvironmentFailure as failure:
+            log.warning("%s; the next start of Samovar looks again", failure.message)
+        else:
+            if removed:
+                log.warning("removed %d containers the engine had still been making for a former invoker", removed)
+
     async def close(self) -> None:
         """See `Isolation.close`."""
+        if self._late_sweep is not None:
+            self._late_sweep.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._remove_left_over()
         await self._exits.close()

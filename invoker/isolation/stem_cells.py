@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,8 @@ class StemSettings:
     """Cells that are started at once at most."""
     start_timeout_s: float = 20.0
     """How long a started cell may take to warm up."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the keeper of any box of this network is told."""
 
 
 class StemCells:
@@ -231,7 +233,11 @@ class StemCells:
             socket_dir=folder,
             limits=STEM_LIMITS,
             network=self._settings.network,
-            variables={**interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR), **STEM_VARIABLES},
+            variables={
+                **interpreter_variables(TASK_ROOT, RUNTIME_DIR, OPT_DIR),
+                **self._settings.variables,
+                **STEM_VARIABLES,
+            },
             labels={"samovar.stem": runtime},
         )
 

@@ -30,6 +30,9 @@ SOCKET_DIR = "/run/samovar"
 STEM_VARIABLE = "SAMOVAR_STEM_CELL"
 """Set where the keeper is started before there is a function for it: the folder with the socket it waits on."""
 STEM_SOCKET = "stem.sock"
+PORT_VARIABLE = "SAMOVAR_PORT"
+"""Set where processes in here are to reach the platform: the port of loopback at which they do."""
+PORTS_SOCKET = "ports.sock"
 WORKER_VARIABLE = "SAMOVAR_WORKER"
 """Names the module that is the worker where that is not Python's own: its `run` gets the order and never returns."""
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -167,6 +170,24 @@ def connect(socket_dir: str, name: str) -> _socket.socket:
     return connection
 
 
+def hand_over_port(socket_dir: str) -> None:
+    """Listen on loopback and give the listening socket to the invoker, which serves it from outside of this network."""
+    if PORT_VARIABLE not in os.environ:
+        return
+    invoker = connect(socket_dir, PORTS_SOCKET)
+    port = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    try:
+        port.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        port.bind(("127.0.0.1", int(os.environ[PORT_VARIABLE])))
+        port.listen(128)
+        invoker.sendmsg([b"port"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", port.fileno()))])
+    except OSError as error:  # everything else works without it
+        sys.stderr.write(f"the platform cannot be reached from in here: {error}\n")
+    finally:
+        port.close()
+        invoker.close()
+
+
 def await_owner(stem_dir: str) -> None:
     """Be a stem cell: warm up, say so, and wait until the invoker has put a function's folders into their places."""
     import ctypes  # noqa: F401 - this and the next two are for the keeper's first steps
@@ -297,6 +318,7 @@ def keep(socket_dir: str) -> Order:
     """Be the keeper. Returns only in a worker's new process: with the order to carry out."""
     connection = Connection(socket_dir)
     connection.send(HELLO, 0, b'{"role": "keeper", "pid": %d, "protocol": %d}' % (os.getpid(), PROTOCOL))
+    hand_over_port(socket_dir)
     preload()
     order: Order = runtime_module("samovar_keeper").Keeper(connection, socket_dir).run()
     return order

@@ -29,14 +29,21 @@ def invoke(
         str | None, typer.Option("--event", "-e", metavar="FILE", help="File with the event as JSON; - reads stdin.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", "-d", metavar="JSON", help="The event itself.")] = None,
+    later: Annotated[
+        bool, typer.Option("--async", help="Hand the event in and leave; `samovar events` shows what becomes of it.")
+    ] = False,
     tail: Annotated[bool, typer.Option("--tail/--no-tail", help="Show the end of the log on stderr.")] = True,
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
-    """Call a function and wait for its result. Without an event, it gets {}."""
+    """Call a function and wait for its result, or hand in an event (--async). Without one, it gets {}."""
     from samovar.client import Client
 
     payload = _event(event, data)
+    if later:
+        with Client(endpoint) as client:
+            _print_accepted(client.invoke_later(name, payload), as_json=as_json)
+        return
     with Client(endpoint) as client:
         timeout_s = client.get_configuration(name).timeout
         answered = client.invoke(name, payload, tail=tail, timeout_s=timeout_s)
@@ -48,6 +55,15 @@ def invoke(
         _print_result(answered)
     if answered.function_error:
         raise typer.Exit(FUNCTION_ERROR)
+
+
+def _print_accepted(request_id: str, *, as_json: bool) -> None:
+    from samovar.cli.output import print_json
+
+    if as_json:
+        print_json({"requestId": request_id})
+    else:
+        typer.echo(request_id)
 
 
 def _event(file: str | None, data: str | None) -> bytes:

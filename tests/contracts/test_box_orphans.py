@@ -30,10 +30,16 @@ async def test_boxes_of_a_killed_invoker_are_gone_after_a_sweep(isolation: Isola
         await successor.sweep()
         await within(gone(int(pid)))
         assert traces(box) == []
-        assert await successor.sweep() == 0
+        await within(swept(successor))
     finally:
         await successor.close()
         shutil.rmtree(folder)
+
+
+async def swept(successor: Isolation) -> None:
+    """Return when there is nothing left to remove. An engine may still be making what the killed invoker asked for."""
+    while await successor.sweep():
+        continue
 
 
 async def gone(pid: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 from collections import defaultdict
 from typing import Any
 
@@ -89,18 +91,25 @@ def test_environments_under_load_find_nothing_of_one_another(lab: Lab) -> None:
 def until_forked(function: Function) -> None:
     """Wait until further environments of a function can be forked from its first one."""
 
-    def is_so() -> bool:
-        own = function.environments()
-        return any(view.id in own and has_snapshot(view) for view in function.lab.client.environments())
-
-    until(is_so, "it has a snapshot process")
+    until(lambda: snapshots_of(function), "it has a snapshot process")
 
 
-def has_snapshot(view: EnvironmentView) -> bool:
-    """Whether its keeper has two children: the worker, and the process that further ones are forked from."""
+def snapshots_of(function: Function) -> list[int]:
+    """The processes that its further environments are forked from."""
+    own = function.environments()
+    views = [view for view in function.lab.client.environments() if view.id in own and view.id == view.box]
+    return [pid for pid in map(snapshot_process, views) if pid is not None]
+
+
+def snapshot_process(view: EnvironmentView) -> int | None:
+    """The second child of its keeper: the first is the worker, and prints to a socket."""
     assert view.pid is not None
     first = psutil.Process(view.pid)
-    return any(len(process.children()) == 2 for process in (first, *first.children(recursive=True)))
+    for process in (first, *first.children(recursive=True)):
+        children = process.children()
+        if len(children) == 2:
+            return next((one.pid for one in children if os.readlink(f"/proc/{one.pid}/fd/1") == os.devnull), None)
+    return None
 
 
 def assert_served_alone(values: list[dict[str, Any]], secret: str) -> None:
@@ -126,33 +135,16 @@ def assert_logged_apart(lab: Lab, function: Function, environments: dict[str, li
 
 
 def test_killing_the_snapshot_process_under_load_costs_no_call(lab: Lab) -> None:
-    function = lab.deploy("""
-        import os, signal, time
-
-        def parent(pid):
-            return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-
-        def handler(event, context):
-            if event == "kill":
-                for pid in filter(str.isdigit, os.listdir("/proc")):
-                    try:
-                        if os.readlink(f"/proc/{pid}/fd/1") == "/dev/null" and parent(parent(pid)) in (0, 1):
-                            os.kill(int(pid), signal.SIGKILL)
-                            return int(pid)
-                    except OSError:
-                        continue
-            time.sleep(0.03)
-            return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
-    """)
+    function = lab.deploy(KIND.format(init=""))
     function.value()
     until_forked(function)
-    with load(function, callers=4) as seen:
+    with load(function, callers=4, event=0.03) as seen:
         seen.goes_on()
-        killed = function.value("kill")
+        (snapshot,) = snapshots_of(function)
+        os.kill(snapshot, signal.SIGKILL)
         seen.goes_on(20)
-    assert killed is not None, "there was a snapshot process"
-    assert "snap-start" in {answer.value for answer in seen.good}
     assert seen.bad == []
+    assert {answer.value for answer in seen.good} == {"on-demand", "snap-start"}
     assert [answer.status for answer in at_once(function, 8)] == [200] * 8
 
 

@@ -12,6 +12,8 @@ import msgspec
 
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
+from gateway.access.roles import Roles
+from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
 from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell
@@ -30,6 +32,7 @@ from samovar.settings import Settings
 from samovar.sigv4 import Credentials
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
+SESSION_KEY = b"what functions' tokens are made with"
 ROOT = Credentials("AKIAROOTROOTROOTROOT", "the secret of the root key in tests")
 CODE = b"def handler(event, context):\n    return event\n"
 
@@ -149,6 +152,7 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         store=registry.store,
         registry=registry,
         keyring=Keyring(KeyStore(registry.store.redis), Vault(settings.data / "secrets.key"), ROOT),
+        sessions=Sessions(SESSION_KEY, registry, Roles(settings.data / "roles"), settings.account, clock),
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
         doorbell=NoBell(),

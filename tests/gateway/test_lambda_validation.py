@@ -45,7 +45,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "publish to": ({"PublishTo": "LATEST_PUBLISHED"}, VALUE, 'PublishTo = "LATEST_PUBLISHED" is not offered'),
     "layers": ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, VALUE, "layer:l:1 does not exist."),
     "vpc": ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, VALUE, "samovar:network"),
-    "dead letters": ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q"}}, VALUE, "DeadLetterConfig"),
+    "dead letters": (
+        {"DeadLetterConfig": {"TargetArn": "arn:aws:sns:us-east-1:123456789012:t"}},
+        VALUE,
+        "name a queue",
+    ),
     "JSON logs": ({"LoggingConfig": {"LogFormat": "JSON"}}, VALUE, "LoggingConfig"),
     "tracing": ({"TracingConfig": {"Mode": "Sometimes"}}, VALIDATION, "enum value set: [Active, PassThrough]"),
     "architecture": (

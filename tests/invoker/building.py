@@ -18,12 +18,15 @@ from invoker.lease import Lease
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
+from invoker.reach import Reach
 from invoker.snapshots import Snapshots
 from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 
 DEADLINE_S = 5.0
+UNREACHABLE = Reach(None, b"key")
+"""No platform is there for functions to reach."""
 
 
 def version(**changes: Any) -> FunctionVersion:
@@ -80,7 +83,7 @@ async def pool_over(
     }  # fmt: skip
     clock = settings.pop("clock", SystemClock())
     snapshots = Snapshots(Seats("test", lambda _: None))
-    factory = EnvironmentFactory(factory_settings, {"fake": isolation}, snapshots, files, clock)
+    factory = EnvironmentFactory(factory_settings, {"fake": isolation}, snapshots, files, clock, UNREACHABLE)
     pool = Pool(factory, PoolSettings(**usual | settings), clock)
     try:
         async with asyncio.timeout(DEADLINE_S):

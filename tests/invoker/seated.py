@@ -33,7 +33,7 @@ from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
 from tests.contracts.conftest import BASE_IMAGE
 from tests.contracts.harness import SUBJECT
-from tests.invoker.building import run, take, version
+from tests.invoker.building import UNREACHABLE, run, take, version
 
 PATIENCE_S = 30.0
 
@@ -115,7 +115,9 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
         "max_environments_per_function": 100, "queue_timeout_s": 30.0, "queue_limit": 200,
         "keep_alive": KeepAlive(adaptive=False, ttl_s=600.0, min_s=60.0, max_s=3600.0),
     }  # fmt: skip
-    factory = EnvironmentFactory(factory_settings, {isolation.name: isolation}, snapshots, files, SystemClock())
+    factory = EnvironmentFactory(
+        factory_settings, {isolation.name: isolation}, snapshots, files, SystemClock(), UNREACHABLE
+    )
     pool = Pool(factory, PoolSettings(**usual | settings), SystemClock())
     made = House(pool, snapshots, seats, folder, isolation.name, files)
     try:

@@ -1,0 +1,142 @@
+"""boto3 inside a handler: who it is, what it reaches, what it may not do, and where a circle of calls ends."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from samovar.errors import SamovarError
+from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab
+from tests.end_to_end.sdk import packed
+
+SOURCE = """
+    import json, os, time
+
+    def handler(event, context):
+        names = {"event": event, "context": context, "attempted": attempted}
+        exec(event["run"], names)
+        return names.get("result")
+
+    def attempted(service, operation, **parameters):
+        import boto3
+        from botocore.exceptions import ClientError
+        try:
+            answer = getattr(boto3.client(service), operation)(**parameters)
+        except ClientError as error:
+            return error.response["Error"]["Code"], error.response["Error"]["Message"]
+        answer.pop("ResponseMetadata")
+        return {name: value.read().decode() if hasattr(value, "read") else value for name, value in answer.items()}
+"""
+
+
+def deploy(lab: Lab, name: str, **parameters: Any) -> Function:
+    usual = {"FunctionName": name, "Role": ROLE, "Runtime": RUNTIME, "Handler": "app.handler", "Timeout": 60}
+    lab.client.create_function(usual | {"MemorySize": 512} | parameters, packed(SOURCE))
+    return Function(lab, name)
+
+
+@pytest.fixture(scope="package")
+def sdk(lab: Lab) -> Function:
+    return deploy(lab, "sdk")
+
+
+def test_it_is_its_role_and_calls_a_function(lab: Lab, sdk: Function) -> None:
+    lab.deploy("def handler(event, context): return {'told': event}", name="called")
+    who = sdk.run("result = attempted('sts', 'get_caller_identity')")
+    assert who["Arn"] == "arn:aws:sts::123456789012:assumed-role/samovar/sdk"
+    assert who["Account"] == "123456789012"
+    answer = sdk.run("result = attempted('lambda', 'invoke', FunctionName='called', Payload=b'[1, 2]')")
+    assert (answer["StatusCode"], json.loads(answer["Payload"])) == (200, {"told": [1, 2]})
+
+
+def test_environments_that_are_forked_reach_it_too(sdk: Function) -> None:
+    lines = """
+        time = __import__("time"); time.sleep(0.5)
+        result = [attempted('sts', 'get_caller_identity')['Account'], context.log_stream_name]
+    """
+    with ThreadPoolExecutor(4) as callers:
+        told = list(callers.map(lambda _: sdk.run(lines), range(4)))
+    assert {account for account, _ in told} == {"123456789012"}
+    assert len({stream for _, stream in told}) > 1
+
+
+def test_it_may_not_change_functions_nor_read_others_logs(sdk: Function) -> None:
+    code, message = sdk.run("result = attempted('lambda', 'delete_function', FunctionName='sdk')")
+    assert code == "AccessDeniedException"
+    assert message == (
+        "User: arn:aws:sts::123456789012:assumed-role/samovar/sdk is not authorized to perform: lambda:DeleteFunction "
+        "on resource: arn:aws:lambda:us-east-1:123456789012:function:sdk because no identity-based policy allows the "
+        "lambda:DeleteFunction action"
+    )
+    others = "result = attempted('logs', 'filter_log_events', logGroupName='/aws/lambda/anything')"
+    assert sdk.run(others)[0] == "AccessDeniedException"
+    assert "events" in sdk.run(others.replace("anything", "sdk"))
+
+
+def test_a_role_of_the_operators_says_otherwise(lab: Lab) -> None:
+    folder = lab.platform.data_dir / "roles"
+    folder.mkdir(exist_ok=True)
+    allowed = {"Effect": "Allow", "Action": ["lambda:Get*", "lambda:TagResource"], "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "lambda:GetPolicy", "Resource": "*"}
+    (folder / "auditor.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]}))
+    auditor = deploy(lab, "auditor", Role="arn:aws:iam::123456789012:role/service-role/auditor")
+    found = auditor.run("result = attempted('lambda', 'get_function_configuration', FunctionName='auditor')")
+    assert found["FunctionName"] == "auditor"
+    for operation in ("invoke", "get_policy"):
+        refused = auditor.run(f"result = attempted('lambda', '{operation}', FunctionName='auditor')")
+        assert refused[0] == "AccessDeniedException"
+
+
+def test_a_session_ends_with_its_function(lab: Lab, sdk: Function) -> None:
+    passing = deploy(lab, "passing")
+    lines = "import os; result = {name: os.environ[name] for name in os.environ if name.startswith('AWS_')}"
+    key = passing.run(lines)
+    lines = """
+        import boto3
+        from botocore.exceptions import ClientError
+        keys = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        client = boto3.client("sts", **{name: event["key"][name.upper()] for name in keys})
+        try:
+            result = client.get_caller_identity()["Arn"]
+        except ClientError as error:
+            result = error.response["Error"]["Code"]
+    """
+    assert sdk.run(lines, key=key).endswith("/passing")
+    lab.client.delete_function("passing")
+    assert sdk.run(lines, key=key) == "ExpiredToken"
+    deploy(lab, "passing")
+    assert sdk.run(lines, key=key) == "ExpiredToken"
+
+
+def test_a_circle_of_calls_is_cut_after_sixteen(lab: Lab) -> None:
+    circle = deploy(lab, "circle", MemorySize=256)
+    lines = """
+        import json, os
+        if event["left"] == 6:  # as if it had been called twelve times before
+            os.environ["_X_AMZN_TRACE_ID"] = os.environ["_X_AMZN_TRACE_ID"].removesuffix(":1") + ":13"
+        asked = {"run": event["run"], "left": event["left"] - 1}
+        answer = attempted("lambda", "invoke", FunctionName="circle", Payload=json.dumps(asked).encode())
+        if isinstance(answer, dict):
+            told = json.loads(answer["Payload"])
+            result = [told[0] + 1, told[1]]
+        else:
+            result = [1, answer[0]]
+    """
+    assert circle.run(lines, left=6) == [4, "RecursiveInvocationException"]
+
+
+def test_the_platform_away_is_an_error_of_the_sdk_and_not_of_the_environment(sdk: Function) -> None:
+    lines = """
+        import boto3, botocore.config, botocore.exceptions
+        one = botocore.config.Config(retries={"total_max_attempts": 1}, connect_timeout=2)
+        try:
+            boto3.client("lambda", endpoint_url="http://127.0.0.1:1", config=one).list_functions()
+        except botocore.exceptions.EndpointConnectionError:
+            result = "no connection"
+    """
+    assert sdk.run(lines) == "no connection"
+    with pytest.raises(SamovarError):
+        sdk.lab.client.delete_function("nobody")

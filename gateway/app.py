@@ -9,6 +9,7 @@ from gateway.control import create_control_app
 from gateway.hot import HotPath
 from gateway.queues.api.app import SqsApi
 from gateway.services import Services
+from gateway.uploads.gate import Gate
 
 
 def create_app(services: Services) -> HotPath:
@@ -18,5 +19,5 @@ def create_app(services: Services) -> HotPath:
     """
     guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
-    control = Door(create_control_app(services), guard, services.settings)
-    return HotPath(services.settings, parts, SqsApi(services, guard, control))
+    door = Door(create_control_app(services), guard, services.settings)
+    return HotPath(services.settings, parts, SqsApi(services, guard, Gate(services, guard, door)))

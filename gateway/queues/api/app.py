@@ -89,15 +89,14 @@ class SqsApi:
     async def _query(self, request: Request) -> Response:
         unknown = Needed("sqs", "query", None, "query")
         region, content = await self._guard.authenticate(request, Asked(unknown), MOST_BYTES, BODY_DEADLINE_S)
-        assert request.caller is not None, "somebody signed it"
         is_form = request.headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
         fields = query_protocol.fields_of(request.scope["query_string"], content if is_form else b"")
         if "Action" not in fields:
             raise InvalidAction("The request names no Action.")
         operation = operations.find(fields["Action"])
         needed = unknown._replace(name=operation.name, needs=operation.needs)
-        self._guard.authorise(request.caller, Asked(needed), region, request, content)
         path = request.scope["path"]
+        self._guard.authorise(request, Asked(needed), region, path, content)
         if path != "/":
             if not operation.is_of_queue:
                 raise InvalidAction(f"The action {operation.name} is not valid for this endpoint.")

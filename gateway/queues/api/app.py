@@ -1,19 +1,14 @@
-"""Where SQS's API is served: an ASGI application before another, which gets what is not SQS's.
-
-JSON comes to `/` (or to a queue's URL) with the operation in `X-Amz-Target`; forms come to `/`, signed for SQS, or to a
-queue's URL with the operation in `Action`.
-"""
+"""SQS's API: requests that `gateway.queues.gate` has told from others, from their signature to their answer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.access.guard import Guard
 from gateway.access.operations import Asked
@@ -26,6 +21,7 @@ from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import ReceiveMessage
 from gateway.queues.api.requests import Request as Given
 from gateway.queues.errors import InvalidAction
+from gateway.queues.gate import TARGET
 from gateway.rendering import Response
 from gateway.room import Room
 from gateway.services import Services
@@ -33,27 +29,19 @@ from samovar.errors import SamovarError, ServiceFailure, ServiceUnavailable
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """Of a request: a message of 1 MiB in which every character is escaped."""
-_TARGET: Final = b"AmazonSQS."
-_QUEUE_PATH: Final = re.compile(r"/\d{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?/?")
-_SIGNED_FOR_SQS: Final = (b"/sqs/aws4_request", b"%2Fsqs%2Faws4_request")
 _log = logging.getLogger(__name__)
 
 
 class SqsApi:
-    """Answers requests for SQS; `others` serves the rest."""
+    """Answers requests for SQS."""
 
-    def __init__(self, services: Services, guard: Guard, others: ASGIApp) -> None:
+    def __init__(self, services: Services, guard: Guard) -> None:
         self._services = services
         self._guard = guard
-        self._others = others
         self._room = Room()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection's scope."""
-        is_ours, as_json = _recognised(scope)
-        if not is_ours:
-            await self._others(scope, receive, send)
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, *, as_json: bool) -> None:
+        """Handle one request."""
         request = Request(scope, receive, self._room)
         try:
             response = await self._answered(request, as_json)
@@ -80,7 +68,7 @@ class SqsApi:
             return protocol.refusal(failure, request.id)  # type: ignore[no-any-return]
 
     async def _json(self, request: Request) -> Response:
-        operation = operations.find(request.headers[b"x-amz-target"].removeprefix(_TARGET).decode("latin-1"))
+        operation = operations.find(request.headers[b"x-amz-target"].removeprefix(TARGET).decode("latin-1"))
         needed = Needed("sqs", operation.name, operation.needs, "json")
         await self._guard.admit(request, Asked(needed), MOST_BYTES, BODY_DEADLINE_S)
         given = json_protocol.decode(operation.request, await request.body(MOST_BYTES))
@@ -120,23 +108,6 @@ class SqsApi:
         if isinstance(given, ReceiveMessage) and given.wait_time_seconds != 0:
             return await _while_connected(request, work)
         return await work
-
-
-def _recognised(scope: Scope) -> tuple[bool, bool]:
-    """Whether a request is for SQS, and whether in its JSON protocol."""
-    if scope["type"] != "http" or scope["method"] not in ("GET", "POST"):
-        return False, False
-    at_queue = _QUEUE_PATH.fullmatch(scope["path"]) is not None
-    if not at_queue and scope["path"] != "/":
-        return False, False
-    authorization = b""
-    for name, value in scope["headers"]:
-        if name == b"x-amz-target":
-            return value.startswith(_TARGET), True
-        if name == b"authorization":
-            authorization = value
-    signed = authorization or scope["query_string"]
-    return at_queue or any(mark in signed for mark in _SIGNED_FOR_SQS), False
 
 
 async def _while_connected(request: Request, work: Awaitable[Answer | None]) -> Answer | None:

@@ -7,7 +7,9 @@ from gateway.access.guard import Guard
 from gateway.contract import Parts
 from gateway.control import create_control_app
 from gateway.hot import HotPath
+from gateway.queues.gate import SqsGate
 from gateway.services import Services
+from gateway.uploads.gate import Gate
 
 
 def create_app(services: Services) -> HotPath:
@@ -15,6 +17,7 @@ def create_app(services: Services) -> HotPath:
 
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
-    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
+    guard = Guard(services.settings, services.keyring, services.clock, services.registry, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
-    return HotPath(services.settings, parts, Door(create_control_app(services), guard, services.settings))
+    door = Door(create_control_app(services), guard, services.settings)
+    return HotPath(services.settings, parts, SqsGate(services, guard, Gate(services, guard, door)))

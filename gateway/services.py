@@ -20,9 +20,12 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
+from gateway.remote import OpenToWorkers
 from gateway.store import Store, connect
+from gateway.uploads.objects import Objects
 from samovar import credentials
 from samovar.clock import Clock, SystemClock
 from samovar.errors import StartRefused
@@ -45,7 +48,9 @@ class Services:
     link: InvokerLink
     doorbell: Doorbell
     queues: Queues
+    moves: Moves
     intake: Intake
+    objects: Objects
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
 
@@ -73,13 +78,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         roles = Roles(settings.data / "roles")
         sessions = Sessions(_session_key(settings), registry, roles, settings.account, clock)
+        await stack.enter_async_context(OpenToWorkers(settings, client, keyring))
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))
+        moves = await stack.enter_async_context(Moves(queues, client, clock))
         doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
+        objects = Objects(settings)
+        stack.push_async_callback(objects.close)
         yield Services(
             settings=settings,
             clock=clock,
@@ -92,7 +101,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             link=link,
             doorbell=doorbell,
             queues=queues,
+            moves=moves,
             intake=intake,
+            objects=objects,
         )
 
 

@@ -25,6 +25,7 @@ from samovar.function import (
     check_environment,
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
+from samovar.triggers import Triggers
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"
@@ -91,6 +92,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             'windows, start and end (cron expressions such as "0 8 * * mon-fri") and timezone (such as "Europe/Berlin")'
         ),
     ] = 0
+
+    triggers: Annotated[
+        Triggers,
+        Meta(
+            description="tables [[triggers.queue]] with queue (a name or an ARN) or [[triggers.redis]] with key and "
+            "kind (stream or list), each with batch_size, window (seconds), report_failures, filters (event patterns), "
+            "maximum_concurrency and enabled"
+        ),
+    ] = Triggers()
 
     def provisions(self) -> tuple[Provision, ...]:
         """The environments it keeps ready. Raises `InvalidParameterValue`."""

@@ -31,6 +31,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host: Annotated[str, Meta(min_length=1, description="Address the gateway listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")] = 9000
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://\S+$",
+            description="URL by which workers on other hosts reach the gateway; empty takes host and port.",
+        ),
+    ] = ""
     data_dir: Annotated[
         str,
         Meta(min_length=1, description="Folder for everything Samovar keeps: code, logs, the store, sockets."),
@@ -40,6 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             pattern=r"^$|^(rediss?|valkeys?|unix)://",
             description="An external Redis or Valkey (redis://, rediss://, unix://); empty starts the embedded one.",
+        ),
+    ] = ""
+    broker_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(rediss?|amqps?)://",
+            description="Broker of Celery's tasks, such as RabbitMQ (amqp://); empty takes the store.",
         ),
     ] = ""
     isolation: Annotated[
@@ -61,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Where functions and workers reach the gateway (http://HOST:PORT); empty: at host and port.",
         ),
     ] = ""
+    workers: Annotated[
+        int, Meta(ge=0, le=16, description="Worker processes for events and sweeps; 0 leaves them to `samovar worker`.")
+    ] = 1
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
     auth: Annotated[
@@ -158,6 +175,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(description="Image the runtime images are built from; empty takes the public slim image of each runtime."),
     ] = ""
+    s3_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://[^:@/]+:[^:@/]+@[^@/]+/?$",
+            description="An external S3 (http://KEY:SECRET@HOST:PORT); empty runs one, when it is first needed.",
+        ),
+    ] = ""
+    s3_start: Annotated[
+        Literal["on_demand", "always"],
+        Meta(description="Whether the S3 server is started with the first bucket or upload trigger, or at once."),
+    ] = "on_demand"
+    s3_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of the S3 server on loopback; 0 picks a free one and keeps it.")
+    ] = 0
+    s3_memory_mb: Annotated[
+        int, Meta(ge=64, description="Memory above which the S3 server collects garbage rather than grow.")
+    ] = 256
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="What Samovar's own processes say.")
     ] = "info"
@@ -186,6 +220,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def journal_dir(self) -> Path:
         """Meter readings on their way to Redis."""
         return self.data / "journal"
+
+    @property
+    def s3_dir(self) -> Path:
+        """What the S3 server keeps: objects, their metadata, its ports."""
+        return self.data / "s3"
 
     @property
     def run_dir(self) -> Path:

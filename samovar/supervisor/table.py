@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 
 from samovar.settings import Settings
@@ -11,6 +12,7 @@ from samovar.supervisor.child import ChildSpec
 from samovar.supervisor.data_dir import beat_dir
 from samovar.supervisor.launch import fixed_environment
 from samovar.supervisor.process import Command, Module
+from samovar.supervisor.s3 import S3Command
 from samovar.supervisor.store import store_command, store_socket
 
 STORE_LOADS_S = 120.0
@@ -22,8 +24,9 @@ INVOKER_PREPARES_S = 300.0
 _WHEN_CALLS_ARE_SERVED = 2
 """The worker is started late: nobody waits for what it does, and everybody for those it would take the cores from."""
 
-_LAST, _BETWEEN, _FIRST = 2, 1, 0
-"""Order of stopping: first what takes work in, then what does it, then what remembers it."""
+WORKER = "worker"
+_LAST, _LATE, _BETWEEN, _FIRST = 3, 2, 1, 0
+"""Order of stopping: first what takes work in, then what does it, then what hears of it, then what remembers it."""
 
 
 def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]:
@@ -44,14 +47,35 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         )
         for name in gateway_names(settings.gateway_workers)
     ]
-    worker = ChildSpec(
-        name="worker",
-        command=_module(settings, "gateway.worker", "--schedule", str(beat_dir(settings) / "schedule")),
-        ready=None,
-        starts=_WHEN_CALLS_ARE_SERVED,
-        stops=_FIRST,
+    workers = [
+        ChildSpec(
+            name=name,
+            command=_module(settings, "gateway.worker", *(_beat(settings) if name == WORKER else ())),
+            ready=None,
+            starts=_WHEN_CALLS_ARE_SERVED,
+            stops=_FIRST,
+        )
+        for name in worker_names(settings.workers)
+    ]
+    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, *workers]
+
+
+def _beat(settings: Settings) -> tuple[str, str]:
+    """Of several workers, one has the beat."""
+    return "--schedule", str(beat_dir(settings) / "schedule")
+
+
+def uploads(settings: Settings) -> list[ChildSpec]:
+    """What uploads take: the S3 server, unless it is somebody else's, and the process that follows its changes."""
+    server = ChildSpec(
+        name="s3",
+        command=S3Command(settings=settings),
+        ready=partial(readiness.s3_answers, settings),
+        stops=_BETWEEN,
+        stop_signal=signal.SIGKILL,  # it would wait 15 s for its own parts; what it acknowledged is with the kernel
     )
-    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
+    watcher = ChildSpec(name="uploads", command=_module(settings, "gateway.uploads"), ready=None, stops=_LATE)
+    return [*([] if settings.s3_url else [server]), watcher]
 
 
 def _module(settings: Settings, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Module:
@@ -80,3 +104,8 @@ def _store(settings: Settings) -> ChildSpec:
 def gateway_names(workers: int) -> list[str]:
     """`gateway` alone, or `gateway-1`, `gateway-2` and so on."""
     return ["gateway"] if workers == 1 else [f"gateway-{number}" for number in range(1, workers + 1)]
+
+
+def worker_names(workers: int) -> list[str]:
+    """`worker`, `worker-2` and so on."""
+    return [WORKER if number == 1 else f"{WORKER}-{number}" for number in range(1, workers + 1)]

@@ -13,6 +13,7 @@ from samovar.client import Client, Progress
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
+from samovar.upload_triggers import UploadTriggers
 
 SETTLE_TIMEOUT_S = 120.0
 """How long a function may stay Pending or an update InProgress."""
@@ -27,7 +28,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     """Hex digits; the first twelve name the version to people."""
     changed: list[str]
-    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned, url."""
+    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned, uploads and
+    url."""
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
     function_url: str | None
@@ -72,6 +74,8 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     provisioned, provisions_changed = _provision(client, manifest)
     if provisions_changed and not is_new:
         changed.append("provisioned")
+    if _notify(client, manifest) and not is_new:
+        changed.append("uploads")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")
@@ -174,6 +178,15 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
     if present.provisions == wanted:
         return present, False
     return client.put_provisioned(manifest.name, wanted), True
+
+
+def _notify(client: Client, manifest: Manifest) -> bool:
+    """Have the uploads of the manifest start the function, and no others; whether that was a change."""
+    wanted = UploadTriggers(triggers=manifest.uploads)
+    if client.get_uploads(manifest.name) == wanted:
+        return False
+    client.put_uploads(manifest.name, wanted)
+    return True
 
 
 def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:

@@ -25,6 +25,7 @@ from samovar.function import (
     check_environment,
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
+from samovar.upload_triggers import MAX_TRIGGERS, UploadTrigger
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"
@@ -91,6 +92,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             'windows, start and end (cron expressions such as "0 8 * * mon-fri") and timezone (such as "Europe/Berlin")'
         ),
     ] = 0
+
+    uploads: Annotated[
+        tuple[UploadTrigger, ...],
+        Meta(
+            max_length=MAX_TRIGGERS,
+            description="tables [[uploads]] with bucket and, if wanted, prefix, suffix and events (such as "
+            '["s3:ObjectRemoved:*"]; every object that is created, without)',
+        ),
+    ] = ()
 
     def provisions(self) -> tuple[Provision, ...]:
         """The environments it keeps ready. Raises `InvalidParameterValue`."""

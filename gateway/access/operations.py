@@ -29,7 +29,7 @@ class Operation(NamedTuple):
     @property
     def action(self) -> str:
         """As policies and refusals write it. IAM has one action for the ways to invoke by the API."""
-        invokes = self.needs == "invoke" and self != INVOKE_URL
+        invokes = self.service == "lambda" and self.needs == "invoke" and self != INVOKE_URL
         return f"{self.service}:{'InvokeFunction' if invokes else self.name}"
 
 
@@ -57,6 +57,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "ListInvocations GET /samovar/v1/functions/{FunctionName}/invocations",
         "GetInvocation GET /samovar/v1/invocations/{RequestId}",
         "ExplainInvocation GET /samovar/v1/invocations/{RequestId}/why",
+        "GetUploads GET /samovar/v1/functions/{FunctionName}/uploads",
         "GetProvisioned GET /samovar/v1/functions/{FunctionName}/provisioned",
         "ListEvents GET /samovar/v1/functions/{FunctionName}/events",
         "GetEvent GET /samovar/v1/functions/{FunctionName}/events/{EventId}",
@@ -67,6 +68,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "RedriveEvents POST /samovar/v1/functions/{FunctionName}/events/redrive",
         "PurgeEvents POST /samovar/v1/functions/{FunctionName}/events/purge",
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
+        "PutUploads PUT /samovar/v1/functions/{FunctionName}/uploads",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
     ),
     "admin": (

@@ -25,7 +25,7 @@ from samovar.function import (
     check_environment,
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
-from samovar.upload_triggers import MAX_TRIGGERS, UploadTrigger
+from samovar.triggers import Triggers
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"
@@ -93,14 +93,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0
 
-    uploads: Annotated[
-        tuple[UploadTrigger, ...],
+    triggers: Annotated[
+        Triggers,
         Meta(
-            max_length=MAX_TRIGGERS,
-            description="tables [[uploads]] with bucket and, if wanted, prefix, suffix and events (such as "
-            '["s3:ObjectRemoved:*"]; every object that is created, without)',
+            description="tables [[triggers.queue]] with queue (a name or an ARN) or [[triggers.redis]] with key and "
+            "kind (stream or list), each with batch_size, window (seconds), report_failures, filters (event patterns), "
+            "maximum_concurrency and enabled; or [[triggers.upload]] with bucket, events, prefix and suffix"
         ),
-    ] = ()
+    ] = Triggers()
 
     def provisions(self) -> tuple[Provision, ...]:
         """The environments it keeps ready. Raises `InvalidParameterValue`."""

@@ -5,6 +5,7 @@ import binascii
 import io
 import json
 import os
+from functools import cache
 from urllib.parse import unquote_plus
 
 import boto3
@@ -47,14 +48,19 @@ def handler(event, context):
     }
 
 
+@cache
+def s3():
+    """Made with the first upload: other callers need none."""
+    return boto3.client("s3")
+
+
 def uploaded(told):
     """Puts the thumbnail of a picture into the bucket of thumbnails; returns its key."""
-    s3 = boto3.client("s3")
     bucket, key = told["bucket"]["name"], unquote_plus(told["object"]["key"])
-    small = thumbnail(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), (DEFAULT_SIDE, DEFAULT_SIDE))
+    small = thumbnail(s3().get_object(Bucket=bucket, Key=key)["Body"].read(), (DEFAULT_SIDE, DEFAULT_SIDE))
     made = f"{key.rpartition('.')[0] or key}.jpg"
     body = base64.b64decode(encoded(small))
-    s3.put_object(Bucket=os.environ["THUMBNAILS"], Key=made, Body=body, ContentType="image/jpeg")
+    s3().put_object(Bucket=os.environ["THUMBNAILS"], Key=made, Body=body, ContentType="image/jpeg")
     return made
 
 

@@ -122,7 +122,7 @@ def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: Fa
 
 def test_uploads_are_deployed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
     before = (deployed / "function.toml").read_text()
-    (deployed / "function.toml").write_text(before + '[[uploads]]\nbucket = "photos"\nprefix = "in/"\n')
+    (deployed / "function.toml").write_text(before + '[[triggers.upload]]\nbucket = "photos"\nprefix = "in/"\n')
     assert "orders is updated: uploads" in run("deploy", "orders").stdout
     (trigger,) = platform.functions["orders"].uploads
     assert (trigger["bucket"], trigger["prefix"], trigger["events"]) == ("photos", "in/", ["s3:ObjectCreated:*"])

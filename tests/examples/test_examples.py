@@ -9,13 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]  # it ships no types
 import httpx
 import pytest
 from PIL import Image
 
+from samovar.manifest import Manifest, load
 from tests.examples import photographs
 from tests.examples.matching import differences
 from tests.platform import ROOT, Platform
+from tests.signing import key_for
 
 FUNCTIONS = ROOT / "functions"
 EXAMPLES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
@@ -32,9 +35,25 @@ def example(request: pytest.FixtureRequest, platform: Platform) -> Path:
 def deploy(platform: Platform, name: str) -> Path:
     """Deploy an example, once on each platform."""
     folder = FUNCTIONS / name
+    create_queues(platform, load(folder))
     deployed = json.loads(platform.cli("deploy", folder, "--json").stdout)
     assert deployed["url"] == f"{platform.endpoint}/fn/{name}/"
     return folder
+
+
+def create_queues(platform: Platform, manifest: Manifest) -> None:
+    """The queues a manifest names have to be there before it is deployed, as its README says."""
+    key = key_for(platform.endpoint)
+    for trigger in manifest.triggers.queue:
+        sqs = boto3.client(
+            "sqs",
+            endpoint_url=platform.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key.key_id,
+            aws_secret_access_key=key.secret,
+        )
+        sqs.create_queue(QueueName=trigger.queue, Attributes={"VisibilityTimeout": "60"})
+        sqs.close()
 
 
 def post(platform: Platform, name: str, body: bytes, **query: Any) -> httpx.Response:

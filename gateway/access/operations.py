@@ -71,6 +71,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "PutUploads PUT /samovar/v1/functions/{FunctionName}/uploads",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
     ),
+    "invoke": ("RunEvent POST /samovar/v1/runs",),
     "admin": (
         "ListKeys GET /samovar/v1/keys",
         "CreateKey POST /samovar/v1/keys",

@@ -9,16 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
 import httpx
 import pytest
 from PIL import Image
 
-from samovar.manifest import Manifest, load
+from tests.compatibility.sqs import client_of
 from tests.examples import photographs
 from tests.examples.matching import differences
 from tests.platform import ROOT, Platform
-from tests.signing import key_for
 
 FUNCTIONS = ROOT / "functions"
 EXAMPLES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
@@ -33,27 +31,13 @@ def example(request: pytest.FixtureRequest, platform: Platform) -> Path:
 
 @cache
 def deploy(platform: Platform, name: str) -> Path:
-    """Deploy an example, once on each platform."""
+    """Deploy an example, once on each platform, with the queues it works on."""
     folder = FUNCTIONS / name
-    create_queues(platform, load(folder))
+    for queue in tomllib.loads((folder / "function.toml").read_text()).get("triggers", {}).get("queue", []):
+        client_of(platform.endpoint).create_queue(QueueName=queue["queue"])
     deployed = json.loads(platform.cli("deploy", folder, "--json").stdout)
     assert deployed["url"] == f"{platform.endpoint}/fn/{name}/"
     return folder
-
-
-def create_queues(platform: Platform, manifest: Manifest) -> None:
-    """The queues a manifest names have to be there before it is deployed, as its README says."""
-    key = key_for(platform.endpoint)
-    for trigger in manifest.triggers.queue:
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=platform.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=key.key_id,
-            aws_secret_access_key=key.secret,
-        )
-        sqs.create_queue(QueueName=trigger.queue, Attributes={"VisibilityTimeout": "60"})
-        sqs.close()
 
 
 def post(platform: Platform, name: str, body: bytes, **query: Any) -> httpx.Response:

@@ -8,8 +8,12 @@ from fastapi import Request, Response
 
 from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
+<<<<<<< HEAD
 from gateway.lambda_api.code_source import package_of
 from gateway.lambda_api.configuration import configuration, configured, listed
+=======
+from gateway.lambda_api.configuration import configuration, configured, listed, pending
+>>>>>>> main
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,
@@ -93,7 +97,7 @@ async def create_function(
     made = await functions.create(coding)
     if create.publish:
         made = await Published(functions).publish(reference.arn, Publication())
-    return answer(configuration(made), 201)
+    return answer(pending(configuration(made)), 201)
 
 
 @router.operation("ListFunctions")

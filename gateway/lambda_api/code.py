@@ -8,12 +8,8 @@ from fastapi import Request, Response
 from gateway.artifacts import Package
 from gateway.functions import Functions
 from gateway.lambda_api import images
-<<<<<<< HEAD
 from gateway.lambda_api.code_source import package_of
-from gateway.lambda_api.configuration import configuration
-=======
 from gateway.lambda_api.configuration import configuration, pending, updating
->>>>>>> main
 from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
 from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest

@@ -8,12 +8,8 @@ from fastapi import Request, Response
 
 from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
-<<<<<<< HEAD
 from gateway.lambda_api.code_source import package_of
-from gateway.lambda_api.configuration import configuration, configured, listed
-=======
 from gateway.lambda_api.configuration import configuration, configured, listed, pending
->>>>>>> main
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,

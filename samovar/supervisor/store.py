@@ -31,8 +31,8 @@ def store_command(settings: Settings) -> tuple[str, ...]:
     """The command of the embedded store.
 
     A write is in the kernel's hands before it is acknowledged, so `kill -9` loses nothing. `everysec` means that a
-    power cut may cost the last second, `always` that it costs nothing (valkey.conf, 'appendfsync'). A last entry cut in half
-    by one is dropped at the next start instead of refusing it.
+    power cut may cost the last second, `always` that it costs nothing (valkey.conf, 'appendfsync'). A last entry cut
+    in half by one is dropped at the next start instead of refusing it.
     """
     options = {
         "port": "0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,10 @@ from samovar.function import FunctionVersion
 from samovar.names import LATEST
 from samovar.stack import Route
 
+RETRIES_TAG: Final = "samovar:event-retries"
+"""Tag of functions that want another number of retries of asynchronous events than Lambda's API takes."""
+MOST_RETRIES: Final = 185
+"""Lambda stops at 2; schedules on AWS may have so many."""
 AuthType = Literal["NONE", "AWS_IAM"]
 InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
 

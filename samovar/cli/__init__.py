@@ -14,6 +14,7 @@ import typer
 
 from samovar import heap
 from samovar.cli import (
+    buckets,
     delete,
     deploy,
     dev,
@@ -58,7 +59,23 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-_COMMANDS = (platform, init, deploy, dev, invoke, logs, ps, functions, usage, why, delete, stacks, keys, events)
+_COMMANDS = (
+    platform,
+    init,
+    deploy,
+    dev,
+    invoke,
+    logs,
+    ps,
+    functions,
+    usage,
+    why,
+    delete,
+    stacks,
+    keys,
+    events,
+    buckets,
+)
 for _module in _COMMANDS:
     _module.register(app)
 

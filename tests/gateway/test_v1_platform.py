@@ -100,6 +100,7 @@ async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncCl
         "/functions/{name}/logs",
         "/functions/{name}/provisioned",
         "/functions/{name}/routes",
+        "/functions/{name}/uploads",
         "/stacks",
         "/stacks/{stack}",
         "/usage",

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.queues.errors import InvalidParameter
@@ -102,6 +102,13 @@ async def compare(url: str, fifo: bool, steps: list[tuple[str, Any, Any]]) -> No
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@example(fifo=True, steps=[("receive", 10, None), ("change", 0, 0), ("receive", 10, None)])
+@example(
+    fifo=True, steps=[("receive", 2, 5), ("delete", 1, 0), ("advance", 5, 0), ("delete", 0, 0), ("receive", 10, 0)]
+)
+@example(
+    fifo=False, steps=[("receive", 2, 1), ("advance", 1, 0), ("receive", 1, 30), ("delete", 0, 0), ("delete", 2, 0)]
+)
 @given(fifo=st.booleans(), steps=st.lists(STEPS, max_size=30))
 def test_a_queue_is_a_list_of_messages(valkey: Valkey, fifo: bool, steps: list[tuple[str, Any, Any]]) -> None:
     asyncio.run(compare(valkey.url, fifo, steps))

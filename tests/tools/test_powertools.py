@@ -1,4 +1,4 @@
-"""Powertools for AWS Lambda inside functions, installed as their requirements, and what its parts make of our events."""
+"""Powertools for AWS Lambda in functions, installed as their requirements, and what its parts make of our events."""
 
 from __future__ import annotations
 

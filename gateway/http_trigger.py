@@ -87,7 +87,7 @@ class FunctionUrls:
         record = self._functions.cached_by_url(where)
         if record is None or record.url is None or record.streams:
             return None
-        if record.url.auth_type == "AWS_IAM" and not self._is_admitted(request, record, body):
+        if not self._is_admitted(request, record, body):
             return None
         rules = record.url.cors
         if len(body) > self._settings.max_payload_bytes or (rules is not None and _is_preflight(request)):
@@ -105,7 +105,9 @@ class FunctionUrls:
             return cors.preflight(rules, origin, request.id)
         limit = self._settings.max_payload_bytes
         try:
-            if record.url.auth_type == "AWS_IAM":
+            if record.url.auth_type == "NONE":
+                self._guard.check_open(record.arn, record.url.qualifier)
+            else:
                 await self._guard.admit(request, Asked(INVOKE_URL, record.arn), limit, BODY_DEADLINE_S)
             body = await request.body(limit)
         except (MissingAuthenticationToken, AccessDenied):
@@ -122,8 +124,12 @@ class FunctionUrls:
         return refused if rules is None else cors.apply(rules, origin, refused)
 
     def _is_admitted(self, request: Request, record: FunctionRecord, body: bytes) -> bool:
-        """Whether a signature lets a request in; `answer` says why not."""
+        """Whether a request is let in, by its signature unless none is asked for; `answer` says why not."""
+        assert record.url is not None, "it was found by its URL"
         try:
+            if record.url.auth_type == "NONE":
+                self._guard.check_open(record.arn, record.url.qualifier)
+                return True
             return self._guard.admit_at_once(request, Asked(INVOKE_URL, record.arn), body)
         except SamovarError:
             return False

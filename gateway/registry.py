@@ -61,6 +61,8 @@ class Registry:
         self._records: dict[str, FunctionRecord] = {}
         """By unqualified ARN."""
         self._arns_by_url: dict[str, str] = {}
+        self._denying: set[str] = set()
+        """Those whose policies deny something."""
         self._changes = 0  # counts what may have made a read in progress outdated
         self._task: asyncio.Task[None] | None = None
 
@@ -89,6 +91,10 @@ class Registry:
         """The resource policy of a function, or of a version or an alias of it, as far as it is known. No I/O."""
         record = self._records.get(arn)
         return () if record is None else attached_to(record, qualifier).policy
+
+    def has_denials(self) -> bool:
+        """Whether the policy of any function denies something: few do, and then nobody has to look. No I/O."""
+        return bool(self._denying)
 
     def all_cached(self) -> list[FunctionRecord]:
         """Every function this process knows: all there are, as long as it follows the store. No I/O."""
@@ -258,6 +264,8 @@ class Registry:
         if known is not None and known.url is not None:
             self._arns_by_url.pop(url_key(known.url, known.arn), None)
         self._records[record.arn] = record
+        denies = any(one.get("Effect") == "Deny" for attached in record.attached.values() for one in attached.policy)
+        (self._denying.add if denies else self._denying.discard)(record.arn)
         self.qualified.follows(record)
         if record.url is not None:
             self._arns_by_url[url_key(record.url, record.arn)] = record.arn
@@ -265,6 +273,7 @@ class Registry:
     def _drop(self, arn: str) -> None:
         self._changes += 1
         self.qualified.drop(arn)
+        self._denying.discard(arn)
         known = self._records.pop(arn, None)
         if known is not None and known.url is not None:
             self._arns_by_url.pop(url_key(known.url, known.arn), None)

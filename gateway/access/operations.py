@@ -69,6 +69,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
     ),
+    "invoke": ("RunEvent POST /samovar/v1/runs",),
     "admin": (
         "ListKeys GET /samovar/v1/keys",
         "CreateKey POST /samovar/v1/keys",

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
-from gateway.lambda_api.configuration import configuration, configured, listed
+from gateway.lambda_api.configuration import configuration, configured, listed, pending
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,
@@ -92,7 +92,7 @@ async def create_function(
     made = await functions.create(coding)
     if create.publish:
         made = await Published(functions).publish(reference.arn, Publication())
-    return answer(configuration(made), 201)
+    return answer(pending(configuration(made)), 201)
 
 
 @router.operation("ListFunctions")

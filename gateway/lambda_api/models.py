@@ -157,8 +157,11 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     layers: list[Layer] | None = None
     revision_id: str
     state: str | None = None
+    state_reason: str | None = None
+    state_reason_code: str | None = None
     last_update_status: str | None = None
     last_update_status_reason: str | None = None
+    last_update_status_reason_code: str | None = None
     package_type: str
     image_config_response: ImageConfigResponse | None = None
     architectures: list[str]

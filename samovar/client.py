@@ -41,6 +41,7 @@ from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
 from samovar.sigv4 import Credentials, Signed, sign
+from samovar.upload_triggers import UploadTriggers
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -141,6 +142,15 @@ class Client:
         """Replace what a function is to keep ready; with nothing, it keeps nothing."""
         body = {"provisions": msgspec.to_builtins(provisions)}
         return _decode(self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/provisioned", body), Provisioned)
+
+    def get_uploads(self, name: str) -> UploadTriggers:
+        """The uploads that a deployment of a function asked for. Raises `ResourceNotFound`."""
+        return _decode(self._send("GET", f"/samovar/v1/functions/{_segment(name)}/uploads"), UploadTriggers)
+
+    def put_uploads(self, name: str, wanted: UploadTriggers) -> UploadTriggers:
+        """Replace the uploads that start a function. Raises `InvalidParameterValue`."""
+        body = msgspec.to_builtins(wanted)
+        return _decode(self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/uploads", body), UploadTriggers)
 
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """TagResource."""

@@ -17,6 +17,7 @@ from samovar.cli import (
     buckets,
     delete,
     deploy,
+    dev,
     events,
     functions,
     init,
@@ -26,6 +27,7 @@ from samovar.cli import (
     mappings,
     platform,
     ps,
+    stacks,
     usage,
     why,
 )
@@ -58,7 +60,24 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-_COMMANDS = (platform, init, deploy, invoke, logs, ps, functions, usage, why, delete, keys, events, mappings, buckets)
+_COMMANDS = (
+    platform,
+    init,
+    deploy,
+    dev,
+    invoke,
+    logs,
+    ps,
+    functions,
+    usage,
+    why,
+    delete,
+    stacks,
+    keys,
+    events,
+    mappings,
+    buckets,
+)
 for _module in _COMMANDS:
     _module.register(app)
 

@@ -23,6 +23,9 @@ from gateway.mapping_store import MappingStore
 from gateway.namespaces import region_of
 from gateway.pollers.leases import Leases
 from gateway.published import Published
+from gateway.scheduler_api import groups, schedules
+from gateway.schedules.schedules import Schedules
+from gateway.schedules.store import ScheduleStore
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import events, keys, logs, platform, provisioned, usage
@@ -31,6 +34,7 @@ from samovar.errors import CallerError, SamovarError, ServiceFailure, Validation
 from samovar.names import new_request_id
 
 V1: Final = "/samovar/v1"
+SCHEDULER: Final = (schedules.router, groups.router)
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +61,9 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
     app.state.leases = Leases(services.redis)
-    for router in ROUTERS:
+    store = ScheduleStore(services.redis)
+    app.state.schedules = Schedules(store, services.registry, services.intake, services.clock)
+    for router in (*ROUTERS, *SCHEDULER):
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
     for own in (platform, logs, usage, provisioned, v1_code, keys, events):

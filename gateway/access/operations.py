@@ -61,6 +61,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "ListEvents GET /samovar/v1/functions/{FunctionName}/events",
         "GetEvent GET /samovar/v1/functions/{FunctionName}/events/{EventId}",
         "DownloadCode GET /samovar/v1/code/{Sha256}",
+        "ListSchedules GET /samovar/v1/schedules",
     ),
     "deploy": (
         "ReplayEvents POST /samovar/v1/functions/{FunctionName}/events/replay",
@@ -68,6 +69,9 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "PurgeEvents POST /samovar/v1/functions/{FunctionName}/events/purge",
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
+        "PutSchedule PUT /samovar/v1/schedules/{Name}",
+        "DeleteSchedule DELETE /samovar/v1/schedules/{Name}",
+        "RunSchedule POST /samovar/v1/schedules/{Name}/run",
     ),
     "admin": (
         "ListKeys GET /samovar/v1/keys",
@@ -121,6 +125,10 @@ def rows() -> list[Row]:
     found = [
         Row(Operation("lambda", name, needed_by(name)), stated.method, stated.path, stated.query.encode())
         for name, stated in model.operations().items()
+    ]
+    found += [
+        Row(Operation("scheduler", name, needed_by(name)), stated.method, stated.path)
+        for name, stated in model.operations("scheduler").items()
     ]
     for needs, own in _OWN.items():
         for name, method, path in map(str.split, own):

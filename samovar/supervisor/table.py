@@ -8,7 +8,6 @@ from functools import partial
 from samovar.settings import Settings
 from samovar.supervisor import readiness
 from samovar.supervisor.child import ChildSpec
-from samovar.supervisor.data_dir import beat_dir
 from samovar.supervisor.launch import fixed_environment
 from samovar.supervisor.process import Command, Module
 from samovar.supervisor.store import store_command, store_socket
@@ -46,7 +45,7 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
     ]
     worker = ChildSpec(
         name="worker",
-        command=_module(settings, "gateway.worker", "--schedule", str(beat_dir(settings) / "schedule")),
+        command=_module(settings, "gateway.worker", "--beat"),
         ready=None,
         starts=_WHEN_CALLS_ARE_SERVED,
         stops=_FIRST,

@@ -15,6 +15,8 @@ import msgspec
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
 from gateway.invoker_link import InvokerLink
+from gateway.qualified import joined
+from gateway.qualified_store import QualifiedStore
 from gateway.store import Store
 from samovar.errors import SamovarError
 
@@ -27,6 +29,7 @@ class Announcer:
     def __init__(self, link: InvokerLink, store: Store) -> None:
         self._link = link
         self._store = store
+        self._qualified = QualifiedStore(store.redis)
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,3 +67,7 @@ class Announcer:
         for record in await self._store.all():
             if record.version.provisioned:
                 await self._link.operation("declare", msgspec.json.encode(record.version))
+            held = [one.provisioned for one in record.attached.values() if one.provisioned is not None]
+            numbers = sorted({int(number) for one in held for number in one.versions})
+            for version in await self._qualified.versions(record.arn, numbers):
+                await self._link.operation("declare", msgspec.json.encode(joined(version, record).version))

@@ -22,6 +22,7 @@ from gateway.logs_api.api import TARGET, LogsApi
 from gateway.mapping_store import MappingStore
 from gateway.namespaces import region_of
 from gateway.pollers.leases import Leases
+from gateway.provisioned import Provisions
 from gateway.published import Published
 from gateway.scheduler_api import groups, schedules
 from gateway.schedules.schedules import Schedules
@@ -57,6 +58,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.started_at = services.clock.monotonic()
     app.state.functions = Functions(services.registry, services.link, services.clock.epoch)
     app.state.published = Published(app.state.functions)
+    app.state.provisions = Provisions(app.state.functions)
     app.state.runtimes = Runtimes(services.link, services.clock)
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)

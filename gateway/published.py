@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.artifacts import base64_digest
-from gateway.functions import Functions
+from gateway.functions import SETTLED_WITHIN_S, Functions
 from gateway.qualified import joined
 from gateway.qualified_store import QualifiedStore, VersionInUse
 from gateway.record import Alias, FunctionRecord, without_qualifier
@@ -16,7 +16,7 @@ from gateway.registry import Registry, check_revision, not_found
 from gateway.routing import check_routing
 from samovar.errors import InvalidParameterValue, PreconditionFailed, ResourceConflict, ResourceNotFound
 from samovar.function import Placement
-from samovar.link import Forget
+from samovar.link import Forget, Warm
 from samovar.names import new_request_id
 
 _ATTEMPTS: Final = 16
@@ -125,11 +125,22 @@ class Published:
                     "The Revision Id provided does not match the latest Revision Id. "
                     "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
                 )
+            edited = edit(current)
+            for number in {edited.version, *edited.weights} - {current.version, *current.weights}:
+                await self._warm(arn, number, current.version)
             try:
-                return await self._put(arn, current, edit(current))
+                return await self._put(arn, current, edited)
             except _ChangedMeanwhile:
                 continue
         raise _busy(f"{arn}:{name}")
+
+    async def _warm(self, arn: str, number: str, beside: str) -> None:
+        """Nobody is to be cold because an alias has moved. What cannot be warmed keeps no alias where it is."""
+        try:
+            version = (await self._registry.fresh(arn, number)).version
+        except ResourceNotFound:
+            return  # which is said when the alias is to be written
+        await self._functions.tell("warm", msgspec.json.encode(Warm(version, beside, SETTLED_WITHIN_S)))
 
     async def delete_alias(self, arn: str, name: str) -> None:
         """Remove an alias; one that is not there is no error. Raises `ResourceNotFound` without the function."""

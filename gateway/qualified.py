@@ -17,6 +17,7 @@ from gateway.qualified_store import QualifiedStore
 from gateway.record import Alias, FunctionRecord, FunctionUrl
 from gateway.routing import choose
 from samovar.names import LATEST
+from samovar.provisioning import Provision
 
 _KEPT: Final = 4096
 """Versions kept in memory, over all functions; what was read first goes first."""
@@ -27,8 +28,11 @@ def joined(version: FunctionRecord, latest: FunctionRecord) -> FunctionRecord:
 
     Its serial grows when that changes, by which an invoker knows that there is something new to it.
     """
+    held = [one.provisioned for one in latest.attached.values() if one.provisioned is not None]
+    count = sum(one.versions.get(version.version.version, 0) for one in held)
     record = msgspec.structs.replace(
         version.version,
+        provisioned=(Provision(count=count),) if count else (),
         max_environments=latest.version.max_environments,
         placement=latest.version.placement,
         serial=max(version.version.serial, latest.attached_serial),

@@ -79,6 +79,16 @@ class EventInvoke(msgspec.Struct, frozen=True, kw_only=True):
     on_failure: str | None = None
 
 
+class ProvisionedConcurrency(msgspec.Struct, frozen=True, kw_only=True):
+    """Environments that a version, or the versions of an alias, are to keep ready."""
+
+    requested: int
+    modified: str
+    """As `LastModified` prints it."""
+    versions: dict[str, int]
+    """What each version's part of them is."""
+
+
 class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """What is attached to a function as a whole, or to one of its versions or aliases."""
 
@@ -87,6 +97,7 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """Renewed with each change of the policy."""
     event_invoke: EventInvoke | None = None
     runtime_management: RuntimeManagement | None = None
+    provisioned: ProvisionedConcurrency | None = None
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,9 +170,10 @@ class Registry:
             check_revision(current, revision_id)
             edited = edit(current)
             serial = current.version.serial
-            if edited.version != current.version:
+            is_attached = _attached(edited) != _attached(current)
+            if edited.version != current.version or is_attached:
                 serial = await self.store.next_serial()
-            edited = _renewed(edited, serial, is_attached=_attached(edited) != _attached(current))
+            edited = _renewed(edited, serial, is_attached=is_attached)
             written = await self.store.replace(current, edited)
             if written == "ok":
                 self.apply(edited)
@@ -276,8 +277,9 @@ def _renewed(record: FunctionRecord, serial: int, *, is_attached: bool = False) 
 
 
 def _attached(record: FunctionRecord) -> tuple[object, ...]:
-    """What all versions of a function have in common."""
-    return record.version.max_environments, record.version.placement
+    """What an invoker has to know of a function's versions that is not theirs alone."""
+    provisioned = {name: one.provisioned for name, one in record.attached.items() if one.provisioned is not None}
+    return record.version.max_environments, record.version.placement, provisioned
 
 
 def _existing(record: FunctionRecord | None, arn: str, qualifier: str) -> FunctionRecord:

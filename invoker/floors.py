@@ -81,6 +81,11 @@ class Floors:
             self.drop(shelf)
             shelf.floor.settled.set()
 
+    def promised(self, shelf: Shelf) -> int:
+        """Environments that the other versions of a function are to have."""
+        arn = shelf.version.arn
+        return sum(one.provisioned for one in self._changes if one is not shelf and one.version.arn == arn)
+
     def views(self) -> list[ProvisionedView]:
         """Of the functions that have provisioned environments."""
         return [_view(shelf) for shelf in self._changes if shelf.version.provisioned]

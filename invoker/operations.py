@@ -32,6 +32,7 @@ from samovar.link import (
     Settle,
     Standing,
     Subject,
+    Warm,
 )
 from samovar.names import FunctionReference
 
@@ -58,6 +59,7 @@ class Operations:
             "declare": self.declare,
             "settle": self.settle,
             "standing": self.standing,
+            "warm": self.warm,
             "forget": self.forget,
             "environments": self.environments,
             "identity": self.identity,
@@ -77,6 +79,11 @@ class Operations:
         self._rollouts.declare(order.version)
         await self._rollouts.settled(order.version, order.within_s)
         return self._standing(order.version.key)
+
+    async def warm(self, body: bytes) -> bytes:
+        """A version is about to take over calls of another one."""
+        await self._rollouts.stand_by(msgspec.json.decode(body, type=Warm))
+        return b""
 
     async def standing(self, body: bytes) -> bytes:
         """How far a version has come."""

@@ -28,8 +28,13 @@ class PoolSettings:
     queue_limit: int
 
 
-def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, forks: bool) -> Demand:
-    """What one version has and wants; `forks` says whether its next environment would be forked."""
+def demand(
+    shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, forks: bool, promised: int = 0
+) -> Demand:
+    """What one version has and wants.
+
+    `forks` says whether its next environment would be forked, `promised` what other versions of it keep ready.
+    """
     version = shelf.version
     oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
@@ -45,6 +50,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, 
         mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if forks else shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
+        promised_elsewhere=promised,
         concurrency=shelf.concurrency,
     )
 

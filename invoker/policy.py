@@ -44,6 +44,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mean_start_s: float | None
     queue_limit: int
     queue_timeout_s: float
+    promised_elsewhere: int = 0
+    """Environments that other versions of the function keep ready, whoever calls them."""
     concurrency: int = 1
     """Calls that each of its environments runs at once."""
 
@@ -215,7 +217,7 @@ def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment
 
 def admit(demand: Demand) -> Reject | None:
     """Whether one more call may join the queue of a version (`demand` does not count it yet)."""
-    if demand.function_limit <= 0:
+    if demand.function_limit <= demand.promised_elsewhere:
         return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=60.0)
     if demand.waiting >= demand.queue_limit:
         return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))

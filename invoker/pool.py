@@ -26,6 +26,7 @@ from invoker.shelf import Cold, Occasion, Shelf
 from invoker.shelves import Key, Shelves
 from invoker.starts import attempt
 from invoker.tasks import Tasks
+from invoker.warmth import Warmth
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
@@ -50,6 +51,8 @@ class Pool:
         self._shelves = Shelves(settings.keep_alive)
         """Each version in force and what it has; outdated environments are on none."""
         self._floors = Floors(clock, self._top_up, lambda shelf: self._expiry.arm(shelf.next_expiry))
+        self.warmth = Warmth(self._shelves, self._floors, self._roster, settings, self._retire, self._shelf)
+        """What is started before calls get it."""
         self._patience = Patience(clock, settings.queue_timeout_s, self.__repr__)
         self._starting = 0
         self._starved = False
@@ -310,22 +313,6 @@ class Pool:
             self._place(environment)
         self._scale_all()
 
-    def can_warm_up(self, version: FunctionVersion) -> bool:
-        """Whether the record in force has environments that a newer one would miss, and may have one more beside."""
-        old = self._shelves.get(version.key)
-        return old is not None and outlook.can_precede(old, version, self._roster, self._settings)
-
-    async def warm_up(self, version: FunctionVersion) -> None:
-        """Start what a newer record needs while the one in force goes on serving; `supersede` puts it in force.
-
-        Returns when that is ready, or cannot be. To be cancelled or superseded, lest it be kept for nobody.
-        """
-        shelf, given_up = self._shelves.prepare(version)
-        if given_up is not None:
-            self._retire(given_up)
-        self._floors.watch(shelf, least=1)
-        await shelf.floor.settled.wait()
-
     def supersede(self, version: FunctionVersion) -> None:
         """A newer record of a version is in force: its calls get new environments, the old ones drain."""
         old = self._shelves.get(version.key)
@@ -437,7 +424,8 @@ class Pool:
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
         now, forks = self._clock.monotonic(), self._factory.can_fork(shelf.version)
-        return outlook.demand(shelf, self._roster, self._settings, now, forks=forks)
+        promised = self._floors.promised(shelf)
+        return outlook.demand(shelf, self._roster, self._settings, now, forks=forks, promised=promised)
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""

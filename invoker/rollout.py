@@ -8,6 +8,7 @@ a deployment costs no call a cold start, and nobody has to wait for code that fa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from invoker.pool import Pool
 from invoker.versions import Key, Versions
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
-from samovar.link import Forget
+from samovar.link import Forget, Warm
 
 log = logging.getLogger("samovar.invoker")
 
@@ -43,7 +44,7 @@ class Rollouts:
         former = self._under_way.pop(version.key, None)
         if former is not None:
             former.task.cancel()
-        if self._pool.can_warm_up(version):
+        if self._pool.warmth.can_warm_up(version):
             task = asyncio.create_task(self._roll_out(version), name=f"rollout-{version.name}")
             self._under_way[version.key] = _Rollout(version, task)
         else:
@@ -52,7 +53,7 @@ class Rollouts:
     async def _roll_out(self, version: FunctionVersion) -> None:
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._pool.warm_up(version)
+                await self._pool.warmth.warm_up(version)
         except TimeoutError:
             log.warning(
                 "%s has no environment of its new record after %g s; its calls wait for one from now on",
@@ -65,6 +66,13 @@ class Rollouts:
     def _put_in_force(self, version: FunctionVersion) -> None:
         self._versions.put_in_force(version)
         self._pool.supersede(version)
+
+    async def stand_by(self, order: Warm) -> None:
+        """Have an environment of a version that is about to take calls, within the time that is given for it."""
+        self.declare(order.version)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(order.within_s):
+                await self._pool.warmth.stand_by(order.version, order.beside)
 
     async def settled(self, version: FunctionVersion, within_s: float) -> None:
         """Return when calls get this record or a newer one, or it is gone, at the latest after `within_s` seconds."""

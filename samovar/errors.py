@@ -20,6 +20,7 @@ SamovarError
 │   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
 │   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
+│   ├── ProvisionedConcurrencyConfigNotFound  404  ProvisionedConcurrencyConfigNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
 │   ├── PreconditionFailed           412  PreconditionFailedException
 │   ├── RequestTooLarge              413  RequestTooLargeException
@@ -171,6 +172,12 @@ class CodeSigningConfigNotFound(CallerError):
     """A function is to have a code signing configuration, of which there are none."""
 
     status, aws_name = 404, "CodeSigningConfigNotFoundException"
+
+
+class ProvisionedConcurrencyConfigNotFound(CallerError):
+    """The version or alias has no provisioned concurrency."""
+
+    status, aws_name = 404, "ProvisionedConcurrencyConfigNotFoundException"
 
 
 class ResourceConflict(CallerError):

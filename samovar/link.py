@@ -8,6 +8,7 @@ its own heads (`samovar.invocation`); all others share the two below, with a JSO
 | `declare`      | `FunctionVersion` | empty; the version is known, older serials drain     |
 | `settle`       | `Settle`          | `Standing`; as `declare`, but it waits until calls get the version |
 | `standing`     | `Subject`         | `Standing` of the newest record that is known        |
+| `warm`         | `Warm`            | empty; as `declare`, and it has an environment if the other version has |
 | `forget`       | `Forget`          | empty; its environments drain, later calls are unknown |
 | `environments` | empty             | list of `EnvironmentView`                            |
 | `identity`     | empty             | `InvokerIdentity`; it costs nothing, so it may be asked often |
@@ -50,6 +51,15 @@ class Settle(msgspec.Struct, frozen=True):
     """Body of `settle`: a version to declare, and the seconds to wait until it is in force."""
 
     version: FunctionVersion
+    within_s: float
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """Body of `warm`: a version that is about to take calls which another one takes now."""
+
+    version: FunctionVersion
+    beside: str
+    """That other version of the function."""
     within_s: float
 
 

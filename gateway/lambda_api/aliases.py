@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from fastapi import Request, Response
 
-from gateway.lambda_api.edge import NamedLatest, UsesPublished, UsesServices, answer, no_content
+from gateway.lambda_api.edge import NamedLatest, UsesProvisions, UsesPublished, UsesServices, answer, no_content
 from gateway.lambda_api.models import (
     AliasConfiguration,
     AliasRequest,
@@ -43,12 +43,15 @@ async def get_alias(request: Request, reference: NamedLatest, services: UsesServ
 
 
 @router.operation("UpdateAlias")
-async def update_alias(request: Request, reference: NamedLatest, published: UsesPublished) -> Response:
+async def update_alias(
+    request: Request, reference: NamedLatest, published: UsesPublished, provisions: UsesProvisions
+) -> Response:
     """UpdateAlias: what is not given stays."""
     wanted = asked(request, AliasRequest)
     changed = await published.change_alias(
         reference.arn, wanted.name, lambda current: _edited(current, wanted), wanted.revision_id
     )
+    await provisions.follow(reference.arn, changed)
     return answer(_shown(reference.arn, changed))
 
 

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.models import Concurrency
 from gateway.lambda_api.operations import Operations, asked
+from gateway.provisioned import check_reserved, of_function
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
 from gateway.services import Services
@@ -31,6 +32,8 @@ async def put_function_concurrency(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             "below its minimum value of [0]."
         )
+    if reserved is not None:
+        check_reserved(record, reserved)
     await check_provisions_fit(services, _reserving(record, reserved).version)
     await functions.attach(reference.arn, lambda record: _reserving(record, reserved))
     return answer(wanted)
@@ -61,9 +64,10 @@ def _refuse_qualifier(reference: FunctionReference) -> None:
 
 
 def unreserved(services: Services, but: str | None = None) -> int:
-    """Environments that no function (`but` one) has reserved, of all this platform may have, in whatever region."""
-    functions = [one.version for one in services.registry.all_cached() if one.arn != but]
-    return max(0, services.settings.max_environments - sum(one.max_environments or 0 for one in functions))
+    """Environments that no function (`but` one) has reserved or provisioned, of all this platform may have."""
+    functions = [one for one in services.registry.all_cached() if one.arn != but]
+    taken = sum(of_function(one) if (own := one.version.max_environments) is None else own for one in functions)
+    return max(0, services.settings.max_environments - taken)
 
 
 def _reserving(record: FunctionRecord, reserved: int | None) -> FunctionRecord:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Response
 from gateway.functions import Functions
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.namespaces import check_reachable, region_of
+from gateway.provisioned import Provisions
 from gateway.published import Published
 from gateway.record import FunctionRecord
 from gateway.registry import not_found
@@ -33,6 +34,11 @@ def _published(request: Request) -> Published:
     return found
 
 
+def _provisions(request: Request) -> Provisions:
+    found: Provisions = request.app.state.provisions
+    return found
+
+
 def _runtimes(request: Request) -> Runtimes:
     found: Runtimes = request.app.state.runtimes
     return found
@@ -46,6 +52,7 @@ def _region(request: Request) -> str:
 UsesServices = Annotated[Services, Depends(_services)]
 UsesFunctions = Annotated[Functions, Depends(_functions)]
 UsesPublished = Annotated[Published, Depends(_published)]
+UsesProvisions = Annotated[Provisions, Depends(_provisions)]
 UsesRuntimes = Annotated[Runtimes, Depends(_runtimes)]
 Region = Annotated[str, Depends(_region)]
 """The region the request means."""

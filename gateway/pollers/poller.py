@@ -27,6 +27,7 @@ OK: Final = "OK"
 _PAUSES: Final = wait_exponential_jitter(multiplier=0.5, max=30.0)
 _RETRIES: Final = wait_exponential_jitter(multiplier=0.1, max=10.0)
 _SATURATED_S: Final = 1.0
+_STOP_PAUSE_S: Final = 0.5
 _log = logging.getLogger("samovar.pollers")
 
 
@@ -80,7 +81,9 @@ class Poller:
         self._receiving: set[int] = set()
         self._busy_since: float | None = None
         self._stopping = asyncio.Event()
+        self._dropped = False
         self._over = asyncio.Event()
+        """Set when it is to stop, or has nothing to do any more."""
 
     @property
     def is_idle(self) -> bool:
@@ -96,20 +99,23 @@ class Poller:
         """Poll until stopped, or until there is nothing to do and the plan does not say to stay."""
         self._open_lane()
         await self._over.wait()
+        while self._lanes:
+            for number, lane in self._lanes.items():
+                if self._dropped or number in self._receiving:
+                    lane.cancel()
+            # redis-py loses a cancellation that arrives while it connects, hence the repetition.
+            await asyncio.wait(list(self._lanes.values()), timeout=_STOP_PAUSE_S)
         await self._source.close()
 
     def stop(self) -> None:
         """Take no more; `run` returns when everything that was taken is settled."""
         self._stopping.set()
-        for number in self._receiving:
-            self._lanes[number].cancel()
+        self._over.set()
 
     def cancel(self) -> None:
         """Drop everything; what was taken comes back when it is not kept any more."""
-        self._stopping.set()
-        self._receiving.clear()
-        for lane in self._lanes.values():
-            lane.cancel()
+        self._dropped = True
+        self.stop()
 
     async def keep(self) -> None:
         """Hold on to what is being worked on. To be called several times in each `HOLD_S`."""
@@ -185,13 +191,15 @@ class Poller:
 
     async def _receive(self, number: int, most: int, wait_s: float) -> list[Taken]:
         """Those of the records received that pass the filters; the others are settled."""
+        if self._stopping.is_set():
+            return []
         self._receiving.add(number)
         self._look_at_load()
         try:
             received = await self._source.receive(most, wait_s)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._stopping.is_set() or task is None:
+            if not self._stopping.is_set() or self._dropped or task is None:
                 raise
             task.uncancel()
             return []

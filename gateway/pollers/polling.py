@@ -7,11 +7,14 @@ from gateway.pollers import redis_names
 from gateway.pollers.batching import LONG_POLL_S
 from gateway.pollers.leases import POLL, Slot
 from gateway.pollers.plans import Planner
+from gateway.pollers.queue_source import QueueSource, least_visibility
 from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.pollers.slots import Ends, Slots
 from gateway.pollers.source import Source
 from gateway.store import connect
 from gateway.tools import Tools
+from samovar.function import MAX_TIMEOUT_S
+from samovar.names import LATEST, split_arn
 
 _MARGIN_S = 10.0
 """What a blocking read may take longer than it was told to wait."""
@@ -23,8 +26,14 @@ def slots_of(tools: Tools) -> Slots:
     client = connect(settings.store_url, LONG_POLL_S + _MARGIN_S)  # closed with the process, as the loop is
 
     def opened(mapping: Mapping) -> Source:
+        source, window_s = mapping.config.event_source_arn or "", mapping.config.maximum_batching_window_in_seconds
+        if mapping.kind == "sqs":
+            arn, qualifier = split_arn(mapping.function_arn)
+            record = tools.registry.cached(arn, qualifier or LATEST)
+            timeout_s = MAX_TIMEOUT_S if record is None else record.version.limits.timeout_s
+            return QueueSource(tools.queues, source, least_visibility(float(window_s or 0), timeout_s))
         rules = _rules(mapping.config)
-        return StreamSource(client, redis_names.parse(mapping.config.event_source_arn or ""), mapping.uuid, rules)
+        return StreamSource(client, redis_names.parse(source), mapping.uuid, rules)
 
     def offer(slot: Slot) -> None:
         tools.doorbell.ask(POLL, slot)

@@ -16,7 +16,7 @@ from gateway.pollers.leases import Leases, stamp
 from samovar.errors import ResourceConflict
 from samovar.names import new_request_id
 
-POLLED: Final = frozenset({"redis"})
+POLLED: Final = frozenset({"sqs", "redis"})
 """Kinds of sources that are read. Of the others there are records, and nothing else."""
 
 

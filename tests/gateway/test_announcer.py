@@ -10,6 +10,8 @@ import pytest
 
 from gateway.announcer import Announcer
 from gateway.invoker_link import InvokerLink
+from gateway.qualified_store import QualifiedStore
+from gateway.record import Attached, ProvisionedConcurrency
 from gateway.store import Store
 from samovar.function import FunctionVersion
 from samovar.provisioning import Provision
@@ -34,3 +36,26 @@ async def test_each_new_connection_is_told_of_them_and_of_nothing_else(store: St
                     while not declared(invoker):
                         await invoker.until_changed()
                     assert declared(invoker) == ["ready"]
+
+
+async def test_versions_that_are_provisioned_are_told_with_how_many(store: Store) -> None:
+    held = ProvisionedConcurrency(requested=3, modified="", versions={"2": 3})
+    latest = msgspec.structs.replace(record("some", revision_id="r1"), attached={"live": Attached(provisioned=held)})
+    await store.create(latest)
+    qualified = QualifiedStore(store.redis)
+    for number in ("1", "2"):
+        current = await store.get(latest.arn)
+        assert current is not None
+        version = msgspec.structs.replace(current.version, revision_id=f"v{number}")
+        changed = msgspec.structs.replace(current, version=version)
+        published = record("some", revision_id=number, version=number, serial=int(number))
+        assert await qualified.publish(current, changed, published) == "ok"
+    with tempfile.TemporaryDirectory(prefix="smv-") as folder:
+        socket = Path(folder) / "s"
+        async with InvokerLink(socket) as link, Announcer(link, store), FakeInvoker(socket) as invoker:
+            while not declared(invoker):
+                await invoker.until_changed()
+            told = [
+                msgspec.json.decode(body, type=FunctionVersion) for op, body in invoker.operations if op == "declare"
+            ]
+    assert [(one.version, one.provisioned) for one in told] == [("2", (Provision(count=3),))]

@@ -172,8 +172,8 @@ async def test_a_version_that_is_to_follow_is_warm_before_it_is_in_force(tmp_pat
     old, new, leases = version(handler="old.handler"), version(handler="new.handler", serial=2), list[Lease]()
     async with pool_over(tmp_path, functions) as (pool, isolation):
         await call(pool, old)
-        assert pool.can_warm_up(new)
-        await pool.warm_up(new)
+        assert pool.warmth.can_warm_up(new)
+        await pool.warmth.warm_up(new)
         assert idle(pool) == 2
         assert await call(pool, old) == b'"old"'
         pool.supersede(new)
@@ -187,7 +187,7 @@ async def test_as_many_as_are_provisioned_are_warm_before(tmp_path: Path) -> Non
     async with pool_over(tmp_path, echo) as (pool, isolation):
         pool.supersede(provisioned(3))
         await until(lambda: idle(pool) == 3)
-        await pool.warm_up(provisioned(3, serial=2, code_sha256="new"))
+        await pool.warmth.warm_up(provisioned(3, serial=2, code_sha256="new"))
         assert len(isolation.boxes) == 6
         pool.supersede(provisioned(3, serial=2, code_sha256="new"))
         await until(lambda: len(pool.environments) == 3)
@@ -196,17 +196,17 @@ async def test_as_many_as_are_provisioned_are_warm_before(tmp_path: Path) -> Non
 
 async def test_a_version_without_environments_needs_no_warm_up_nor_one_that_differs_in_numbers(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, _):
-        assert not pool.can_warm_up(version())
+        assert not pool.warmth.can_warm_up(version())
         await call(pool, version())
-        assert not pool.can_warm_up(version(serial=2, max_environments=7))
-        assert pool.can_warm_up(version(serial=2, code_sha256="new"))
-        assert not pool.can_warm_up(version(serial=2, code_sha256="new", max_environments=1))
+        assert not pool.warmth.can_warm_up(version(serial=2, max_environments=7))
+        assert pool.warmth.can_warm_up(version(serial=2, code_sha256="new"))
+        assert not pool.warmth.can_warm_up(version(serial=2, code_sha256="new", max_environments=1))
 
 
 async def test_a_warm_up_for_which_there_is_no_room_ends_at_once(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo, memory_budget_mb=128) as (pool, isolation):
         await call(pool, version())
-        await pool.warm_up(version(serial=2, code_sha256="new"))
+        await pool.warmth.warm_up(version(serial=2, code_sha256="new"))
         assert len(isolation.boxes) == 1
 
 
@@ -218,7 +218,7 @@ async def test_a_warm_up_that_fails_ends_and_its_calls_meet_the_failure_themselv
     new = version(serial=2, handler="new.handler")
     async with pool_over(tmp_path, functions) as (pool, _):
         await call(pool, version())
-        await pool.warm_up(new)
+        await pool.warmth.warm_up(new)
         assert await call(pool, version()) == b'"event"'
         pool.supersede(new)
         with pytest.raises(InitFailed, match="broken"):
@@ -228,8 +228,8 @@ async def test_a_warm_up_that_fails_ends_and_its_calls_meet_the_failure_themselv
 async def test_a_version_that_is_overtaken_leaves_nothing(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, isolation):
         await call(pool, version())
-        await pool.warm_up(version(serial=2, code_sha256="second"))
-        await pool.warm_up(version(serial=3, code_sha256="third"))
+        await pool.warmth.warm_up(version(serial=2, code_sha256="second"))
+        await pool.warmth.warm_up(version(serial=3, code_sha256="third"))
         pool.supersede(version(serial=3, code_sha256="third"))
         await until(lambda: len(pool.environments) == 1)
         assert [box.destroyed for box in isolation.boxes] == ["outdated", "outdated", None]
@@ -238,6 +238,21 @@ async def test_a_version_that_is_overtaken_leaves_nothing(tmp_path: Path) -> Non
 async def test_a_function_that_is_deleted_during_a_warm_up_leaves_nothing(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, _):
         await call(pool, version())
-        await pool.warm_up(version(serial=2, code_sha256="new"))
+        await pool.warmth.warm_up(version(serial=2, code_sha256="new"))
         pool.forget(version().key)
         await until(lambda: not pool.environments)
+
+
+async def test_a_version_that_takes_over_is_started_if_the_other_is_in_use(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, isolation):
+        second = version(version="2", serial=2)
+        await pool.warmth.stand_by(second, "1")
+        assert not isolation.boxes
+        await call(pool, version(version="1"))
+        await pool.warmth.stand_by(second, "1")
+        assert len(isolation.boxes) == 2
+        leases: list[Lease] = []
+        await call(pool, second, leases)
+        assert leases[0].cold is None
+        await pool.warmth.stand_by(second, "1")
+        assert len(isolation.boxes) == 2

@@ -201,6 +201,13 @@ def test_a_function_switched_off_admits_nothing() -> None:
     assert refusal.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
+def test_what_other_versions_keep_ready_is_not_for_this_one() -> None:
+    refusal = admit(demand(function_limit=2, promised_elsewhere=2))
+    assert isinstance(refusal, Reject)
+    assert refusal.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert admit(demand(function_limit=3, promised_elsewhere=2)) is None
+
+
 def test_a_full_queue_admits_nothing() -> None:
     refusal = admit(demand(waiting=1000, usable=10, mean_duration_s=0.5))
     assert refusal == Reject("ConcurrentInvocationLimitExceeded", retry_after_s=50.0)

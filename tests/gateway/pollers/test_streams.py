@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,46 +13,15 @@ import redis.asyncio
 from gateway.pollers import redis_names, redis_stream, source
 from gateway.pollers.batching import BatchLimits
 from gateway.pollers.filters import Filters
-from gateway.pollers.poller import Called, Plan, Poller
+from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.store import connect
 from samovar.errors import InvalidParameterValue, TooManyRequests
+from tests.gateway.pollers.polling import PATIENCE_S, Function, eventually, failing, succeed, until
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.component("valkey")
 ARN = "arn:aws:redis:us-east-1:123456789012:stream/leaves"
-PATIENCE_S = 20.0
-
-Handler = Callable[[list[dict[str, Any]]], Awaitable[object]]
-
-
-class Function:
-    """A function of a mapping, as far as pollers see one: `handler` answers for each batch."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.batches: list[list[dict[str, Any]]] = []
-        self.blocked: str | None = None
-
-    async def __call__(self, event: bytes, traces: Sequence[str]) -> Called:
-        records = json.loads(event)["Records"]
-        self.batches.append(records)
-        try:
-            answer = await self.handler(records)
-        except ZeroDivisionError:
-            return Called(True, b'{"errorMessage": "division by zero"}')
-        return Called(False, json.dumps(answer).encode())
-
-    async def obstacle(self) -> str | None:
-        return self.blocked
-
-    @property
-    def seen(self) -> list[str]:
-        return [record["data"]["n"] for batch in self.batches for record in batch]
-
-
-async def succeed(records: list[dict[str, Any]]) -> object:
-    return None
 
 
 @pytest.fixture
@@ -80,21 +48,6 @@ async def polling(
     finally:
         poller.stop()
         await asyncio.wait_for(running, PATIENCE_S)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async def holds() -> object:
-        return condition()
-
-    await eventually(holds)
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def pending(client: Any) -> int:
@@ -176,7 +129,7 @@ async def test_what_failed_is_tried_again_and_the_others_are_not(client: Any, re
     async def handler(records: list[dict[str, Any]]) -> object:
         bad = [one["eventID"] for one in records if one["data"]["n"] == "2" and one["eventID"] not in failed_once]
         failed_once.update(bad)
-        return {"batchItemFailures": [{"itemIdentifier": one} for one in bad]}
+        return failing(*bad)
 
     await add(client, 1, 2, 3)
     function = Function(handler)

@@ -38,6 +38,7 @@ from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
+from samovar.schedules import PutSchedule, ScheduleRun, ScheduleView
 from samovar.sigv4 import Credentials, Signed, sign
 
 T = TypeVar("T")
@@ -291,6 +292,30 @@ class Client:
     def revoke_key(self, key_id: str) -> None:
         """Let a key in no more. Raises `ResourceNotFound`."""
         self._send("DELETE", f"/samovar/v1/keys/{_segment(key_id)}")
+
+    # Schedules
+
+    def schedules(self) -> list[ScheduleView]:
+        """Every schedule, and when it is due."""
+        return _decode(self._send("GET", "/samovar/v1/schedules"), list[ScheduleView])
+
+    def put_schedule(self, name: str, wish: PutSchedule) -> ScheduleView:
+        """Make a schedule, or put it in the place of the one of its name."""
+        path = f"/samovar/v1/schedules/{_segment(name)}"
+        return _decode(self._send("PUT", path, msgspec.to_builtins(wish)), ScheduleView)
+
+    def switch_schedule(self, name: str, *, enabled: bool) -> ScheduleView:
+        """Switch a schedule on or off. Raises `ResourceNotFound`."""
+        path = f"/samovar/v1/schedules/{_segment(name)}/state"
+        return _decode(self._send("PUT", path, {"enabled": enabled}), ScheduleView)
+
+    def delete_schedule(self, name: str) -> None:
+        """Remove a schedule. Raises `ResourceNotFound`."""
+        self._send("DELETE", f"/samovar/v1/schedules/{_segment(name)}")
+
+    def run_schedule(self, name: str) -> ScheduleRun:
+        """Start what a schedule starts. Raises `ResourceNotFound`."""
+        return _decode(self._send("POST", f"/samovar/v1/schedules/{_segment(name)}/run"), ScheduleRun)
 
     # The wire
 

@@ -13,6 +13,7 @@ from samovar.client import Client, Progress
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
+from samovar.schedules import PutSchedule, ScheduleView
 
 SETTLE_TIMEOUT_S = 120.0
 """How long a function may stay Pending or an update InProgress."""
@@ -27,7 +28,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     """Hex digits; the first twelve name the version to people."""
     changed: list[str]
-    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned, url."""
+    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned,
+    schedules, url."""
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
     function_url: str | None
@@ -72,6 +74,8 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     provisioned, provisions_changed = _provision(client, manifest)
     if provisions_changed and not is_new:
         changed.append("provisioned")
+    if _schedule(client, manifest) and not is_new:
+        changed.append("schedules")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")
@@ -174,6 +178,24 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
     if present.provisions == wanted:
         return present, False
     return client.put_provisioned(manifest.name, wanted), True
+
+
+def _schedule(client: Client, manifest: Manifest) -> bool:
+    """Have the schedules of the manifest, and none that a former one had; whether that was a change."""
+    wanted = manifest.named_schedules()
+    present = {one.name: one for one in client.schedules() if one.of_function == manifest.name}
+    obsolete = present.keys() - wanted.keys()
+    for name in obsolete:
+        client.delete_schedule(name)
+    different = [name for name, wish in wanted.items() if name not in present or _is_other(wish, present[name])]
+    for name in different:
+        client.put_schedule(name, wanted[name])
+    return bool(obsolete or different)
+
+
+def _is_other(wish: PutSchedule, present: ScheduleView) -> bool:
+    kept = {name: getattr(present, name) for name in msgspec.structs.asdict(wish) if name != "target"}
+    return any(kept[name] != value for name, value in msgspec.structs.asdict(wish).items() if name != "target")
 
 
 def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:

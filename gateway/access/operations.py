@@ -71,6 +71,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
         "PutSchedule PUT /samovar/v1/schedules/{Name}",
         "DeleteSchedule DELETE /samovar/v1/schedules/{Name}",
+        "PutScheduleState PUT /samovar/v1/schedules/{Name}/state",
         "RunSchedule POST /samovar/v1/schedules/{Name}/run",
     ),
     "admin": (

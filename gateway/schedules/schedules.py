@@ -114,7 +114,7 @@ def check(wanted: Schedule) -> None:
     is_function, is_queue = _FUNCTION.fullmatch(target.arn), _QUEUE.fullmatch(target.arn)
     if not is_function and not is_queue:
         raise ValidationFailed(
-            f"Provided Arn is not in correct format or is not supported: {target.arn} is neither a function nor a queue."
+            f"Provided Arn is not in correct format or is not supported: {target.arn} is no function and no queue."
         )
     owner = target.arn.split(":")[4]
     if owner != wanted.account:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from samovar import heap
-from samovar.cli import delete, deploy, events, functions, init, invoke, keys, logs, platform, ps, usage, why
+from samovar.cli import delete, deploy, events, functions, init, invoke, keys, logs, platform, ps, schedule, usage, why
 from samovar.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, why, delete, keys, events):
+for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, why, delete, keys, events, schedule):
     _module.register(app)
 
 

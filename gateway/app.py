@@ -8,6 +8,7 @@ from gateway.contract import Parts
 from gateway.control import create_control_app
 from gateway.hot import HotPath
 from gateway.services import Services
+from gateway.uploads.gate import Gate
 
 
 def create_app(services: Services) -> HotPath:
@@ -17,4 +18,5 @@ def create_app(services: Services) -> HotPath:
     """
     guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
-    return HotPath(services.settings, parts, Door(create_control_app(services), guard, services.settings))
+    door = Door(create_control_app(services), guard, services.settings)
+    return HotPath(services.settings, parts, Gate(services, guard, door))

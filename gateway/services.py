@@ -23,6 +23,7 @@ from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
+from gateway.uploads.objects import Objects
 from samovar import credentials
 from samovar.clock import Clock, SystemClock
 from samovar.errors import StartRefused
@@ -46,6 +47,7 @@ class Services:
     doorbell: Doorbell
     queues: Queues
     intake: Intake
+    objects: Objects
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to shut down: answers that have no end must find one."""
 
@@ -80,6 +82,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
+        objects = Objects(settings)
+        stack.push_async_callback(objects.close)
         yield Services(
             settings=settings,
             clock=clock,
@@ -93,6 +97,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             doorbell=doorbell,
             queues=queues,
             intake=intake,
+            objects=objects,
         )
 
 

@@ -99,6 +99,29 @@ class Page(msgspec.Struct, frozen=True, rename="pascal"):
     next_marker: str | None = None
 
 
+class SourceMapping(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`EventSourceMappingConfiguration`, as far as it is looked at here."""
+
+    uuid: str = msgspec.field(name="UUID")
+    event_source_arn: str = ""
+    event_source_mapping_arn: str = ""
+    function_arn: str = ""
+    state: str = ""
+    last_processing_result: str = ""
+    batch_size: int = 0
+    maximum_batching_window_in_seconds: int = 0
+    function_response_types: list[str] = []
+    filter_criteria: dict[str, list[dict[str, str]]] | None = None
+    scaling_config: dict[str, int] | None = None
+
+
+class SourceMappings(msgspec.Struct, frozen=True, rename="pascal"):
+    """`ListEventSourceMappingsResponse`."""
+
+    event_source_mappings: list[SourceMapping] = []
+    next_marker: str | None = None
+
+
 class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """`FunctionUrlConfig`."""
 

@@ -27,6 +27,8 @@ from samovar.answers import (
     LogRecord,
     Page,
     Provisioned,
+    SourceMapping,
+    SourceMappings,
     Status,
     UrlConfig,
     Usage,
@@ -51,6 +53,7 @@ ANSWER_TIMEOUT_S = 60.0
 START_MARGIN_S = 60.0
 """What an invocation may take beyond the function's own timeout: waiting for an environment, and its start."""
 _CHUNK = 256 * 1024
+_MAPPINGS = "/2015-03-31/event-source-mappings/"
 _SIGNED_BESIDE = (b"x-amz-", b"content-type")
 """The headers that are signed beside the host; others may be changed on the way."""
 
@@ -147,6 +150,33 @@ class Client:
     def untag(self, arn: str, names: list[str]) -> None:
         """UntagResource."""
         self._send("DELETE", f"/2017-03-31/tags/{_segment(arn)}", query={"tagKeys": names})
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """ListTags."""
+        found = _decode(self._send("GET", f"/2017-03-31/tags/{_segment(arn)}"), dict[str, dict[str, str]])
+        return found["Tags"]
+
+    def list_mappings(self, function: str | None = None) -> Iterator[SourceMapping]:
+        """Every event source mapping, of one function or of all: ListEventSourceMappings."""
+        query = {} if function is None else {"FunctionName": function}
+        while True:
+            page = _decode(self._send("GET", _MAPPINGS, query=query), SourceMappings)
+            yield from page.event_source_mappings
+            if not page.next_marker:
+                return
+            query = {**query, "Marker": page.next_marker}
+
+    def create_mapping(self, parameters: Mapping[str, Any]) -> SourceMapping:
+        """CreateEventSourceMapping."""
+        return _decode(self._send("POST", _MAPPINGS, parameters), SourceMapping)
+
+    def update_mapping(self, uuid: str, parameters: Mapping[str, Any]) -> SourceMapping:
+        """UpdateEventSourceMapping. Raises `ResourceConflict` while another change is under way."""
+        return _decode(self._send("PUT", f"{_MAPPINGS}{_segment(uuid)}", parameters), SourceMapping)
+
+    def delete_mapping(self, uuid: str) -> None:
+        """DeleteEventSourceMapping."""
+        self._send("DELETE", f"{_MAPPINGS}{_segment(uuid)}")
 
     def create_url(self, name: str) -> UrlConfig:
         """CreateFunctionUrlConfig with AuthType NONE."""

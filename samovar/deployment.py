@@ -10,6 +10,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from samovar.answers import Configuration, Function, Provisioned
 from samovar.client import Client, Progress
+from samovar.deployed_mappings import bring_about
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
@@ -28,8 +29,10 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     """Hex digits; the first twelve name the version to people."""
     changed: list[str]
-    """`function` when it is new, else what differed: code, configuration, tags, concurrency, provisioned,
-    schedules, url."""
+    """`function` when it is new, else what differed.
+
+    That is one of code, configuration, tags, concurrency, provisioned, schedules, triggers and url.
+    """
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
     function_url: str | None
@@ -76,6 +79,9 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
         changed.append("provisioned")
     if _schedule(client, manifest) and not is_new:
         changed.append("schedules")
+    triggers = manifest.triggers.sources()
+    if bring_about(client, current.configuration.function_arn, triggers) and not is_new:
+        changed.append("triggers")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")

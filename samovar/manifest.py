@@ -26,6 +26,7 @@ from samovar.function import (
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
 from samovar.schedules import NamedWish, PutSchedule
+from samovar.triggers import Triggers
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"
@@ -102,6 +103,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             "(minutes), catch_up, enabled, dead_letter and description",
         ),
     ] = ()
+
+    triggers: Annotated[
+        Triggers,
+        Meta(
+            description="tables [[triggers.queue]] with queue (a name or an ARN) or [[triggers.redis]] with key and "
+            "kind (stream or list), each with batch_size, window (seconds), report_failures, filters (event patterns), "
+            "maximum_concurrency and enabled"
+        ),
+    ] = Triggers()
 
     def named_schedules(self) -> dict[str, PutSchedule]:
         """Its schedules by their names, as the platform takes them."""

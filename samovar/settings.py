@@ -158,6 +158,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(description="Image the runtime images are built from; empty takes the public slim image of each runtime."),
     ] = ""
+    s3_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://[^:@/]+:[^:@/]+@[^@/]+/?$",
+            description="An external S3 (http://KEY:SECRET@HOST:PORT); empty runs one, when it is first needed.",
+        ),
+    ] = ""
+    s3_start: Annotated[
+        Literal["on_demand", "always"],
+        Meta(description="Whether the S3 server is started with the first bucket or upload trigger, or at once."),
+    ] = "on_demand"
+    s3_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of the S3 server on loopback; 0 picks a free one and keeps it.")
+    ] = 0
+    s3_memory_mb: Annotated[
+        int, Meta(ge=64, description="Memory above which the S3 server collects garbage rather than grow.")
+    ] = 256
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="What Samovar's own processes say.")
     ] = "info"
@@ -186,6 +203,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def journal_dir(self) -> Path:
         """Meter readings on their way to Redis."""
         return self.data / "journal"
+
+    @property
+    def s3_dir(self) -> Path:
+        """What the S3 server keeps: objects, their metadata, its ports."""
+        return self.data / "s3"
 
     @property
     def run_dir(self) -> Path:

@@ -27,6 +27,8 @@ SKEW_S: Final = 300
 """How far the clocks of caller and service may be apart."""
 LONGEST_S: Final = 604_800
 """How long a signature in a query may hold: a week."""
+S3: Final = "s3"
+"""The service whose paths are signed as they are."""
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256: Final = sha256(b"").hexdigest()
 MISMATCH: Final = (
@@ -170,7 +172,8 @@ def canonical(claim: Claim, request: Signed, payload: str, query: bytes) -> byte
     `payload` is the hash of its body, or the word that stands for one; `query` is the request's, in canonical form.
     """
     header = request.headers.get
-    lines = [request.method.encode(), _canonical_path(request.path), query]
+    path = _path_of_s3(request.path) if claim.service == S3 else _canonical_path(request.path)
+    lines = [request.method.encode(), path, query]
     lines += [name + b":" + b" ".join(header(name, b"").split()) for name in _names(claim.signed_headers)]
     lines.append(f"\n{claim.signed_headers}\n{payload}".encode("latin-1"))
     return b"\n".join(lines)
@@ -197,7 +200,14 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 def sign(request: Signed, body: bytes, credentials: Credentials, now: float, service: str = "lambda") -> dict[str, str]:
     """The headers that sign a request which has a `host`; everything else it has is signed, too."""
-    timestamp, payload = compact(now), sha256(body).hexdigest()
+    return sign_stated(request, sha256(body).hexdigest(), credentials, now, service)
+
+
+def sign_stated(
+    request: Signed, payload: str, credentials: Credentials, now: float, service: str = "lambda"
+) -> dict[str, str]:
+    """As `sign`, for a body that is not at hand: its hash, or the word that stands for one (`UNSIGNED_PAYLOAD`)."""
+    timestamp = compact(now)
     added = {"x-amz-date": timestamp, "x-amz-content-sha256": payload}
     headers = {**request.headers, **{name.encode(): value.encode() for name, value in added.items()}}
     names = b";".join(sorted(headers)).decode("latin-1")
@@ -354,6 +364,12 @@ def _canonical_path(path: bytes) -> bytes:
             kept.append(part)
     last = "/" if path.endswith(b"/") and kept else ""
     return quote(f"/{'/'.join(kept)}{last}", safe="/~", encoding="latin-1").encode()
+
+
+@lru_cache(maxsize=1024)
+def _path_of_s3(path: bytes) -> bytes:
+    """The path encoded once, with every segment it has: to S3, `a//b` and `a/./b` are keys."""
+    return quote(unquote(path.decode("latin-1"), encoding="latin-1"), safe="/-_.~", encoding="latin-1").encode()
 
 
 def _canonical_query(query: bytes) -> bytes:

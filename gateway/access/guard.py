@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from gateway import policy
@@ -19,13 +19,13 @@ from gateway.access.operations import INVOKE_URL, Asked, Operation
 from gateway.access.roles import Deed
 from gateway.access.sessions import RoleSession, Sessions
 from gateway.asgi import Request
-from samovar import aws_chunked, sigv4
+from samovar import aws_chunked, sigv2, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, UnrecognizedClient
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
-from samovar.sigv4 import Claim, Signed
+from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
 
 Policies = Callable[[str, str | None], policy.Statements]
 """Gives the resource policy of a function (by its unqualified ARN) or of a version or an alias of it. No I/O."""
@@ -35,6 +35,16 @@ _VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 
 def _no_policy(arn: str, qualifier: str | None) -> policy.Statements:
     return ()
+
+
+class Unread(NamedTuple):
+    """A verified signature of a request whose body is still to come."""
+
+    claim: Claim
+    key: bytes
+    """Derived for the claim's scope."""
+    stated: str
+    """The hash of the body, or the word that stands for one."""
 
 
 class Guard:
@@ -97,6 +107,61 @@ class Guard:
         request.caller = held.key
         self._authorise(held.key, asked, claim.region, request, decoded)
 
+    async def admit_unread(self, request: Request, asked: Asked, services: tuple[str, ...], path: str) -> Unread | None:
+        """Let a request in by its head alone; its body is then to be what the head says it is.
+
+        `path` names what it is about, and may be another than the one that was signed.
+        `None` where nobody has to sign, and for a signature that leaves the body out. Raises as `admit` does, but for
+        what concerns the body.
+        """
+        if self._open:
+            request.caller = self._keyring.root
+            return None
+        signed = _signed(request)
+        older = sigv2.claim_of(signed.query)
+        claim = None if older is not None else sigv4.claim_of(signed)
+        unread = None
+        if older is not None:
+            held = await self.holder(older.key_id)
+            sigv2.check(older, signed, held.sign_v2(sigv2.text_of(older, signed)), self._clock.epoch())
+        elif claim is not None:
+            held = await self._known(request, claim)
+            sigv4.check_scope(claim, services)
+            sigv4.check_time(claim, self._clock.epoch())
+            stated = _stated(request) or (UNSIGNED_PAYLOAD if claim.expires_s is not None else EMPTY_SHA256)
+            sigv4.check_signature(claim, signed, held.signing_key(claim), stated)
+            unread = Unread(claim, held.signing_key(claim), stated)
+        request.caller = held.key
+        self.authorise(request, asked, self._region if claim is None else claim.region, path)
+        return unread
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to sign."""
+        return self._open
+
+    @property
+    def region(self) -> str:
+        """The region of what names none."""
+        return self._region
+
+    @property
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._clock.epoch()
+
+    async def holder(self, key_id: str) -> HeldKey:
+        """A key by its id, for what is signed otherwise than requests are. Raises `UnrecognizedClient`."""
+        held = await self._keyring.find(key_id)
+        if held is None:
+            raise UnrecognizedClient("The AWS Access Key Id you provided does not exist in our records.")
+        return held
+
+    def authorise(self, request: Request, asked: Asked, region: str, path: str) -> None:
+        """Raises `AccessDenied` unless the caller may do what is asked to what `path` names."""
+        if request.caller is not None and not self._open:
+            self._authorise(request.caller, asked, region, request, b"", path)
+
     def _held(self, request: Request, claim: Claim) -> HeldKey | None:
         if not claim.has_token:
             return self._keyring.held(claim.key_id)
@@ -117,7 +182,9 @@ class Guard:
         sigv4.check_scope(claim, (asked.operation.service,))
         sigv4.check_time(claim, self._clock.epoch())
 
-    def _authorise(self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes) -> None:
+    def _authorise(
+        self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes, path: str | None = None
+    ) -> None:
         operation, scope = asked.operation, request.scope
         if not isinstance(key, RoleSession) and (
             operation.needs is None or (key.may(operation.needs) and not key.functions)
@@ -127,7 +194,7 @@ class Guard:
         resource = "*" if function is None else function_arn(self._account, region, function.name)
         if isinstance(key, RoleSession):
             place = resources.Place(self._account, region)
-            resource = resources.resource_of(asked, place, scope["path"], scope["query_string"], body)
+            resource = resources.resource_of(asked, place, path or scope["path"], scope["query_string"], body)
             if self._sessions is not None and self._sessions.may(key, Deed(operation.action, resource), region):
                 return
         elif function is not None and operation.needs == "invoke" and key.may_invoke(function.name):

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from gateway.access.key_store import CHANGED, KeyStore, StoredKey
 from gateway.access.vault import Vault
-from samovar import sigv4
+from samovar import sigv2, sigv4
 from samovar.access import AccessKey
 from samovar.errors import ResourceConflict, ResourceNotFound, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.sigv4 import Claim, Credentials
@@ -56,6 +56,10 @@ class HeldKey:
                 self._derived.clear()
             derived = self._derived[scope] = sigv4.signing_key(self._secret, *scope)
         return derived
+
+    def sign_v2(self, text: bytes) -> bytes:
+        """The signature of a text by version 2 of AWS's signatures."""
+        return sigv2.signature(self._secret, text)
 
 
 class Keyring:

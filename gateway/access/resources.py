@@ -6,7 +6,7 @@ AWS service authorization reference, "Resource types defined by" Lambda, SQS, S3
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -55,7 +55,7 @@ def resource_of(asked: Asked, place: Place, path: str, query: bytes, body: bytes
         queue = url.rstrip("/").rpartition("/")[2] if isinstance(url, str) else given.get("QueueName")
         return f"arn:aws:sqs:{region}:{account}:{queue}" if isinstance(queue, str) else _ANY
     if service == "s3" and path.strip("/"):
-        return f"arn:aws:s3:::{unquote(path.lstrip('/'))}"
+        return f"arn:aws:s3:::{path.lstrip('/')}"
     return _ANY
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from gateway.pollers.batching import RECEIVED_AT_ONCE, Batcher, BatchLimits
 from gateway.pollers.filters import Filters
@@ -25,7 +25,8 @@ LANES: Final = 5
 """Batches under way at once in one slot: a mapping begins with so many (lambda-facts §7)."""
 OK: Final = "OK"
 _PAUSES: Final = wait_exponential_jitter(multiplier=0.5, max=30.0)
-_RETRIES: Final = wait_exponential_jitter(multiplier=0.1, max=10.0)
+_FIRST_RETRY_S: Final = 0.1
+_RETRIES: Final = wait_exponential_jitter(multiplier=_FIRST_RETRY_S * 2, max=10.0)
 _SATURATED_S: Final = 1.0
 _STOP_PAUSE_S: Final = 0.5
 _log = logging.getLogger("samovar.pollers")
@@ -243,21 +244,23 @@ class Poller:
 
     async def _call_until(self, batch: Sequence[Taken]) -> Called:
         """Call, and again while the function is throttled or the platform is at fault, as long as records may wait."""
-        event, deadline = event_of(batch), min(map(self._source.deadline, batch))
+        event = event_of(batch)
         traces = [record.trace for record in batch if record.trace is not None]
+        try:
+            return await self._call(event, traces)  # nearly always; what repeats calls costs as much as one
+        except (TooManyRequests, PlatformError) as error:
+            self._tell(f"PROBLEM: {error}")
+        return await self._call_again(event, traces, min(map(self._source.deadline, batch)))
 
+    async def _call_again(self, event: bytes, traces: Sequence[str], deadline: float) -> Called:
         def is_over(state: RetryCallState) -> bool:
             return self._stopping.is_set() or time.monotonic() + state.upcoming_sleep >= deadline
 
-        def told(state: RetryCallState) -> None:
-            failure = state.outcome.exception() if state.outcome is not None else None
-            self._tell(f"PROBLEM: {failure}")
-
+        await self._sleep(_FIRST_RETRY_S)
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, TooManyRequests | PlatformError)),
+            retry=retry_if_exception_type((TooManyRequests, PlatformError)),
             wait=_RETRIES,
             stop=is_over,
-            before_sleep=told,
             sleep=self._sleep,
             reraise=True,
         ):

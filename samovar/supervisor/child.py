@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from samovar.errors import StartRefused
 from samovar.supervisor.backoff import Backoff
 from samovar.supervisor.output import OutputPipe, Voice
-from samovar.supervisor.process import Command, Module, Process, describe_exit
+from samovar.supervisor.process import Process, Startable, describe_exit
 from samovar.supervisor.state import Phase, ProcessState, birth_of
 
 REFUSED = os.EX_CONFIG
@@ -35,7 +35,7 @@ class ChildSpec:
     """A line of the table of children."""
 
     name: str
-    command: Command | Module
+    command: Startable
     ready: ReadyCheck | None
     """`None` counts the child as ready as soon as it is started."""
     ready_timeout_s: float = 30.0
@@ -43,6 +43,8 @@ class ChildSpec:
     """Children with a lower number are ready before this one is started."""
     stops: int = 0
     """Children with a lower number have ended before this one is told to."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it to end; SIGKILL for one that loses nothing by it and takes long to end by itself."""
     hurries: bool = True
     """Whether a SIGINT makes it drop what runs, without harm, while it drains."""
 
@@ -100,10 +102,10 @@ class Child:
             self._change("stopped", None)
 
     def stop(self) -> None:
-        """Ask the child to end (SIGTERM), and do not start it again."""
+        """Ask the child to end, and do not start it again."""
         self._stopping.set()
         if self._process is not None:
-            self._process.send(signal.SIGTERM)
+            self._process.send(self.spec.stop_signal)
 
     def hurry(self) -> None:
         """Ask a child that drains to drop what still runs (SIGINT, as uvicorn and Celery take it)."""

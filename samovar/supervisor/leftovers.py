@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
+from samovar import s3
 from samovar.settings import Settings
 from samovar.supervisor import state
+from samovar.supervisor.s3 import remove_sockets
 from samovar.supervisor.state import ProcessState
 
 GRACE_S = 10.0
@@ -23,6 +25,9 @@ def remove(settings: Settings) -> None:
     recorded = state.read(state.path_of(settings))
     if recorded is not None:
         end_processes(recorded.processes)
+    ports = s3.known_ports(settings)
+    if ports is not None:
+        remove_sockets(ports)
     for path in list(settings.run_dir.rglob("*.sock")):
         path.unlink(missing_ok=True)
     for folder in sorted(settings.run_dir.rglob("*/"), reverse=True):  # the innermost first

@@ -24,11 +24,12 @@ FILE_BYTES, OLD_FILES = 4 * 1024 * 1024, 2
 
 _LEVEL = re.compile(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _VALKEY = re.compile(r"^\d+:[A-Z] .{20,28} ([.*#-]) ")
+_SEAWEED = re.compile(r"^([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ ")
 _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31;1"}
 
 
 def level_of(line: str) -> int:
-    """The level a line names near its start, in Python's words or Valkey's marks; INFO when it names none."""
+    """The level a line names near its start, in Python's words, Valkey's marks or SeaweedFS's letters; else INFO."""
     if "Memory overcommit must be enabled" in line:  # Valkey's advice for hosts that are its own
         return logging.DEBUG
     named = _LEVEL.search(line, 0, 80)
@@ -37,6 +38,9 @@ def level_of(line: str) -> int:
     mark = _VALKEY.match(line)
     if mark is not None:  # Valkey's mark for a warning stands before its good-bye, too
         return logging.INFO if mark[1] == "#" else logging.DEBUG
+    seaweed = _SEAWEED.match(line)
+    if seaweed is not None:  # its errors are often repaired by a retry of its own
+        return logging.WARNING if seaweed[1] == "F" else logging.INFO if seaweed[1] == "E" else logging.DEBUG
     return logging.INFO
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 import samovar
-from samovar import credentials
+from samovar import credentials, demand, s3
 from samovar.settings import Settings
 from samovar.supervisor import data_dir, fork, leftovers, readiness, state
 from samovar.supervisor.listener import open_listener, port_of
+from samovar.supervisor.on_demand import OnDemand
 from samovar.supervisor.state import PlatformState
 from samovar.supervisor.supervisor import Supervisor
-from samovar.supervisor.table import children
+from samovar.supervisor.table import children, uploads
 
 log = logging.getLogger("samovar.up")
 
@@ -62,6 +64,8 @@ class Platform:
             drain_timeout_s=settings.drain_timeout_s,
             on_change=self._write_state,
         )
+        self._uploads: asyncio.Task[str] | None = None
+        """Starts what uploads take, where they were used before: others need not wait for it."""
         self._state = PlatformState(
             pid=os.getpid(),
             birth=state.birth_of(os.getpid()),
@@ -79,13 +83,19 @@ class Platform:
     async def run(self, on_ready: OnReady) -> None:
         """See `run` above."""
 
+        groups = {"uploads": uploads(self._settings)}
+        on_demand = OnDemand(groups, self._supervisor.start_late)
+
         async def ready() -> None:
             invoker = await readiness.invoker_identity(self._settings.invoker_socket)
             self._state = replace(self._state, ready=True, isolation=invoker.isolation if invoker else "")
             self._write_state()
             on_ready(self._state)
+            if self._settings.s3_start == "always" or s3.known_ports(self._settings) is not None:
+                self._uploads = asyncio.create_task(on_demand.want("uploads"), name="uploads")
 
-        await self._supervisor.run(ready)
+        async with on_demand.listening(demand.socket_path(self._settings)):
+            await self._supervisor.run(ready)
 
     def _write_state(self) -> None:
         self._state = replace(self._state, processes=self._supervisor.processes)

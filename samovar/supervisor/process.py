@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from samovar.errors import StartRefused
 from samovar.supervisor import fork
@@ -28,6 +29,14 @@ def dies_with_parent(argv: tuple[str, ...]) -> tuple[str, ...]:
     if setpriv is None:
         raise StartRefused("the command `setpriv` is missing; install the package util-linux")
     return (setpriv, "--pdeathsig", "TERM", "--", *argv)
+
+
+class Startable(Protocol):
+    """What can be started as a process, again and again."""
+
+    def start(self, output: int) -> Process:
+        """Start it, with both its outputs written to the descriptor `output`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

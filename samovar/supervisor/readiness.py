@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from samovar import s3
 from samovar.errors import StartRefused
 from samovar.link import InvokerIdentity, OperationAnswer, OperationHead
+from samovar.settings import Settings
 from samovar.wire import REQUEST, Decoder, ProtocolError, encode
 
 PAUSE_S = 0.02
@@ -70,6 +72,30 @@ async def _healthy(host: str, port: int) -> bool:
             return b" 200 " in await reader.readline()
     except OSError:
         return False
+
+
+async def s3_answers(settings: Settings) -> None:
+    """Return once the S3 server answers and the part that keeps its objects has joined it."""
+    await _until_true(partial(_keeps_objects, settings))
+
+
+async def _keeps_objects(settings: Settings) -> bool:
+    ports = s3.known_ports(settings)
+    if ports is None or not await _http(ports.s3, "/"):
+        return False
+    topology = await _http(ports.master, "/dir/status")
+    return b'"DataNodes"' in topology
+
+
+async def _http(port: int, path: str) -> bytes:
+    """The whole answer of a server on loopback, head and body; nothing when there is none."""
+    request = f"GET {path} HTTP/1.0\r\nHost: {s3.LOOPBACK}:{port}\r\n\r\n"
+    try:
+        async with _connected((s3.LOOPBACK, port)) as (reader, writer):
+            writer.write(request.encode())
+            return await reader.read()
+    except OSError:
+        return b""
 
 
 async def invoker_answers(path: Path) -> None:

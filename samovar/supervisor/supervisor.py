@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
+from samovar.errors import StartRefused
 from samovar.supervisor.child import Child, ChildSpec
 from samovar.supervisor.state import ProcessState
 
@@ -36,6 +37,7 @@ class Supervisor:
         grace_s: float = FORCE_GRACE_S,
         on_change: Callable[[], None],
     ) -> None:
+        self._on_change = on_change
         self._children = [Child(spec, on_change) for spec in table]
         self._listener = listener
         self._drain_timeout_s = drain_timeout_s
@@ -65,6 +67,26 @@ class Supervisor:
             finally:
                 await self._drain()
                 await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+
+    async def start_late(self, spec: ChildSpec) -> None:
+        """Start one more child while the others run, and return when it is ready; at once if it is there already.
+
+        Raises `StartRefused` when it does not come up, which does not concern the others.
+        """
+        child = next((one for one in self._children if one.spec.name == spec.name), None)
+        if self._stop.is_set():
+            raise StartRefused("Samovar is stopping")
+        if child is None:
+            child = Child(spec, self._on_change)
+            self._children.append(child)
+            self._keepers[child] = asyncio.create_task(child.keep(), name=spec.name)
+        ready = asyncio.create_task(child.ready.wait())
+        await asyncio.wait([ready, self._keepers[child]], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not child.ready.is_set():
+            self._children.remove(child)
+            self._keepers.pop(child).result()
+            raise StartRefused("Samovar is stopping")
 
     def stop(self) -> None:
         """Begin to drain; called again, stop waiting and force."""

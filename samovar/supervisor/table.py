@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 
 from samovar.settings import Settings
@@ -10,6 +11,7 @@ from samovar.supervisor import readiness
 from samovar.supervisor.child import ChildSpec
 from samovar.supervisor.launch import fixed_environment
 from samovar.supervisor.process import Command, Module
+from samovar.supervisor.s3 import S3Command
 from samovar.supervisor.store import store_command, store_socket
 
 STORE_LOADS_S = 120.0
@@ -21,8 +23,8 @@ INVOKER_PREPARES_S = 300.0
 _WHEN_CALLS_ARE_SERVED = 2
 """The worker is started late: nobody waits for what it does, and everybody for those it would take the cores from."""
 
-_LAST, _BETWEEN, _FIRST = 2, 1, 0
-"""Order of stopping: first what takes work in, then what does it, then what remembers it."""
+_LAST, _LATE, _BETWEEN, _FIRST = 3, 2, 1, 0
+"""Order of stopping: first what takes work in, then what does it, then what hears of it, then what remembers it."""
 
 
 def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]:
@@ -51,6 +53,19 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         stops=_FIRST,
     )
     return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
+
+
+def uploads(settings: Settings) -> list[ChildSpec]:
+    """What uploads take: the S3 server, unless it is somebody else's, and the process that follows its changes."""
+    server = ChildSpec(
+        name="s3",
+        command=S3Command(settings=settings),
+        ready=partial(readiness.s3_answers, settings),
+        stops=_BETWEEN,
+        stop_signal=signal.SIGKILL,  # it would wait 15 s for its own parts; what it acknowledged is with the kernel
+    )
+    watcher = ChildSpec(name="uploads", command=_module(settings, "gateway.uploads"), ready=None, stops=_LATE)
+    return [*([] if settings.s3_url else [server]), watcher]
 
 
 def _module(settings: Settings, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Module:

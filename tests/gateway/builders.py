@@ -23,6 +23,7 @@ from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
 from gateway.services import Services
+from gateway.uploads.objects import Objects
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
@@ -157,4 +158,5 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         doorbell=NoBell(),
         queues=Queues(registry.store.redis, clock, settings.account),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
+        objects=Objects(settings),
     )

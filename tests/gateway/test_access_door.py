@@ -110,7 +110,7 @@ async def test_late_early_and_for_another_service(call: Caller, clock: ManualClo
         f"({sigv4.compact(now)} - 5 min.)"
     )
     assert fault(early)[2].startswith(f"Signature not yet current: {sigv4.compact(now + 301)} is still later than")
-    assert fault(await call("GET", FUNCTIONS, service="s3"))[2] == (
+    assert fault(await call("GET", FUNCTIONS, service="ec2"))[2] == (
         "Credential should be scoped to correct service: 'lambda'. "
     )
 

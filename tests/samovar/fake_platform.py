@@ -71,6 +71,7 @@ class FakePlatform:
             Route(one + "/configuration", self.put_configuration, methods=["PUT"]),
             Route(one + "/code", self.put_code, methods=["PUT"]),
             Route(one + "/invocations", self.invoke, methods=["POST"]),
+            Route("/2015-03-31/event-source-mappings/", self.mappings, methods=["GET"]),
             Route("/2021-10-31/functions/{name}/url", self.url, methods=["GET", "POST", "DELETE"]),
             Route("/2017-10-31/functions/{name}/concurrency", self.concurrency, methods=["PUT", "DELETE"]),
             Route("/samovar/v1/functions/{name}/provisioned", self.provisioned, methods=["GET", "PUT"]),
@@ -147,6 +148,10 @@ class FakePlatform:
         self.one(request)
         del self.functions[request.path_params["name"]]
         return Response(status_code=204)
+
+    async def mappings(self, request: Request) -> Response:
+        """No function here has any."""
+        return JSONResponse({"EventSourceMappings": []})
 
     async def url(self, request: Request) -> Response:
         function = self.one(request)

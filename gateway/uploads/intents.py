@@ -1,0 +1,77 @@
+"""What a request is about to do to an object, noted before the S3 server is asked.
+
+The note tells later who did it, and it outlives every process: if the server's own account of the change is lost, the
+note is what makes somebody look (`reconciling.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import redis.asyncio
+
+from gateway.store import reaching_store
+from gateway.uploads import keys
+
+HINT_S: Final = 3600
+MAX_INTENTS: Final = 100_000
+"""The oldest are dropped beyond it."""
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to change an object."""
+
+    bucket: str
+    key: str
+    event: str
+    """In the words of notices: `ObjectCreated:Put`."""
+    at: float
+    """Epoch seconds."""
+    request_id: str
+    principal: str
+    """Who asked, as events tell it."""
+    address: str
+    """From where."""
+
+    @property
+    def removes(self) -> bool:
+        """Whether the object is to be gone."""
+        return self.event.startswith("ObjectRemoved")
+
+
+encode: Final = msgspec.json.encode
+decode: Final = msgspec.json.Decoder(Intent).decode
+
+
+class Intents:
+    """Every method raises `ServiceUnavailable` when the store is away."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._redis: Any = client
+        """Untyped on purpose, as in `gateway.store.Store`."""
+
+    async def note(self, intent: Intent) -> None:
+        """Before the change."""
+        written = encode(intent)
+        hints = keys.hints(intent.bucket, intent.key)
+        async with reaching_store(), self._redis.pipeline() as commands:
+            commands.zadd(keys.INTENTS, {written: intent.at})
+            commands.zremrangebyrank(keys.INTENTS, 0, -MAX_INTENTS - 1)
+            commands.rpush(hints, written)
+            commands.expire(hints, HINT_S)
+            await commands.execute()
+
+    async def withdraw(self, intent: Intent) -> None:
+        """The change did not happen, or has been told."""
+        written = encode(intent)
+        async with reaching_store(), self._redis.pipeline() as commands:
+            commands.zrem(keys.INTENTS, written)
+            commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
+            await commands.execute()
+
+    async def before(self, moment: float, limit: int = 1000) -> list[Intent]:
+        """Intents noted before a moment (epoch seconds), oldest first, of which nothing more was heard."""
+        async with reaching_store():
+            found = await self._redis.zrangebyscore(keys.INTENTS, "-inf", moment, start=0, num=limit)
+        return [decode(one) for one in found]

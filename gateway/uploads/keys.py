@@ -1,0 +1,28 @@
+"""What the store holds of uploads.
+
+| key                                  | type   | holds                                                                |
+|--------------------------------------|--------|----------------------------------------------------------------------|
+| `samovar:uploads:rules`              | hash   | bucket → its rules as JSON                                           |
+| `samovar:uploads:cursor`             | string | how far the S3 server's changes have become events                   |
+| `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
+| `samovar:uploads:hints:<b>/<k>`      | list   | the `Intent`s of one object, oldest first, for an hour               |
+| `samovar:uploads:told:<digest>`      | string | that a state of an object has been told, for a day                   |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RULES: Final = "samovar:uploads:rules"
+CURSOR: Final = "samovar:uploads:cursor"
+INTENTS: Final = "samovar:uploads:intents"
+
+
+def hints(bucket: str, key: str) -> str:
+    """Where requests that are about to change an object are noted."""
+    return f"samovar:uploads:hints:{bucket}/{key}"
+
+
+def told(digest: str) -> str:
+    """Where it is noted that a state of an object has been told."""
+    return f"samovar:uploads:told:{digest}"

@@ -1,0 +1,103 @@
+"""From a change of an object to events: which rules it meets, and the functions and queues they name."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import msgspec
+
+from gateway.events.event import NewEvent
+from gateway.events.intake import Intake
+from gateway.queues.errors import QueueDoesNotExist
+from gateway.queues.message import Outgoing
+from gateway.queues.queues import Queues
+from gateway.registry import Registry
+from gateway.uploads.intents import Intent
+from gateway.uploads.ledger import Cursor, Known, Ledger, digest
+from gateway.uploads.record import Change, event_of
+from gateway.uploads.rules import Rule
+from samovar.errors import ResourceNotFound
+from samovar.names import LATEST, new_request_id, split_arn
+
+SOURCE: Final = "aws:s3"
+_NAMED_BY_REQUESTS: Final = ("ObjectCreated:Copy", "ObjectCreated:Post")
+"""What only the request tells: afterwards such an object looks like any other that was put."""
+_log = logging.getLogger(__name__)
+
+
+class Teller:
+    """Tells changes one by one, in their order."""
+
+    def __init__(self, ledger: Ledger, registry: Registry, intake: Intake, queues: Queues, region: str) -> None:
+        self._queues = queues
+        self._ledger = ledger
+        self._registry = registry
+        self._intake = intake
+        self._region = region
+        self._gone: set[str] = set()
+        """What rules name and is not there."""
+
+    async def heard(self, change: Change, cursor: Cursor) -> bool:
+        """The server said that something happened; whether anybody wanted to know, so that `cursor` is written.
+
+        Raises `ServiceUnavailable`; then it may be told again.
+        """
+        known = await self._ledger.look(change)
+        if not known.rules:
+            return False
+        if not known.was_found:
+            await self._tell(change, known, f"{change.at_ns}")
+        await self._ledger.settle(change, known.intent, cursor)
+        return True
+
+    async def found(self, change: Change) -> bool:
+        """Somebody looked and saw this state of an object; whether it had not been told yet."""
+        known = await self._ledger.look(change)
+        if known.was_found or known.was_heard:
+            return False
+        await self._tell(change, known, digest(change))
+        await self._ledger.settle(change, known.intent, None)
+        return True
+
+    async def _tell(self, change: Change, known: Known, name: str) -> None:
+        intent = known.intent
+        if intent is not None and intent.event in _NAMED_BY_REQUESTS and change.event == "ObjectCreated:Put":
+            change = _renamed(change, intent)
+        for rule in known.rules:
+            if rule.is_met(change.event, change.key):
+                tell = self._tell_function if rule.is_for_function else self._tell_queue
+                try:
+                    await tell(rule, change, intent, f"s3:{change.bucket}:{rule.id}:{name}")
+                except (ResourceNotFound, QueueDoesNotExist):
+                    self._say_gone(rule, change.bucket)
+                else:
+                    self._gone.discard(rule.arn)
+
+    async def _tell_function(self, rule: Rule, change: Change, intent: Intent | None, once: str) -> None:
+        arn, qualifier = split_arn(rule.arn)
+        await self._registry.get(arn, qualifier or LATEST)
+        event = NewEvent(
+            arn=arn,
+            qualifier=qualifier,
+            payload=event_of(change, rule.id, self._region, intent),
+            request_id=new_request_id(),
+            source=SOURCE,
+            once=once,
+        )
+        await self._intake.accept(event)
+
+    async def _tell_queue(self, rule: Rule, change: Change, intent: Intent | None, once: str) -> None:
+        """A queue may get a message twice: when this process dies between sending it and noting that it was sent."""
+        body = event_of(change, rule.id, self._region, intent).decode()
+        await self._queues.send(rule.arn, Outgoing(body=body))
+
+    def _say_gone(self, rule: Rule, bucket: str) -> None:
+        """Once, until it is back: every object would say it again."""
+        if rule.arn not in self._gone:
+            self._gone.add(rule.arn)
+            _log.warning("the notification %s of bucket %s names %s, which is gone", rule.id, bucket, rule.arn)
+
+
+def _renamed(change: Change, intent: Intent) -> Change:
+    return msgspec.structs.replace(change, event=intent.event)

@@ -1,0 +1,160 @@
+"""The process that follows the S3 server: what it holds open, and what it does for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Final
+
+from gateway.events.doorbell import Doorbell, publisher
+from gateway.events.intake import Intake
+from gateway.queues.queues import Queues
+from gateway.registry import Registry
+from gateway.store import Store, connect
+from gateway.uploads.changes import changes
+from gateway.uploads.following import follow
+from gateway.uploads.intents import Intents
+from gateway.uploads.ledger import Cursor, Ledger
+from gateway.uploads.reconciling import Reconciler
+from gateway.uploads.rule_book import RuleBook
+from gateway.uploads.telling import Teller
+from gateway.uploads.upstream import Upstream
+from samovar import s3
+from samovar.clock import SystemClock
+from samovar.errors import SamovarError
+from samovar.settings import Settings
+
+LOOK_EVERY_S: Final = 30.0
+"""How often intents that nobody was heard of are looked into."""
+LIST_EVERY_S: Final = 60.0
+"""How often an S3 of somebody else's is looked at, which says nothing by itself."""
+_OVERLAP_S: Final = 2
+"""Clocks of servers and whole seconds differ by so much."""
+_CATCH_UP_S: Final = 2.0
+_FIRST_PAUSE_S: Final = 0.2
+_LAST_PAUSE_S: Final = 5.0
+_ADVANCE_EVERY_S: Final = 5.0
+_log = logging.getLogger("samovar.uploads")
+
+
+class Watcher:
+    """What the process holds open, and how far it is."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, teller: Teller, reconciler: Reconciler) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._teller = teller
+        self._reconciler = reconciler
+        self._look_since_s = 0
+
+    async def follow(self) -> None:
+        """Tell what the embedded server says, and go on after it, or the store, was away."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            began = time.monotonic()
+            looking: asyncio.Task[None] | None = None
+            try:
+                cursor = await self._resumed()
+                if self._look_since_s:
+                    looking = asyncio.create_task(self._look_back())
+                await self._tell_all(cursor)
+            except (SamovarError, OSError) as error:
+                _log.warning("following the S3 server failed, beginning again: %s", error)
+            finally:
+                if looking is not None:
+                    looking.cancel()
+            pause = _FIRST_PAUSE_S if time.monotonic() - began > _LAST_PAUSE_S else min(pause * 2, _LAST_PAUSE_S)
+            await asyncio.sleep(pause)
+
+    async def _resumed(self) -> Cursor:
+        """Where to go on. A server that was started anew may have lost the end of its account."""
+        server = str(s3.ports_path(self._settings).stat().st_mtime_ns)  # written whenever it is started
+        cursor = await self._ledger.cursor() or Cursor(at_ns=time.time_ns(), server=server)
+        self._look_since_s = cursor.look_since_s
+        if cursor.server != server:
+            self._look_since_s = cursor.look_since_s or cursor.at_ns // 10**9 - _OVERLAP_S
+        cursor = Cursor(at_ns=cursor.at_ns, server=server, look_since_s=self._look_since_s)
+        await self._ledger.advance(cursor)
+        return cursor
+
+    async def _tell_all(self, cursor: Cursor) -> None:
+        server = s3.find(self._settings)
+        assert server is not None, "the supervisor starts the server first"
+        written = time.monotonic()
+        async for told in follow(server.filer, cursor.at_ns):
+            here = Cursor(at_ns=told.ts_ns, server=cursor.server, look_since_s=self._look_since_s)
+            for change in changes(told):
+                if await self._teller.heard(change, here):
+                    written = time.monotonic()
+            if time.monotonic() - written > _ADVANCE_EVERY_S:
+                await self._ledger.advance(here)
+                written = time.monotonic()
+
+    async def _look_back(self) -> None:
+        """Once what the server remembers has been told: look for what it does not, until that has worked."""
+        while self._look_since_s:
+            await asyncio.sleep(_CATCH_UP_S)
+            try:
+                await self._reconciler.look_into_buckets(self._look_since_s)
+                self._look_since_s = 0
+            except SamovarError as error:
+                _log.warning("buckets could not be looked into: %s", error)
+
+    async def look(self) -> None:
+        """Look into what requests were about to do and nobody was heard of."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self._reconciler.look_into_intents(time.time())
+            except SamovarError as error:
+                _log.warning("objects could not be looked into: %s", error)
+
+    async def list(self) -> None:
+        """Look at all objects of buckets with rules, again and again, where the server says nothing."""
+        while True:
+            began = time.time()
+            try:
+                cursor = await self._ledger.cursor() or Cursor(at_ns=time.time_ns())
+                await self._reconciler.look_into_buckets(cursor.at_ns // 10**9 - _OVERLAP_S)
+                await self._ledger.advance(Cursor(at_ns=int(began * 1e9)))
+            except SamovarError as error:
+                _log.warning("buckets could not be looked into: %s", error)
+            await asyncio.sleep(LIST_EVERY_S)
+
+
+async def watch(settings: Settings, stop: asyncio.Event) -> None:
+    """Follow until `stop` is set."""
+    async with opened(settings) as watcher:
+        jobs = [watcher.list() if settings.s3_url else watcher.follow(), watcher.look()]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, *tasks):
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Watcher]:
+    """Open everything, in order, and close it in reverse."""
+    async with AsyncExitStack() as stack:
+        client = connect(settings.store_url)
+        stack.push_async_callback(client.aclose)
+        registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
+        doorbell = Doorbell(partial(publisher, settings))
+        stack.push_async_callback(asyncio.to_thread, doorbell.close)
+        intake = Intake(client, doorbell.ring, settings.max_event_bytes)
+        stack.push_async_callback(intake.close)
+        upstream = Upstream(settings)
+        stack.push_async_callback(upstream.close)
+        ledger = Ledger(client)
+        queues = Queues(client, SystemClock(), settings.account)
+        teller = Teller(ledger, registry, intake, queues, settings.region)
+        reconciler = Reconciler(upstream, Intents(client), RuleBook(client), teller)
+        yield Watcher(settings, ledger, teller, reconciler)

@@ -7,6 +7,7 @@ from gateway.access.guard import Guard
 from gateway.contract import Parts
 from gateway.control import create_control_app
 from gateway.hot import HotPath
+from gateway.queues.gate import SqsGate
 from gateway.services import Services
 from gateway.uploads.gate import Gate
 
@@ -19,4 +20,4 @@ def create_app(services: Services) -> HotPath:
     guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
     door = Door(create_control_app(services), guard, services.settings)
-    return HotPath(services.settings, parts, Gate(services, guard, door))
+    return HotPath(services.settings, parts, SqsGate(services, guard, Gate(services, guard, door)))

@@ -20,6 +20,7 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
 from gateway.store import Store, connect
@@ -46,6 +47,7 @@ class Services:
     link: InvokerLink
     doorbell: Doorbell
     queues: Queues
+    moves: Moves
     intake: Intake
     objects: Objects
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,6 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))
+        moves = await stack.enter_async_context(Moves(queues, client, clock))
         doorbell = Doorbell(partial(publisher, settings))
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
@@ -96,6 +99,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             link=link,
             doorbell=doorbell,
             queues=queues,
+            moves=moves,
             intake=intake,
             objects=objects,
         )

@@ -93,9 +93,17 @@ class Guard:
         Nothing is read for a key that does not exist or for a signature that is too old. Raises also
         `UnrecognizedClient`, `ServiceUnavailable`, and what `Request.body` raises.
         """
+        if not self._open:
+            region, body = await self.authenticate(request, asked, limit, deadline_s)
+            self.authorise(request, asked, region, request.scope["path"], body)
+        else:
+            request.caller = self._keyring.root
+
+    async def authenticate(self, request: Request, asked: Asked, limit: int, deadline_s: float) -> tuple[str, bytes]:
+        """The first half of `admit`, for operations that only the body names: region and body of what was signed."""
         if self._open:
             request.caller = self._keyring.root
-            return
+            return self._region, await request.look_ahead(limit, deadline_s)
         signed = _signed(request)
         claim = sigv4.claim_of(signed)
         held = await self._known(request, claim)
@@ -105,7 +113,7 @@ class Guard:
         decoded = await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify()
         request.replace(decoded)
         request.caller = held.key
-        self._authorise(held.key, asked, claim.region, request, decoded)
+        return claim.region, decoded
 
     async def admit_unread(self, request: Request, asked: Asked, services: tuple[str, ...], path: str) -> Unread | None:
         """Let a request in by its head alone; its body is then to be what the head says it is.
@@ -157,10 +165,10 @@ class Guard:
             raise UnrecognizedClient("The AWS Access Key Id you provided does not exist in our records.")
         return held
 
-    def authorise(self, request: Request, asked: Asked, region: str, path: str) -> None:
-        """Raises `AccessDenied` unless the caller may do what is asked to what `path` names."""
+    def authorise(self, request: Request, asked: Asked, region: str, path: str, body: bytes = b"") -> None:
+        """Raises `AccessDenied` unless the caller may do what is asked to what `path`, or `body`, names."""
         if request.caller is not None and not self._open:
-            self._authorise(request.caller, asked, region, request, b"", path)
+            self._authorise(request.caller, asked, region, request, body, path)
 
     def _held(self, request: Request, claim: Claim) -> HeldKey | None:
         if not claim.has_token:

@@ -29,7 +29,7 @@ class Operation(NamedTuple):
     @property
     def action(self) -> str:
         """As policies and refusals write it. IAM has one action for the ways to invoke by the API."""
-        invokes = self.needs == "invoke" and self != INVOKE_URL
+        invokes = (self.service, self.needs) == ("lambda", "invoke") and self != INVOKE_URL
         return f"{self.service}:{'InvokeFunction' if invokes else self.name}"
 
 

@@ -30,6 +30,11 @@ def refusal(error: SamovarError, protocol: Protocol, request_id: str) -> Respons
     return render_error(error, request_id)
 
 
+def query_code(error: SamovarError) -> str:
+    """What the query protocol calls an error that all services share."""
+    return _QUERY_CODES.get(error.aws_name, error.aws_name.removesuffix("Exception"))
+
+
 def _json(error: SamovarError, request_id: str) -> Response:
     """AWS JSON 1.1: every fault of the caller's has status 400."""
     body = msgspec.json.encode({"__type": error.aws_name, "message": error.message})
@@ -38,7 +43,7 @@ def _json(error: SamovarError, request_id: str) -> Response:
 
 
 def _xml(error: SamovarError, request_id: str) -> Response:
-    code = _QUERY_CODES.get(error.aws_name, error.aws_name.removesuffix("Exception"))
+    code = query_code(error)
     kind = "Sender" if error.fault == "User" else "Receiver"
     body = (
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">\n'

@@ -27,6 +27,26 @@ class InvalidParameter(SqsError):
     aws_name, code, modelled = "InvalidParameterValueException", "InvalidParameterValue", False
 
 
+class MessageTooLong(InvalidParameter):
+    """A message is larger than its queue takes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"One or more parameters are invalid. Reason: Message must be shorter than {max_bytes} bytes.")
+        self._max_bytes = max_bytes
+
+    def of_batch(self) -> InvalidParameter:
+        """As it is said of one message of several."""
+        return InvalidParameter(
+            f"One or more parameters cannot be validated. Reason: Message must be shorter than {self._max_bytes} bytes."
+        )
+
+
+class InvalidAddress(SqsError):
+    """What was given as the URL of a queue is none."""
+
+    aws_name, code = "InvalidAddress", "InvalidAddress"
+
+
 class MissingParameter(SqsError):
     """A required parameter is not given."""
 

@@ -9,7 +9,13 @@ from typing import Final
 
 import msgspec
 
-from gateway.queues.errors import InvalidMessageContents, InvalidParameter, MissingParameter, UnsupportedOperation
+from gateway.queues.errors import (
+    InvalidMessageContents,
+    InvalidParameter,
+    MessageTooLong,
+    MissingParameter,
+    UnsupportedOperation,
+)
 
 MAX_DELAY_S: Final = 900
 MAX_ATTRIBUTES: Final = 10
@@ -149,9 +155,7 @@ def check(message: Outgoing, max_bytes: int, *, fifo: bool, by_content: bool) ->
     if not message.body:
         raise MissingParameter("The request must contain the parameter MessageBody.")
     if size_of(message) > max_bytes:
-        raise InvalidParameter(
-            f"One or more parameters are invalid. Reason: Message must be shorter than {max_bytes} bytes."
-        )
+        raise MessageTooLong(max_bytes)
     _check_characters(message.body)
     _check_attributes(message.attributes)
     _check_id("MessageGroupId", message.group)
@@ -226,7 +230,7 @@ def _check_attribute(name: str, attribute: Attribute) -> None:
             raise InvalidParameter(f"Can't cast the value of message (user) attribute '{name}' to a number.")
 
 
-def refuse_lists(name: str) -> UnsupportedOperation:
+def lists_refused(name: str) -> UnsupportedOperation:
     """The error for attributes that are lists, for which SQS has members and no use."""
     return UnsupportedOperation(
         f"Message attribute list values in SendMessage operation are not supported: message attribute '{name}'."

@@ -86,6 +86,10 @@ class Records:
             raise QueueDoesNotExist
         return found
 
+    async def known(self, arn: str) -> Queue:
+        """The queue as it was when it was last used here; scripts find out when that is not true any more."""
+        return self._known.get(arn) or self._remember(await self.get(arn))
+
     async def set_attributes(self, arn: str, given: Mapping[str, str]) -> None:
         """Change attributes. Raises what `attributes.checked` and `attributes.merged` raise."""
         name = (await self.get(arn)).name
@@ -147,9 +151,7 @@ class Records:
     async def on_queue(self, arn: str, script: str, arguments: Callable[[Queue], list[Any]]) -> tuple[Queue, Any]:
         """Run a script on a queue whose record is known, which the script verifies, or read anew."""
         for _ in range(_TRIES):
-            queue = self._known.get(arn)
-            if queue is None:
-                queue = self._remember(await self.get(arn))
+            queue = await self.known(arn)
             answer = await self._run(script, queue, arguments(queue))
             if answer is not None:
                 return queue, answer

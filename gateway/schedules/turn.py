@@ -113,9 +113,10 @@ class Turn:
     async def _send(self, schedule: Schedule, message: _Message, queue: str, told: dict[str, str]) -> None:
         """Have a queue be sent something, in the way results of events are; `told` goes beside it."""
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
+        group = schedule.target.group if queue == schedule.target.arn else None
         head = EventHead(
             message.request_id,
-            schedule.arn,
+            schedule.arn if group is None else f"{schedule.arn}:{group}",  # a FIFO queue's group is its last part
             None,
             _DELIVERED,
             int(message.now * 1000),

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from tests.compatibility.aws import lambda_client
+from tests.compatibility.sqs import fifo, sqs, url
 from tests.gateway.process import gateway_process
 from tests.platform import Platform
 from tests.valkey import Valkey
+
+__all__ = ["fifo", "sqs", "url"]  # fixtures
 
 
 @pytest.fixture(scope="session")

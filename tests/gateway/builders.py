@@ -19,6 +19,7 @@ from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.invoker_link import InvokerLink
+from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.record import FunctionRecord
 from gateway.registry import Registry
@@ -145,6 +146,7 @@ class NoBell(Doorbell):
 
 def services_of(settings: Settings, registry: Registry, link: RecordingLink, clock: Clock) -> Services:
     """What a gateway worker holds open, on a store and an invoker that a test has."""
+    queues = Queues(registry.store.redis, clock, settings.account)
     return Services(
         settings=settings,
         clock=clock,
@@ -156,7 +158,8 @@ def services_of(settings: Settings, registry: Registry, link: RecordingLink, clo
         artifacts=Artifacts(settings.code_dir, settings.max_code_bytes, settings.max_upload_bytes),
         link=cast(InvokerLink, link),
         doorbell=NoBell(),
-        queues=Queues(registry.store.redis, clock, settings.account),
+        queues=queues,
+        moves=Moves(queues, registry.store.redis, clock),
         intake=Intake(registry.store.redis, lambda lines: None, settings.max_event_bytes),
         objects=Objects(settings),
     )

@@ -1,0 +1,1 @@
+"""SQS's API over HTTP, in both its protocols."""

@@ -82,6 +82,11 @@ class Lab:
         assert found is not None
         return [part.pid for part in found.processes if part.name.startswith(starts) and part.pid is not None]
 
+    @property
+    def store_url(self) -> str:
+        """Where the platform's store is."""
+        return self._settings.store_url
+
     def store(self) -> redis.Redis:
         """A client of the platform's store."""
         return redis.Redis.from_url(self._settings.store_url)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from samovar.sigv4 import Credentials, Signed, sign
 
 
-def signature(url: str, body: bytes, key: Credentials) -> dict[str, str]:
-    """The headers that sign a POST."""
+def signature(url: str, body: bytes, key: Credentials, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers that sign a POST; `headers` are signed with it."""
     parts = urlsplit(url)
-    signed = Signed("POST", parts.path.encode() or b"/", parts.query.encode(), {b"host": parts.netloc.encode()})
+    given = {b"host": parts.netloc.encode()}
+    given |= {name.encode(): value.encode() for name, value in (headers or {}).items()}
+    signed = Signed("POST", parts.path.encode() or b"/", parts.query.encode(), given)
     return sign(signed, body, key, time.time())

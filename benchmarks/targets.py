@@ -119,6 +119,10 @@ TARGETS: tuple[Target, ...] = (
     _most("deploy.first-answer", "`samovar deploy` of a changed function → first answer", "s", any=0.5),
     _reported("deploy.api", "the same through the API, without starting the CLI", "s"),
     _most("deploy.up", "`samovar up` → ready", "s", any=2.5),
+    _least("events.accept", "asynchronous calls accepted, 32 connections", "events/s", _BARE, 0.35),
+    _least("events.drain", "events drained, no-op handler", "events/s", "Celery, one task an event", 10.0),
+    _most("events.start-p50", "event → start of its handler, idle, p50", "ms", any=15),
+    _ratio_at_most("events.sync-p99", "p99 of synchronous calls beside a drain", "ms", "quiet", 3.0),
 )
 
 PEERS = ("functions-framework", "awslambdaric", "serverless-offline", "workerd")

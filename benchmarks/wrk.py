@@ -57,6 +57,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The Host header, where it is not the URL's."""
     body: Path | None = None
     """A file to POST; without one, the method is GET."""
+    headers: dict[str, str] = {}
+    """More of them, with lower-case names."""
     key: Credentials | None = None
     """What to sign a POST with; the signature is made with the command."""
 
@@ -66,8 +68,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if self.host:
             command += ["-H", f"Host: {self.host}"]
         if self.key is not None and self.body is not None:
-            signed = signature(self.url, self.body.read_bytes(), self.key)
+            signed = signature(self.url, self.body.read_bytes(), self.key, self.headers)
             command += [word for name, value in signed.items() for word in ("-H", f"{name}: {value}")]
+        command += [word for name, value in self.headers.items() for word in ("-H", f"{name}: {value}")]
         command.append(self.url)
         return command if self.body is None else [*command, "--", str(self.body)]
 

@@ -24,9 +24,14 @@ EVERY_S: Final = {
     "sweep_code": 900.0,
     "sweep_logs": 3600.0,
     "sweep_events": 5.0,
-    "sweep_mappings": 8.0,
+    "sweep_mappings": 6.0,
 }
 """How often each periodic task runs."""
+ANYWHERE: Final = "samovar"
+"""The queue of tasks that need the store alone."""
+AT_HOME: Final = "samovar.home"
+"""The queue of tasks that need the platform's data directory, which workers of other hosts do not have."""
+_AT_HOME: Final = ("sweep_code", "sweep_logs")
 THREADS: Final = 24
 """Tasks at once. A thread is started when it is first needed; a line of events takes one while it is drained."""
 
@@ -45,11 +50,12 @@ def broker_url(store_url: str) -> str:
 
 def create_app(settings: Settings) -> Celery:
     """The app for these settings: JSON messages, no results, every task acknowledged when it is done."""
-    created = Celery("samovar", broker=broker_url(settings.store_url), set_as_current=True)
+    created = Celery("samovar", broker=settings.broker_url or broker_url(settings.store_url), set_as_current=True)
     created.conf.update(
         accept_content=["json"],
         task_serializer="json",
-        task_default_queue="samovar",
+        task_default_queue=ANYWHERE,
+        task_routes={f"samovar.{name}": {"queue": AT_HOME} for name in _AT_HOME},
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -61,7 +67,9 @@ def create_app(settings: Settings) -> Celery:
         worker_log_format="%(levelname)s %(message)s",
         worker_task_log_format="%(levelname)s %(task_name)s: %(message)s",
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": 3600, "socket_connect_timeout": 5},
+        broker_transport_options=(
+            {} if settings.broker_url.startswith("amqp") else {"visibility_timeout": 3600, "socket_connect_timeout": 5}
+        ),
         beat_schedule={
             name: {"task": f"samovar.{name}", "schedule": every, "options": {"expires": every}}
             for name, every in EVERY_S.items()

@@ -23,6 +23,7 @@ from gateway.invoker_link import InvokerLink, LinkLimits
 from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
+from gateway.remote import OpenToWorkers
 from gateway.store import Store, connect
 from gateway.uploads.objects import Objects
 from samovar import credentials
@@ -77,6 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         roles = Roles(settings.data / "roles")
         sessions = Sessions(_session_key(settings), registry, roles, settings.account, clock)
+        await stack.enter_async_context(OpenToWorkers(settings, client, keyring))
         link = await stack.enter_async_context(open_link(settings))
         await stack.enter_async_context(Announcer(link, store))
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))

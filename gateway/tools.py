@@ -14,8 +14,10 @@ import redis.asyncio
 from gateway.events.doorbell import Doorbell
 from gateway.events.intake import Intake
 from gateway.events.work import Runs
+from gateway.invoker_link import InvokerLink
 from gateway.queues.queues import Queues
 from gateway.registry import Registry
+from gateway.remote import RemoteRuns
 from gateway.services import open_link
 from gateway.store import Store, connect
 from samovar.clock import Clock, SystemClock
@@ -57,9 +59,15 @@ async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[To
             clock=clock,
             redis=client,
             registry=registry,
-            runs=await stack.enter_async_context(open_link(settings)),
+            runs=await stack.enter_async_context(_runs(settings, client)),
             doorbell=doorbell,
             intake=intake,
             queues=queues,
             worker_id=f"{socket.gethostname()}-{secrets.token_hex(6)}",
         )
+
+
+def _runs(settings: Settings, client: redis.asyncio.Redis) -> InvokerLink | RemoteRuns:
+    """What runs functions: this host's invoker, where there is a platform, else a gateway of another host."""
+    has_platform = settings.invoker_socket.parent.is_dir()
+    return open_link(settings) if has_platform else RemoteRuns(settings, client)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,6 +17,7 @@ from typing import Any, Final
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService
 
+from gateway.celery_app import ANYWHERE, AT_HOME
 from gateway.schedules.beat import StoredScheduler, scheduler
 from samovar.errors import StartRefused
 from samovar.settings import Settings, load
@@ -64,6 +67,8 @@ def run(app: Celery, settings: Settings, beat: type[StoredScheduler] | None) -> 
         # At "info" Celery tells of every task that comes and goes, which for sweeps nobody wants to read.
         loglevel="WARNING" if settings.log_level == "info" else settings.log_level.upper(),
         scheduler=beat,
+        hostname=f"samovar-{os.getpid()}-{secrets.token_hex(3)}@{socket.gethostname()}",
+        queues=[ANYWHERE] if beat is None else [ANYWHERE, AT_HOME],
         quiet=True,
         # Talk between workers that nobody listens to.
         without_gossip=True,

@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from invoker.choice import Choice, choose
+from invoker.crowd import Crowd
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.invoke import Invocations
 from invoker.isolation.seats import Seats
@@ -81,7 +82,8 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     versions = Versions()
     snapshots = Snapshots(seats)
     factory = EnvironmentFactory(_factory_settings(settings, choice), choice.offered, snapshots, files, clock, reach)
-    pool = Pool(factory, _pool_settings(settings), clock)
+    pool_settings = _pool_settings(settings)
+    pool = Pool(factory, pool_settings, Crowd(pool_settings.cores, clock), clock)
     rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
     operations = Operations(rollouts, pool, meter, files, choice, clock)
     groups = LogGroups(files, settings.logs_dir, clock)

@@ -29,18 +29,27 @@ class PoolSettings:
 
 
 def demand(
-    shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, *, forks: bool, promised: int = 0
+    shelf: Shelf,
+    roster: Roster,
+    settings: PoolSettings,
+    now: float,
+    *,
+    forks: bool,
+    promised: int = 0,
+    saturated: bool = False,
 ) -> Demand:
     """What one version has and wants.
 
-    `forks` says whether its next environment would be forked, `promised` what other versions of it keep ready.
+    `forks` says whether its next environment would be forked, `promised` what other versions of it keep ready, and
+    `saturated` whether the cores have no time left.
     """
     version = shelf.version
     oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
         waiting=len(shelf.waiters),
         oldest_wait_s=oldest_wait_s,
-        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S else 0,
+        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S and not saturated else 0,
+        reserve=len(shelf.idle) if shelf.waiters else 0,
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
         function_live=roster.of_function(version.arn),

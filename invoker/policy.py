@@ -34,7 +34,12 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usable: int
     """Environments that are idle or busy: they will take calls again."""
     held: int
-    """Those in the middle of a call that is not short; counted when calls wait longer than short ones take."""
+    """Those in the middle of a call that is not short; counted when calls wait longer than short ones take.
+
+    None while no core has time left: then a call may take long because it is not its turn.
+    """
+    reserve: int = 0
+    """Those that are idle although calls wait; see `crowd.py`."""
     function_live: int
     """Environments of all versions of the function that are not dead."""
     function_limit: int
@@ -120,7 +125,7 @@ def scale(demand: Demand, host: Host, idle_elsewhere: Sequence[IdleEnvironment])
     A call that would be served by a running environment sooner than by a new one waits for it. That
     keeps a burst of short calls from starting a process each, and gives every long call one of its own.
     """
-    missing = min(_wanted(demand), _useful(demand, host.cores)) - demand.starting
+    missing = min(_wanted(demand), _useful(demand, host.cores)) - demand.starting - demand.reserve
     if missing <= 0:
         return Wait(_again_s(demand))
     count = min(
@@ -193,6 +198,16 @@ def _useful(demand: Demand, cores: int) -> int:
     if demand.oldest_wait_s >= PATIENCE_S:
         return max(1, demand.starting)
     return max(0, 2 * cores - demand.usable + demand.held)
+
+
+def is_crowded(*, busy: int, cores: int, mean_duration_s: float | None, oldest_wait_s: float) -> bool:
+    """Whether one more environment in use would only slow down those that are, where no core has time left.
+
+    For the reason that `_useful` gives: with more processes than the cores can serve, each call pays for more switching
+    between them. Environments that were started for a burst are a reserve then.
+    """
+    is_short = mean_duration_s is not None and mean_duration_s < SHORT_CALL_S
+    return is_short and busy >= 2 * cores and oldest_wait_s < PATIENCE_S
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from invoker import keepalive, outlook, policy
+from invoker.crowd import Crowd
 from invoker.ending import Ending
 from invoker.environment import Environment, InitFailed
 from invoker.expiry import Expiry
@@ -42,10 +43,11 @@ _PAUSE_AFTER_FAILURE_S = 1.0
 class Pool:
     """See the module."""
 
-    def __init__(self, factory: EnvironmentFactory, settings: PoolSettings, clock: Clock) -> None:
+    def __init__(self, factory: EnvironmentFactory, settings: PoolSettings, crowd: Crowd, clock: Clock) -> None:
         self._factory = factory
         self._settings = settings
         self._clock = clock
+        self._crowd = crowd
         self._loop = asyncio.get_running_loop()
         self._roster = Roster()
         self._shelves = Shelves(settings.keep_alive)
@@ -109,7 +111,7 @@ class Pool:
             self._join(shelf, lease)
             return
         now = self._clock.monotonic()
-        if shelf.idle and not shelf.waiters:
+        if shelf.idle and not shelf.waiters and not self._crowd.holds_back(shelf, shelf.busy):
             environment = shelf.idle.pop()
             shelf.note_idle(now - environment.idle_since)
             environment.fire(Event.LEASED)
@@ -166,9 +168,11 @@ class Pool:
         if shelf is None:
             self._stop(environment, "outdated")
             return
-        waiter = shelf.next_waiter()
+        waiter = None if self._crowd.holds_back(shelf, shelf.busy - 1) else shelf.next_waiter()
         if waiter is not None:
             self._grant(shelf, waiter, environment, None)
+            if shelf.idle:
+                self._serve(shelf)
         else:
             shelf.idle.append(environment)
             if self._worth:
@@ -177,8 +181,16 @@ class Pool:
             if self._starved:
                 self._loop.call_soon(self._scale_all)
 
+    def _serve(self, shelf: Shelf) -> None:
+        """Give the calls that wait what there is in reserve, unless it is too crowded for that."""
+        while shelf.idle and shelf.waiters and not self._crowd.holds_back(shelf, shelf.busy):
+            waiter = shelf.next_waiter()
+            if waiter is not None:
+                self._grant(shelf, waiter, shelf.idle.pop(), None)
+
     def _scale(self, shelf: Shelf) -> None:
         """Ask the policy what to do for the calls that wait, and do it."""
+        self._serve(shelf)
         if not shelf.waiters or self._closing or self._clock.monotonic() < shelf.paused_until:
             return
         box = outlook.host(self._roster, self._settings, self._starting)
@@ -424,8 +436,10 @@ class Pool:
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
         now, forks = self._clock.monotonic(), self._factory.can_fork(shelf.version)
-        promised = self._floors.promised(shelf)
-        return outlook.demand(shelf, self._roster, self._settings, now, forks=forks, promised=promised)
+        promised, saturated = self._floors.promised(shelf), self._crowd.is_saturated(now)
+        return outlook.demand(
+            shelf, self._roster, self._settings, now, forks=forks, promised=promised, saturated=saturated
+        )
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""

@@ -124,6 +124,11 @@ class Shelf:
         return self.live - self.ending - self.starting
 
     @property
+    def busy(self) -> int:
+        """Those of them that run a call."""
+        return self.ready - len(self.idle)
+
+    @property
     def provisioned(self) -> int:
         """How many the function asks to have ready."""
         return self.floor.wanted if self.version.provisioned else 0

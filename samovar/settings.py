@@ -31,6 +31,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host: Annotated[str, Meta(min_length=1, description="Address the gateway listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")] = 9000
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://\S+$",
+            description="URL by which workers on other hosts reach the gateway; empty takes host and port.",
+        ),
+    ] = ""
     data_dir: Annotated[
         str,
         Meta(min_length=1, description="Folder for everything Samovar keeps: code, logs, the store, sockets."),
@@ -40,6 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             pattern=r"^$|^(rediss?|valkeys?|unix)://",
             description="An external Redis or Valkey (redis://, rediss://, unix://); empty starts the embedded one.",
+        ),
+    ] = ""
+    broker_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(rediss?|amqps?)://",
+            description="Broker of Celery's tasks, such as RabbitMQ (amqp://); empty takes the store.",
         ),
     ] = ""
     isolation: Annotated[
@@ -61,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Where functions and workers reach the gateway (http://HOST:PORT); empty: at host and port.",
         ),
     ] = ""
+    workers: Annotated[
+        int, Meta(ge=0, le=16, description="Worker processes for events and sweeps; 0 leaves them to `samovar worker`.")
+    ] = 1
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
     auth: Annotated[

@@ -74,6 +74,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "PutScheduleState PUT /samovar/v1/schedules/{Name}/state",
         "RunSchedule POST /samovar/v1/schedules/{Name}/run",
     ),
+    "invoke": ("RunEvent POST /samovar/v1/runs",),
     "admin": (
         "ListKeys GET /samovar/v1/keys",
         "CreateKey POST /samovar/v1/keys",

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from gateway.celery_app import THREADS
 from gateway.events.deliver import Deliver
+from gateway.events.doorbell import DRAIN
 from gateway.events.drain import LINGER_S, Turn
 from gateway.events.lines import Lines, keeping
 from gateway.events.window import Window
@@ -22,6 +23,8 @@ _TURN_S: Final = 20.0
 _CROWDED: Final = THREADS * 3 // 4
 _SOON_S: Final = 600.0
 """Events that are due sooner are waited for by a task with a countdown; the sweep finds the others."""
+_MANY: Final = 1000
+"""Events in a line for which one worker alone is not enough."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,24 +36,30 @@ class Attendance:
         self._lines = Lines(tools.redis, keeping(tools.settings))
         self._work = Work(tools.registry, tools.runs, Deliver(tools), tools.clock)
         self._turns: dict[str, tuple[Turn, float]] = {}
+        self._held: set[str] = set()
+        """The lines this process has taken; at the others it helps."""
         self._heart: asyncio.Task[None] | None = None
 
-    async def attend(self, line: str) -> None:
-        """Drain a line, if nobody does. Raises what redis-py raises."""
+    async def attend(self, line: str, *, helps: bool = False) -> None:
+        """Drain a line, if nobody does, or help whoever does. Raises what redis-py raises."""
         tools = self._tools
         if tools.stopping.is_set() or line in self._turns:
             return
-        if not await self._lines.take(line, tools.worker_id):
-            return
         window = Window(tools.settings.event_concurrency)
         turn = Turn(self._lines, self._work.do, tools.doorbell.ring, tools.clock, window)
-        self._turns[line] = turn, tools.clock.monotonic()
-        if self._heart is None:
-            self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+        self._turns[line] = turn, tools.clock.monotonic()  # before anything is waited for: one turn at a line
         try:
-            due_ms = await turn.at(line, tools.worker_id, 0.0 if self._is_crowded else LINGER_S)
+            if await self._lines.take(line, tools.worker_id):
+                self._held.add(line)
+            elif not helps:
+                return
+            await self._lines.renew(tools.worker_id, ())
+            if self._heart is None:
+                self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+            due_ms = await turn.at(line, tools.worker_id, 0.0 if helps or self._is_crowded else LINGER_S)
         finally:
             del self._turns[line]
+            self._held.discard(line)
         now_ms = int(tools.clock.epoch() * 1000)
         if due_ms is not None and (due_ms - now_ms) / 1000 < _SOON_S:
             tools.doorbell.ring_later(line, max(0.0, (due_ms - now_ms) / 1000))
@@ -66,6 +75,7 @@ class Attendance:
         try:
             while self._turns:
                 await self._renew()
+                await self._call_for_help()
                 now = self._tools.clock.monotonic()
                 for turn, since in list(self._turns.values()):
                     if self._tools.stopping.is_set() or (self._is_crowded and now - since > _TURN_S):
@@ -73,6 +83,15 @@ class Attendance:
                 await self._until_next_beat()
         finally:
             self._heart = None
+
+    async def _call_for_help(self) -> None:
+        """Where more waits than this process runs in a while, others are asked too; whoever is there already is not."""
+        try:
+            for line in list(self._turns):
+                if await self._lines.waiting(line) > _MANY:
+                    self._tools.doorbell.ask(DRAIN, (line, True))
+        except RedisError as error:
+            _log.warning("nobody was asked for help: %s", error)
 
     async def _until_next_beat(self) -> None:
         if self._tools.stopping.is_set():
@@ -86,9 +105,8 @@ class Attendance:
 
     async def _renew(self) -> None:
         try:
-            for line in await self._lines.renew(self._tools.worker_id, list(self._turns)):
+            for line in await self._lines.renew(self._tools.worker_id, self._held):
                 _log.warning("%s was taken over by another worker", line)
-                if line in self._turns:
-                    self._turns[line][0].stop()
+                self._held.discard(line)  # from now on, this one helps
         except RedisError as error:
             _log.warning("the store was not told that this worker lives: %s", error)

@@ -262,21 +262,38 @@ class Book:
         ]
 
     async def _find(self, line: str, event_id: str) -> tuple[EventView, bytes] | None:
-        for heads, payloads in (
-            (keys.past(line), keys.past_payloads(line)),
-            (keys.held(line), keys.held_payloads(line)),
-        ):
-            raw, payload = await self._redis.hget(heads, event_id), await self._redis.hget(payloads, event_id)
-            if raw is not None and payload is not None:
-                head = decode_head(raw)
-                if head.ended_ms:
-                    failed = await self._redis.zscore(keys.ended("failed", line), event_id) is not None
-                    return _view(head, "failed" if failed else "succeeded", shown_as=event_id), payload
-                due = await self._redis.zscore(keys.delayed(line), event_id)
-                return _view(head, "delayed", due_ms=int(due or 0)), payload
+        """One event, wherever it is: looked for in the order in which it moves, and again, as it may move back."""
+        for _ in range(2):
+            for look in (self._find_in_stream, self._find_delayed, self._find_ended):
+                found = await look(line, event_id)
+                if found is not None:
+                    return found
+        return None
+
+    async def _find_in_stream(self, line: str, event_id: str) -> tuple[EventView, bytes] | None:
         for state, raw, payload, _ in await self._under_way(args=[line, _SCANNED, f'["{event_id}"']):
             return _view(decode_head(raw), _under_way_state(state)), payload
         return None
+
+    async def _find_delayed(self, line: str, event_id: str) -> tuple[EventView, bytes] | None:
+        raw, payload, due = await self._read(keys.held(line), keys.held_payloads(line), keys.delayed(line), event_id)
+        return None if raw is None else (_view(decode_head(raw), "delayed", due_ms=int(due or 0)), payload)
+
+    async def _find_ended(self, line: str, event_id: str) -> tuple[EventView, bytes] | None:
+        raw, payload, failed = await self._read(
+            keys.past(line), keys.past_payloads(line), keys.ended("failed", line), event_id
+        )
+        if raw is None:
+            return None
+        return _view(decode_head(raw), "succeeded" if failed is None else "failed", shown_as=event_id), payload
+
+    async def _read(self, heads: str, payloads: str, index: str, event_id: str) -> list[Any]:
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hget(heads, event_id)
+            pipeline.hget(payloads, event_id)
+            pipeline.zscore(index, event_id)
+            found: list[Any] = await pipeline.execute()
+        return found
 
 
 def _anew(head: EventHead, now_ms: int) -> EventHead:

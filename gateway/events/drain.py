@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -25,13 +26,16 @@ LOOK_AROUND_S: Final = 5.0
 """How often what dead workers hold is looked for."""
 AHEAD_BYTES: Final = 4 * 1024 * 1024
 """Payloads that are claimed before they can be run."""
-_AHEAD: Final = 64
+_AHEAD: Final = 128
+_GATHERS_S: Final = 0.005
+"""While there is more to run, results are gathered for so long before they are settled together."""
 _GIVE_UP_S: Final = 120.0
 """After so long without the store, what was claimed is left to whoever finds it."""
 _FAR_MS: Final = 2**53
 """Stands for no time at all."""
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Do = Callable[[str, Claimed], Awaitable[tuple[Settlement, Ended | None]]]
 
 
@@ -78,10 +82,7 @@ class Turn:
             self._claimed.extend(await self._lines.reclaim(line, worker, own=True))
             self._looked = self._quiet_since = self._clock.monotonic()
             while not self._stopping:
-                async for attempt in _trying():
-                    with attempt:
-                        await self._look_around()
-                        has_news = await self._news()
+                has_news = await _patiently(self._step)
                 now = self._clock.monotonic()
                 if has_news or self._is_busy():
                     self._quiet_since = now
@@ -94,15 +95,19 @@ class Turn:
                 task.cancel()
 
     def _is_busy(self) -> bool:
-        return bool(self._running or self._claimed or self._ended)
+        return bool(self._running or self._claimed or self._settling)
 
     @property
     def _next_due(self) -> int | None:
         return None if self._next_due_ms == _FAR_MS else self._next_due_ms
 
+    async def _step(self) -> bool:
+        await self._look_around()
+        return await self._news()
+
     async def _look_around(self) -> None:
         """Put back what is due, take over what the dead left, and begin what there is room for."""
-        now_ms = int(self._clock.epoch() * 1000)
+        now_ms = self._now_ms()
         if self._next_due_ms <= now_ms:
             due = await self._lines.wake(self._line, now_ms)
             self._next_due_ms = _FAR_MS if due is None else due
@@ -119,7 +124,7 @@ class Turn:
             held_s = self._window.held_for(self._clock.monotonic())
             await _set_within(self._changed, held_s or BLOCK_MS / 1000)
             return True
-        until_due_ms = self._next_due_ms - int(self._clock.epoch() * 1000)
+        until_due_ms = self._next_due_ms - self._now_ms()
         stays_ms = int((self._linger_s - self._clock.monotonic() + self._quiet_since) * 1000)
         block_ms = min(BLOCK_MS, until_due_ms, BLOCK_MS if self._is_busy() else stays_ms)
         count = max(1, min(_AHEAD, int(AHEAD_BYTES / self._average)))
@@ -154,24 +159,28 @@ class Turn:
         # The task is not over yet, but its place is free.
         self._running.discard(asyncio.current_task())
         self._begin()
-        self._changed.set()
+        if not self._claimed:
+            self._changed.set()  # else there is nothing to be looked for yet
 
     async def _settle(self) -> None:
         """Bring what has ended to the store: what comes meanwhile is the next batch."""
         try:
             while self._ended:
+                if self._claimed:
+                    await asyncio.sleep(_GATHERS_S)
                 batch, self._ended = self._ended, []
-                async for attempt in _trying():
-                    with attempt:
-                        asked = await self._lines.settle(self._line, batch, int(self._clock.epoch() * 1000))
-                        if asked:
-                            self._ring(asked)
+                asked = await _patiently(partial(self._lines.settle, self._line, batch, self._now_ms()))
+                if asked:
+                    self._ring(asked)
         except RedisError as error:
             # It was run, and will be run again: nothing else can be known to whoever takes it over.
             _log.error("what came of %d events could not be stored: %s", len(batch), error)
         finally:
             self._settling = None
             self._changed.set()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.epoch() * 1000)
 
     async def _finish(self) -> None:
         """Wait for what runs; what was claimed and not begun is left to the next turn."""
@@ -181,14 +190,19 @@ class Turn:
         await self._lines.leave(self._line, self._worker, anyhow=True)
 
 
-def _trying() -> AsyncRetrying:
-    return AsyncRetrying(
-        retry=retry_if_exception_type((RedisError, OSError)),
-        wait=wait_exponential(multiplier=0.1, max=2),
-        stop=stop_after_delay(_GIVE_UP_S),
-        before_sleep=before_sleep_log(_log, logging.WARNING),
-        reraise=True,
-    )
+async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """What a step answers; while the store is away it is tried again. Raises what redis-py raises in the end."""
+    try:
+        return await step()
+    except (RedisError, OSError):
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, OSError)),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            stop=stop_after_delay(_GIVE_UP_S),
+            before_sleep=before_sleep_log(_log, logging.WARNING),
+            reraise=True,
+        )
+        return await retrying(step)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -28,17 +28,17 @@ def register(app: Celery, settings: Settings, engine: Engine) -> None:
     """Add the tasks."""
     attendances: dict[str, Attendance] = {}
 
-    async def attend(tools: Tools, line: str) -> None:
+    async def attend(tools: Tools, line: str, helps: bool) -> None:
         from gateway.events.attend import Attendance
 
         attendance = attendances.get(tools.worker_id)
         if attendance is None:
             attendance = attendances[tools.worker_id] = Attendance(tools)
-        await attendance.attend(line)
+        await attendance.attend(line, helps=helps)
 
     @app.task(name=DRAIN)
-    def drain_events(line: str) -> None:
-        engine.run(lambda tools: attend(tools, line))
+    def drain_events(line: str, helps: bool = False) -> None:
+        engine.run(lambda tools: attend(tools, line, helps))
 
     @app.task(name="samovar.sweep_events")
     def sweep_events() -> None:

@@ -29,9 +29,10 @@ from gateway.mapping import Event, Mapping
 from gateway.mapping_store import MappingStore, SourceTaken
 from gateway.pollers.leases import POLL, Leases
 from gateway.pollers.settling import is_polled, settled
+from gateway.queues.errors import QueueDoesNotExist
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
-from samovar.names import FunctionReference, function_arn, new_request_id
+from samovar.names import FunctionReference, function_arn, new_request_id, split_arn
 
 router = Operations()
 
@@ -62,13 +63,15 @@ async def create_event_source_mapping(
     rules.check(config)
     tags = wanted.tags or {}
     check_tags(tags)
+    function = await _function(services, region, wanted.function_name)
+    await _check_queue(services, function, config)
     uuid = new_request_id()
     made = Mapping(
         uuid=uuid,
         revision_id=new_request_id(),
         account=services.settings.account,
         region=region,
-        function_arn=await _function(services, region, wanted.function_name),
+        function_arn=function,
         state="Creating",
         enabled=wanted.enabled is not False,
         modified=functions.epoch(),
@@ -180,6 +183,25 @@ async def _function(services: Services, region: str, name: str) -> str:
     except ResourceNotFound as error:
         raise InvalidParameterValue("Function does not exist") from error
     return function_arn(reference.account or "", region, reference.name, reference.qualifier)
+
+
+async def _check_queue(services: Services, function_arn: str, config: rules.Config) -> None:
+    """A queue has to be there, and to leave the function its time; AWS's words."""
+    if rules.kind_of(config) != "sqs":
+        return
+    try:
+        queue = await services.queues.get(config.event_source_arn or "")
+    except QueueDoesNotExist as error:
+        raise InvalidParameterValue(
+            f"Error occurred while ReceiveMessage. SQS Error Code: {error.code}. SQS Error Message: {error.message}"
+        ) from error
+    arn, qualifier = split_arn(function_arn)
+    timeout_s = (await services.registry.get(arn, qualifier)).version.limits.timeout_s
+    visibility_s = queue.rules.visibility_ms // 1000
+    if visibility_s < timeout_s:
+        raise InvalidParameterValue(
+            f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {timeout_s} seconds"
+        )
 
 
 def _feeds(mapping: Mapping, function: FunctionReference) -> bool:

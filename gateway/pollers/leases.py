@@ -20,9 +20,9 @@ from gateway.store import reaching_store
 
 POLL: Final = "samovar.poll"
 """The task that has some worker take a slot. Its arguments are those of `Slot`."""
-LEASE_S: Final = 18.0
+LEASE_S: Final = 12.0
 """A slot whose process has died is free after this."""
-RENEWAL_S: Final = 6.0
+RENEWAL_S: Final = 4.0
 _POLLERS: Final = "samovar:pollers:"
 
 _NOW: Final = """

@@ -37,12 +37,16 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("up")(with_setting_flags(up))
     app.command("down")(down)
+    app.command("worker")(worker)
     app.command("status")(status)
 
 
 def up(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready; it keeps running.")] = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Leave events and sweeps to `samovar worker`.")
+    ] = False,
     folders: Annotated[
         list[Path] | None, typer.Option("--with", metavar="FOLDER", help="When ready, deploy and call this function.")
     ] = None,
@@ -54,7 +58,7 @@ def up(
     from samovar.supervisor import first_call, launch, state
     from samovar.supervisor.banner import banner
 
-    settings = load(os.environ, flags, config)
+    settings = load(os.environ, flags | ({"workers": 0} if no_worker else {}), config)
     for folder in folders or []:
         if not folder.is_dir():
             raise typer.BadParameter(f"--with {folder} is not a folder")
@@ -92,6 +96,36 @@ def down(data_dir: DataDir = None) -> None:
             raise ServiceUnavailable(f"Samovar (pid {pid}) runs on after {patience_s:.0f} s; `kill -9 {pid}` ends it")
         time.sleep(LOOK_AGAIN_S)
     typer.echo(f"Samovar (pid {pid}) has stopped")
+
+
+def worker(
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", metavar="URL", help="The platform's store (redis://…), or its RabbitMQ (amqp://…)."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option("--redis-url", metavar="URL", help="The store, where the broker is another."),
+    ] = None,
+    data_dir: DataDir = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")] = None,
+) -> None:
+    """Run events and sweeps of a platform: of this box's, or by its broker's URL of one on another host."""
+    from samovar.supervisor import data_dir as directory
+    from samovar.supervisor import launch, state
+
+    flags: dict[str, str | None] = {"data_dir": data_dir, "redis_url": store}
+    if broker is not None:
+        flags["broker_url" if broker.startswith("amqp") else "redis_url"] = broker
+    settings = load(os.environ, flags, config)
+    if settings.broker_url and not settings.redis_url:
+        raise typer.BadParameter("a broker that is not the store needs the store, too: --redis-url URL")
+    is_home = broker is None and store is None
+    if is_home and directory.owner(settings) is None:
+        raise ServiceUnavailable(f"no Samovar is running on {settings.data}; name the broker of one with --broker URL")
+    platform = state.read(state.path_of(settings)) if is_home else None
+    has_beat = platform is None or any(process.name == "worker" for process in platform.processes)
+    launch.worker(settings, beat=not has_beat)
 
 
 def status(data_dir: DataDir = None, as_json: Json = False) -> None:

@@ -22,7 +22,7 @@ from samovar.supervisor.banner import banner
 from samovar.supervisor.first_call import FirstCalls
 from samovar.supervisor.launch import Report
 from samovar.supervisor.state import PlatformState
-from samovar.supervisor.table import gateway_names
+from samovar.supervisor.table import gateway_names, worker_names
 
 REFUSED_STATUS = 3
 
@@ -42,7 +42,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
     detached = options.report_fd is not None
     if detached:
         data_dir.prepare(settings)
-        children = ["store", "invoker", *gateway_names(settings.gateway_workers), "worker"]
+        children = ["store", "invoker", *gateway_names(settings.gateway_workers), *worker_names(settings.workers)]
         output.say_to_files(data_dir.platform_logs_dir(settings), settings.log_level, children)
     else:
         output.say_to_terminal(settings.log_level)

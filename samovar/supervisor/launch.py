@@ -45,6 +45,14 @@ def in_foreground(settings: Settings, folders: Sequence[Path]) -> NoReturn:
     os.execve(sys.executable, command(*arguments), fixed_environment(settings, os.environ))  # noqa: S606 - no shell
 
 
+def worker(settings: Settings, *, beat: bool) -> NoReturn:
+    """Become a worker, and with `beat` the one that runs it."""
+    arguments = ["--beat"] if beat else []
+    sys.stdout.flush()
+    words = [sys.executable, "-P", "-m", "gateway.worker", *arguments]
+    os.execve(sys.executable, words, fixed_environment(settings, os.environ))  # noqa: S606 - no shell
+
+
 def detached(settings: Settings) -> None:
     """Start a supervisor that outlives this process, and return when it is ready.
 

@@ -23,6 +23,7 @@ INVOKER_PREPARES_S = 300.0
 _WHEN_CALLS_ARE_SERVED = 2
 """The worker is started late: nobody waits for what it does, and everybody for those it would take the cores from."""
 
+WORKER = "worker"
 _LAST, _LATE, _BETWEEN, _FIRST = 3, 2, 1, 0
 """Order of stopping: first what takes work in, then what does it, then what hears of it, then what remembers it."""
 
@@ -45,14 +46,17 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         )
         for name in gateway_names(settings.gateway_workers)
     ]
-    worker = ChildSpec(
-        name="worker",
-        command=_module(settings, "gateway.worker", "--beat"),
-        ready=None,
-        starts=_WHEN_CALLS_ARE_SERVED,
-        stops=_FIRST,
-    )
-    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, worker]
+    workers = [
+        ChildSpec(
+            name=name,
+            command=_module(settings, "gateway.worker", *(("--beat",) if name == WORKER else ())),
+            ready=None,
+            starts=_WHEN_CALLS_ARE_SERVED,
+            stops=_FIRST,
+        )
+        for name in worker_names(settings.workers)
+    ]
+    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, *workers]
 
 
 def uploads(settings: Settings) -> list[ChildSpec]:
@@ -94,3 +98,8 @@ def _store(settings: Settings) -> ChildSpec:
 def gateway_names(workers: int) -> list[str]:
     """`gateway` alone, or `gateway-1`, `gateway-2` and so on."""
     return ["gateway"] if workers == 1 else [f"gateway-{number}" for number in range(1, workers + 1)]
+
+
+def worker_names(workers: int) -> list[str]:
+    """`worker`, `worker-2` and so on."""
+    return [WORKER if number == 1 else f"{WORKER}-{number}" for number in range(1, workers + 1)]

@@ -20,9 +20,11 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/2026-01-01T00:00
 
 
 @pytest.fixture(autouse=True)
-def functions(aws: Any) -> Iterator[None]:
+def functions(aws: Any, sqs: Any) -> Iterator[None]:
     create(aws, "shop", HANDLER)
     create(aws, "ledger", HANDLER)
+    sqs.create_queue(QueueName="orders")
+    sqs.create_queue(QueueName="orders.fifo", Attributes={"FifoQueue": "true"})
     yield
     for mapping in aws.list_event_source_mappings()["EventSourceMappings"]:
         aws.delete_event_source_mapping(UUID=mapping["UUID"])
@@ -166,6 +168,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"EventSourceArn": TABLE, "StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 1.0},
         f"Unsupported starting position for arn type: {TABLE}",
     ),
+    "no queue": (
+        {"EventSourceArn": QUEUE.replace("orders", "never")},
+        "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
+        "SQS Error Message: The specified queue does not exist.",
+    ),
+    "no name of a queue": ({"EventSourceArn": QUEUE.replace("orders", "or/ders")}, "NonExistentQueue"),
+    "the platform's own key": (
+        {"EventSourceArn": "arn:aws:redis:us-east-1:123456789012:stream/samovar:x"},
+        "the platform's own",
+    ),
+    "no key": ({"EventSourceArn": "arn:aws:redis:us-east-1:123456789012:hash/x"}, "Unrecognized event source"),
+    "a list's end": (
+        {"EventSourceArn": "arn:aws:redis:us-east-1:123456789012:list/x", "StartingPosition": "LATEST"},
+        "Unsupported starting position",
+    ),
     "two ways to scale": (
         {"ScalingConfig": {"MaximumConcurrency": 2}, "ProvisionedPollerConfig": {"MinimumPollers": 2}},
         "exclude each other",
@@ -214,6 +231,24 @@ def test_filters_are_kept_and_removed(aws: Any) -> None:
     assert aws.update_event_source_mapping(UUID=made["UUID"], BatchSize=2)["FilterCriteria"] == criteria
     emptied = aws.update_event_source_mapping(UUID=made["UUID"], FilterCriteria={"Filters": []})
     assert "FilterCriteria" not in emptied
+
+
+def test_a_queue_has_to_leave_the_function_its_time(aws: Any, sqs: Any) -> None:
+    url = sqs.get_queue_url(QueueName="orders")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+    with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
+        aws.create_event_source_mapping(FunctionName="shop", EventSourceArn=QUEUE)
+    assert refusal(error)[1] == "Queue visibility timeout: 2 seconds is less than Function timeout: 3 seconds"
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "3"})
+    aws.create_event_source_mapping(FunctionName="shop", EventSourceArn=QUEUE)
+
+
+def test_a_stream_in_redis_is_a_source(aws: Any) -> None:
+    source = "arn:aws:redis:us-east-1:123456789012:stream/clicks"
+    made = aws.create_event_source_mapping(FunctionName="shop", EventSourceArn=source, StartingPosition="LATEST")
+    expected = {"BatchSize": 10, "StartingPosition": "LATEST", "MaximumRetryAttempts": -1, "State": "Creating"}
+    assert made.items() >= expected.items()
+    assert aws.get_event_source_mapping(UUID=made["UUID"])["State"] == "Enabled"
 
 
 def test_values_out_of_the_models_bounds_are_validation_errors(aws: Any) -> None:

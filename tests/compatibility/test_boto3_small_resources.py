@@ -19,7 +19,8 @@ def function(aws: Any) -> None:
     create(aws, "shop", HANDLER)
 
 
-def test_mappings_have_tags_as_functions_have(aws: Any) -> None:
+def test_mappings_have_tags_as_functions_have(aws: Any, sqs: Any) -> None:
+    sqs.create_queue(QueueName="tagged")
     made = aws.create_event_source_mapping(
         FunctionName="shop", EventSourceArn="arn:aws:sqs:us-east-1:123456789012:tagged"
     )

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.compatibility.sqs import client_of
 from tests.examples import photographs
 from tests.examples.matching import differences
 from tests.platform import ROOT, Platform
@@ -34,8 +35,10 @@ def example(request: pytest.FixtureRequest, platform: Platform) -> Path:
 
 @cache
 def deploy(platform: Platform, name: str) -> Path:
-    """Deploy an example, once on each platform."""
+    """Deploy an example, once on each platform, with the queues it works on."""
     folder = FUNCTIONS / name
+    for queue in tomllib.loads((folder / "function.toml").read_text()).get("triggers", {}).get("queue", []):
+        client_of(platform.endpoint).create_queue(QueueName=queue["queue"])
     deployed = json.loads(platform.cli("deploy", folder, "--json").stdout)
     assert deployed["url"] == f"{platform.endpoint}/fn/{name}/"
     return folder

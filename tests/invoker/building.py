@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from invoker.crowd import Crowd
 from invoker.environment import Environment, RunResult
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.fake import FakeIsolation, Function
@@ -84,7 +85,9 @@ async def pool_over(
     clock = settings.pop("clock", SystemClock())
     snapshots = Snapshots(Seats("test", lambda _: None))
     factory = EnvironmentFactory(factory_settings, {"fake": isolation}, snapshots, files, clock, UNREACHABLE)
-    pool = Pool(factory, PoolSettings(**usual | settings), clock)
+    core_times = settings.pop("core_times", lambda: (0.0, 0.0))
+    pool_settings = PoolSettings(**usual | settings)
+    pool = Pool(factory, pool_settings, Crowd(pool_settings.cores, clock, core_times), clock)
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield pool, isolation

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from invoker.crowd import Crowd
 from invoker.environment import Environment, RunResult
 from invoker.factory import EnvironmentFactory, FactorySettings
 from invoker.isolation.cgroup import places_of
@@ -118,7 +119,8 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
     factory = EnvironmentFactory(
         factory_settings, {isolation.name: isolation}, snapshots, files, SystemClock(), UNREACHABLE
     )
-    pool = Pool(factory, PoolSettings(**usual | settings), SystemClock())
+    pool_settings = PoolSettings(**usual | settings)
+    pool = Pool(factory, pool_settings, Crowd(pool_settings.cores, SystemClock()), SystemClock())
     made = House(pool, snapshots, seats, folder, isolation.name, files)
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -40,6 +40,19 @@ if redis.call('HGET', '{NEXT}', ARGV[1]) ~= ARGV[2] then return 0 end
 move(ARGV[1], ARGV[3], ARGV[4])
 return 1
 """
+_DUE: Final = f"""
+local found = {{}}
+for _, arn in ipairs(redis.call('ZRANGEBYSCORE', '{DUE}', '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
+  local record, moment = redis.call('HGET', '{RECORDS}', arn), redis.call('HGET', '{NEXT}', arn)
+  if record and moment then
+    found[#found + 1] = record
+    found[#found + 1] = moment
+  else
+    redis.call('ZREM', '{DUE}', arn)
+  end
+end
+return found
+"""
 _DELETE: Final = f"""
 redis.call('HDEL', '{NEXT}', ARGV[1])
 redis.call('ZREM', '{DUE}', ARGV[1])
@@ -61,6 +74,7 @@ class ScheduleStore:
         self._redis: Any = client
         self._put = client.register_script(_PUT)
         self._advance = client.register_script(_ADVANCE)
+        self._due: Any = client.register_script(_DUE)
         self._delete = client.register_script(_DELETE)
 
     async def get(self, arn: str) -> Schedule | None:
@@ -103,18 +117,9 @@ class ScheduleStore:
     async def due(self, now: float, limit: int) -> list[Due]:
         """Schedules whose time has come, those that wait longest first."""
         async with reaching_store():
-            arns = await self._redis.zrangebyscore(DUE, "-inf", _ms(now), 0, limit)
-            if not arns:
-                return []
-            records, moments = await self._redis.hmget(RECORDS, arns), await self._redis.hmget(NEXT, arns)
-            gone = [arn for arn, record, moment in zip(arns, records, moments, strict=True) if not (record and moment)]
-            if gone:
-                await self._redis.zrem(DUE, *gone)
-        return [
-            Due(_decode(record), int(moment) / 1000)
-            for record, moment in zip(records, moments, strict=True)
-            if record is not None and moment is not None
-        ]
+            found = await self._due(args=[_ms(now), limit])
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [Due(_decode(record), int(moment) / 1000) for record, moment in pairs]
 
     async def advance(self, schedule: Schedule, moment: float, following: float | None) -> bool:
         """Have the next moment be `following`; false when it is not `moment` any more."""

@@ -17,7 +17,7 @@ def create_app(services: Services) -> HotPath:
 
     It has no lifespan of its own: whoever opened `services` closes them, after the last request.
     """
-    guard = Guard(services.settings, services.keyring, services.clock, services.registry.policy, services.sessions)
+    guard = Guard(services.settings, services.keyring, services.clock, services.registry, services.sessions)
     parts = Parts(services.registry, services.link, services.clock, guard, services.intake)
     door = Door(create_control_app(services), guard, services.settings)
     return HotPath(services.settings, parts, SqsGate(services, guard, Gate(services, guard, door)))

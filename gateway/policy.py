@@ -20,6 +20,8 @@ Statement = Mapping[str, Any]
 Statements = tuple[dict[str, Any], ...]
 
 MAX_POLICY_BYTES: Final = 20_480
+_OPERATORS: Final = frozenset({"StringEquals", "ArnEquals", "StringLike", "ArnLike", "Bool"})
+"""Of conditions, those that can hold here."""
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _SERVICE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazon(aws)?\.com(\.cn)?")
 _PRINCIPAL_ARN: Final = re.compile(r"arn:aws[a-zA-Z-]*:(iam|sts)::\d{12}:.+")
@@ -79,9 +81,11 @@ def parsed(text: str) -> Statements:
             "The policy must have a Statement, or a list of them, each with Effect (Allow or Deny), Principal, Action "
             "and Resource"
         )
-    if any(one["Effect"] == "Deny" for one in statements):
+    unknown = {operator for one in statements if one["Effect"] == "Deny" for operator in one.get("Condition", {})}
+    if unknown - _OPERATORS:
         raise InvalidParameterValue(
-            "Effect = Deny is not offered by Samovar: what no role and no policy allows is denied; revoke the key"
+            f"Condition operators {', '.join(sorted(unknown - _OPERATORS))} are not offered by Samovar in a statement "
+            f"that denies, which would never hold: use {', '.join(sorted(_OPERATORS))}"
         )
     sids = [one["Sid"] for one in statements if "Sid" in one]
     if len(sids) != len(set(sids)):
@@ -138,8 +142,13 @@ def without_statement(statements: Statements, sid: str) -> Statements:
 
 
 def allows(statements: Sequence[Statement], caller: Caller, action: str, resource: str) -> bool:
-    """Whether some statement of the policy lets a caller do something. Its statements allow; none can deny."""
-    return any(_applies(found, caller, action, resource) for found in statements)
+    """Whether some statement of the policy lets a caller do something."""
+    return any(found.get("Effect") == "Allow" and _applies(found, caller, action, resource) for found in statements)
+
+
+def denies(statements: Sequence[Statement], caller: Caller, action: str, resource: str) -> bool:
+    """Whether some statement of the policy keeps a caller from something, whatever allows it."""
+    return any(found.get("Effect") == "Deny" and _applies(found, caller, action, resource) for found in statements)
 
 
 def _applies(found: Statement, caller: Caller, action: str, resource: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
+from gateway.apis.table import ApiTable
 from gateway.policy import Statements
 from gateway.qualified import Qualified, url_key
 from gateway.qualified_store import QualifiedStore
@@ -56,11 +57,15 @@ class Registry:
         self.store = store
         self.qualified = Qualified(QualifiedStore(store.redis), lambda arn: self._records.get(arn))
         """Versions and aliases."""
+        self.apis = ApiTable()
+        """The routes to functions below `/api/`."""
         self.following = False
         """Whether notifications arrive; without them, cached records may be out of date."""
         self._records: dict[str, FunctionRecord] = {}
         """By unqualified ARN."""
         self._arns_by_url: dict[str, str] = {}
+        self._denying: set[str] = set()
+        """Those whose policies deny something."""
         self._changes = 0  # counts what may have made a read in progress outdated
         self._task: asyncio.Task[None] | None = None
 
@@ -89,6 +94,10 @@ class Registry:
         """The resource policy of a function, or of a version or an alias of it, as far as it is known. No I/O."""
         record = self._records.get(arn)
         return () if record is None else attached_to(record, qualifier).policy
+
+    def has_denials(self) -> bool:
+        """Whether the policy of any function denies something: few do, and then nobody has to look. No I/O."""
+        return bool(self._denying)
 
     def all_cached(self) -> list[FunctionRecord]:
         """Every function this process knows: all there are, as long as it follows the store. No I/O."""
@@ -258,13 +267,18 @@ class Registry:
         if known is not None and known.url is not None:
             self._arns_by_url.pop(url_key(known.url, known.arn), None)
         self._records[record.arn] = record
+        denies = any(one.get("Effect") == "Deny" for attached in record.attached.values() for one in attached.policy)
+        (self._denying.add if denies else self._denying.discard)(record.arn)
         self.qualified.follows(record)
+        self.apis.follows(record)
         if record.url is not None:
             self._arns_by_url[url_key(record.url, record.arn)] = record.arn
 
     def _drop(self, arn: str) -> None:
         self._changes += 1
         self.qualified.drop(arn)
+        self.apis.drop(arn)
+        self._denying.discard(arn)
         known = self._records.pop(arn, None)
         if known is not None and known.url is not None:
             self._arns_by_url.pop(url_key(known.url, known.arn), None)

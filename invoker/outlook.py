@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from invoker import keepalive
 from invoker.keepalive import KeepAlive
@@ -28,27 +29,25 @@ class PoolSettings:
     queue_limit: int
 
 
-def demand(
-    shelf: Shelf,
-    roster: Roster,
-    settings: PoolSettings,
-    now: float,
-    *,
-    forks: bool,
-    promised: int = 0,
-    saturated: bool = False,
-) -> Demand:
-    """What one version has and wants.
+class Around(NamedTuple):
+    """What a shelf does not know of what is around it."""
 
-    `forks` says whether its next environment would be forked, `promised` what other versions of it keep ready, and
-    `saturated` whether the cores have no time left.
-    """
+    forks: bool
+    """Whether its next environment would be forked."""
+    promised: int = 0
+    """Environments that other versions of the function keep ready."""
+    saturated: bool = False
+    """Whether the cores have no time left."""
+
+
+def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, around: Around) -> Demand:
+    """What one version has and wants."""
     version = shelf.version
     oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
         waiting=len(shelf.waiters),
         oldest_wait_s=oldest_wait_s,
-        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S and not saturated else 0,
+        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S and not around.saturated else 0,
         reserve=len(shelf.idle) if shelf.waiters else 0,
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
@@ -56,10 +55,10 @@ def demand(
         function_limit=function_limit(shelf, settings),
         memory_mb=version.limits.memory_mb,
         mean_duration_s=shelf.mean_duration_s,
-        mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if forks else shelf.mean_start_s,
+        mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if around.forks else shelf.mean_start_s,
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
-        promised_elsewhere=promised,
+        promised_elsewhere=around.promised,
         concurrency=shelf.concurrency,
     )
 

@@ -436,10 +436,8 @@ class Pool:
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
         now, forks = self._clock.monotonic(), self._factory.can_fork(shelf.version)
-        promised, saturated = self._floors.promised(shelf), self._crowd.is_saturated(now)
-        return outlook.demand(
-            shelf, self._roster, self._settings, now, forks=forks, promised=promised, saturated=saturated
-        )
+        around = outlook.Around(forks, self._floors.promised(shelf), self._crowd.is_saturated(now))
+        return outlook.demand(shelf, self._roster, self._settings, now, around)
 
     def _scale_all(self) -> None:
         """There may be room now: look at every queue, the longest waiting first."""

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
+from samovar import scheduling
 from samovar.answers import Configuration, Function, Provisioned
 from samovar.client import Client, Progress
 from samovar.deployed_mappings import bring_about
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
-from samovar.schedules import PutSchedule, ScheduleView
+from samovar.upload_triggers import UploadTriggers
 
 SETTLE_TIMEOUT_S = 120.0
 """How long a function may stay Pending or an update InProgress."""
@@ -31,7 +32,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str]
     """`function` when it is new, else what differed.
 
-    That is one of code, configuration, tags, concurrency, provisioned, schedules, triggers and url.
+    That is one of code, configuration, tags, concurrency, provisioned, schedules, triggers, uploads and url.
     """
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
@@ -77,11 +78,13 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     provisioned, provisions_changed = _provision(client, manifest)
     if provisions_changed and not is_new:
         changed.append("provisioned")
-    if _schedule(client, manifest) and not is_new:
+    if scheduling.bring_about(client, manifest.name, manifest.named_schedules()) and not is_new:
         changed.append("schedules")
     triggers = manifest.triggers.sources()
     if bring_about(client, current.configuration.function_arn, triggers) and not is_new:
         changed.append("triggers")
+    if _notify(client, manifest) and not is_new:
+        changed.append("uploads")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")
@@ -186,22 +189,13 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
     return client.put_provisioned(manifest.name, wanted), True
 
 
-def _schedule(client: Client, manifest: Manifest) -> bool:
-    """Have the schedules of the manifest, and none that a former one had; whether that was a change."""
-    wanted = manifest.named_schedules()
-    present = {one.name: one for one in client.schedules() if one.of_function == manifest.name}
-    obsolete = present.keys() - wanted.keys()
-    for name in obsolete:
-        client.delete_schedule(name)
-    different = [name for name, wish in wanted.items() if name not in present or _is_other(wish, present[name])]
-    for name in different:
-        client.put_schedule(name, wanted[name])
-    return bool(obsolete or different)
-
-
-def _is_other(wish: PutSchedule, present: ScheduleView) -> bool:
-    kept = {name: getattr(present, name) for name in msgspec.structs.asdict(wish) if name != "target"}
-    return any(kept[name] != value for name, value in msgspec.structs.asdict(wish).items() if name != "target")
+def _notify(client: Client, manifest: Manifest) -> bool:
+    """Have the uploads of the manifest start the function, and no others; whether that was a change."""
+    wanted = UploadTriggers(triggers=manifest.triggers.upload)
+    if client.get_uploads(manifest.name) == wanted:
+        return False
+    client.put_uploads(manifest.name, wanted)
+    return True
 
 
 def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:

@@ -6,10 +6,10 @@ Keys are in memory, so a signature costs no I/O. A gateway told `auth = "none"` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from gateway import policy
@@ -27,14 +27,28 @@ from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
 from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
 
-Policies = Callable[[str, str | None], policy.Statements]
-"""Gives the resource policy of a function (by its unqualified ARN) or of a version or an alias of it. No I/O."""
 _VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 """From here on a thread hashes a body, so that other calls do not wait."""
 
 
-def _no_policy(arn: str, qualifier: str | None) -> policy.Statements:
-    return ()
+class Policies(Protocol):
+    """The resource policies there are."""
+
+    def policy(self, arn: str, qualifier: str | None) -> policy.Statements:
+        """That of a function (by its unqualified ARN) or of a version or an alias of it. No I/O."""
+        ...
+
+    def has_denials(self) -> bool:
+        """Whether any of them denies something. No I/O."""
+        ...
+
+
+class _NoPolicies:
+    def policy(self, arn: str, qualifier: str | None) -> policy.Statements:
+        return ()
+
+    def has_denials(self) -> bool:
+        return False
 
 
 class Unread(NamedTuple):
@@ -55,7 +69,7 @@ class Guard:
         settings: Settings,
         keyring: Keyring,
         clock: Clock,
-        policies: Policies = _no_policy,
+        policies: Policies | None = None,
         sessions: Sessions | None = None,
     ) -> None:
         """Without `sessions`, no token of a session is taken."""
@@ -64,7 +78,7 @@ class Guard:
         self._region = settings.region
         self._keyring = keyring
         self._clock = clock
-        self._policies = policies
+        self._policies = _NoPolicies() if policies is None else policies
         self._sessions = sessions
 
     def admit_at_once(self, request: Request, asked: Asked, body: bytes) -> bool:
@@ -82,7 +96,7 @@ class Guard:
         if held is None or _stated(request) in aws_chunked.STATED:
             return False
         self._check_claim(claim, asked)
-        sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, body))
+        sigv4.check_signature(claim, signed, held.signing_key(claim), _hash(request, asked, body))
         request.caller = held.key
         self._authorise(held.key, asked, claim.region, request, body)
         return True
@@ -109,7 +123,7 @@ class Guard:
         held = await self._known(request, claim)
         self._check_claim(claim, asked)
         body = await request.look_ahead(limit, deadline_s, asked.operation.action.partition(":")[2])
-        verify = partial(_verified, request, claim, signed, held.signing_key(claim), body)
+        verify = partial(_verified, request, asked, claim, signed, held.signing_key(claim), body)
         decoded = await asyncio.to_thread(verify) if len(body) > _VERIFIED_ASIDE_BYTES else verify()
         request.replace(decoded)
         request.caller = held.key
@@ -194,6 +208,8 @@ class Guard:
         self, key: AccessKey, asked: Asked, region: str, request: Request, body: bytes, path: str | None = None
     ) -> None:
         operation, scope = asked.operation, request.scope
+        if self._policies.has_denials():
+            self._check_not_denied(key.arn(self._account), asked, region, request)
         if not isinstance(key, RoleSession) and (
             operation.needs is None or (key.may(operation.needs) and not key.functions)
         ):
@@ -218,6 +234,30 @@ class Guard:
             f"{resource} because no identity-based policy allows the {operation.action} action"
         )
 
+    def check_open(self, arn: str, qualifier: str | None) -> None:
+        """Raise `AccessDenied` if a URL that asks for no signature is closed to everybody by a policy."""
+        if self._policies.has_denials():
+            where = arn if qualifier is None else f"{arn}:{qualifier}"
+            caller = policy.Caller(context={"lambda:FunctionUrlAuthType": "NONE"})
+            if policy.denies(self._policies.policy(arn, qualifier), caller, INVOKE_URL.action, where):
+                raise AccessDenied(f"{INVOKE_URL.action} on {where} is denied to everybody by a resource-based policy")
+
+    def _check_not_denied(self, who: str, asked: Asked, region: str, request: Request) -> None:
+        """Raise `AccessDenied` if the function's policy denies it, whoever allows it (AWS IAM user guide)."""
+        function = resources.function_of(asked, request.scope["query_string"])
+        if function is None:
+            return
+        qualifier = None if function.qualifier == LATEST else function.qualifier
+        where = self._account, function.region or region, function.name
+        context = {"lambda:FunctionUrlAuthType": "AWS_IAM"} if asked.operation == INVOKE_URL else {}
+        caller = policy.Caller(account=self._account, arn=who, context=context)
+        action, resource = asked.operation.action, function_arn(*where, qualifier)
+        if policy.denies(self._policies.policy(function_arn(*where), qualifier), caller, action, resource):
+            raise AccessDenied(
+                f"User: {who} is not authorized to perform: {action} on resource: {resource} with an explicit deny in "
+                "a resource-based policy"
+            )
+
     def _is_permitted(self, key: AccessKey, operation: Operation, function: FunctionReference, region: str) -> bool:
         """Whether the function's own policy lets in a key whose role does not.
 
@@ -226,7 +266,7 @@ class Guard:
         """
         qualifier = None if function.qualifier == LATEST else function.qualifier
         where = self._account, function.region or region, function.name
-        statements = self._policies(function_arn(*where), qualifier)
+        statements = self._policies.policy(function_arn(*where), qualifier)
         context = {"lambda:FunctionUrlAuthType": "AWS_IAM"} if operation == INVOKE_URL else {}
         caller = policy.Caller(arn=key.arn(self._account), context=context)
         return policy.allows(statements, caller, operation.action, function_arn(*where, qualifier))
@@ -247,13 +287,13 @@ def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return joined
 
 
-def _verified(request: Request, claim: Claim, signed: Signed, key: bytes, body: bytes) -> bytes:
+def _verified(request: Request, asked: Asked, claim: Claim, signed: Signed, key: bytes, body: bytes) -> bytes:
     """The body that was signed: of one that was sent in signed chunks, what is in them. Raises as `admit` does."""
     stated = _stated(request)
     if stated in aws_chunked.STATED:
         sigv4.check_signature(claim, signed, key, stated)
         return aws_chunked.decode(body, claim, key, stated)
-    sigv4.check_signature(claim, signed, key, _hash(request, body))
+    sigv4.check_signature(claim, signed, key, _hash(request, asked, body))
     return body
 
 
@@ -270,6 +310,11 @@ def _stated(request: Request) -> str:
     return request.headers.get(b"x-amz-content-sha256", b"").decode("latin-1")
 
 
-def _hash(request: Request, body: bytes) -> str:
-    """The hash of a body, unless the caller signed that it has none."""
-    return sigv4.UNSIGNED_PAYLOAD if _stated(request) == sigv4.UNSIGNED_PAYLOAD else sha256(body).hexdigest()
+def _hash(request: Request, asked: Asked, body: bytes) -> str:
+    """The hash of a body, unless the caller signed that it is not signed.
+
+    Lambda takes no unsigned payloads (AWS CloudFront developer guide, "Restrict access to an AWS Lambda function URL
+    origin"): there, the signature of such a request is another one than ours.
+    """
+    is_unsigned = asked.operation.service != "lambda" and _stated(request) == sigv4.UNSIGNED_PAYLOAD
+    return sigv4.UNSIGNED_PAYLOAD if is_unsigned else sha256(body).hexdigest()

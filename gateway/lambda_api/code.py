@@ -8,7 +8,8 @@ from fastapi import Request, Response
 from gateway.artifacts import Package
 from gateway.functions import Functions
 from gateway.lambda_api import images
-from gateway.lambda_api.configuration import configuration
+from gateway.lambda_api.code_source import package_of
+from gateway.lambda_api.configuration import configuration, pending, updating
 from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
 from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest
@@ -36,9 +37,9 @@ async def _new_code(
         image = await images.pull(functions.link, update.image_uri, None)
         return lambda found: images.on(found, image)
     if update.dry_run:
-        package = await services.artifacts.check(update.zip_file or b"")
+        package = await services.artifacts.check(await package_of(services, update))
     else:
-        package = await services.artifacts.add(update.zip_file or b"")
+        package = await services.artifacts.add(await package_of(services, update))
         await check_size(services, package.sha256, current.layers)
     return lambda found: coded(found, package)
 
@@ -63,11 +64,12 @@ async def update_function_code(
     check_revision(current, update.revision_id)
     edit = await _new_code(services, functions, current, update)
     if update.dry_run:
-        record, standing = edit(current), None
+        record = edit(current)
     else:
-        record, standing = await functions.change(reference.arn, edit, update.revision_id)
+        record, _ = await functions.change(reference.arn, edit, update.revision_id)
         await services.artifacts.release(current.version.code_sha256)
         if update.publish:
             version = await published.publish(reference.arn, Publication())
-            return answer(configuration(version, version.version.version))
-    return answer(configuration(record, reference.qualifier, standing))
+            return answer(pending(configuration(version, version.version.version)))
+    shown = configuration(record, reference.qualifier)
+    return answer(shown if update.dry_run else updating(shown))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from fastapi import Request, Response
 
@@ -38,6 +40,7 @@ from samovar.link import Standing
 from samovar.names import function_arn
 
 router = Operations()
+_CREATING: Final = "The function is being created."
 
 
 def configuration(
@@ -45,8 +48,7 @@ def configuration(
 ) -> FunctionConfiguration:
     """A function as the API shows it. The ARN has the qualifier the caller used, if any."""
     version = record.version
-    in_force = standing is None or standing.in_force
-    return FunctionConfiguration(
+    shown = FunctionConfiguration(
         function_name=version.name,
         function_arn=function_arn(version.account, version.region, version.name, qualifier),
         runtime=version.runtime if version.image is None else None,
@@ -65,14 +67,31 @@ def configuration(
         layers=[Layer(use.arn, use.code_size) for use in record.layers] or None,
         revision_id=version.revision_id,
         state="Active",
-        last_update_status="Successful" if in_force else "InProgress",
-        last_update_status_reason=None if in_force else "The first environment of the update is being started.",
+        last_update_status="Successful",
         package_type="Zip" if version.image is None else images.IMAGE,
         image_config_response=images.shown(version),
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
         snap_start=SnapStart(),
         logging_config=Logging(log_format="Text", log_group=f"/aws/lambda/{version.name}"),
+    )
+    return shown if standing is None or standing.in_force else updating(shown)
+
+
+def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
+    """As AWS answers an update, and shows a function until that is in force; its words."""
+    return msgspec.structs.replace(
+        shown,
+        last_update_status="InProgress",
+        last_update_status_reason=_CREATING,
+        last_update_status_reason_code="Creating",
+    )
+
+
+def pending(shown: FunctionConfiguration) -> FunctionConfiguration:
+    """As AWS answers when a function or a version has just been made; whoever asks next finds it active."""
+    return msgspec.structs.replace(
+        shown, state="Pending", state_reason=_CREATING, state_reason_code="Creating", last_update_status=None
     )
 
 
@@ -149,7 +168,7 @@ async def update_function_configuration(
         edited = configured(current, update)
         return edited if layering is None else layering.on(edited)
 
-    record, standing = await functions.change(reference.arn, edit, update.revision_id)
+    record, _ = await functions.change(reference.arn, edit, update.revision_id)
     if layering is not None:
         await services.artifacts.release(before.version.layers_sha256)
-    return answer(configuration(record, reference.qualifier, standing))
+    return answer(updating(configuration(record, reference.qualifier)))

@@ -72,6 +72,7 @@ class CodeSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     zip_file: bytes | None = None
     s3_bucket: str | None = None
     s3_key: str | None = None
+    s3_object_version: str | None = None
     image_uri: str | None = None
     source_kms_key_arn: str | None = msgspec.field(default=None, name="SourceKMSKeyArn")
 
@@ -157,8 +158,11 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     layers: list[Layer] | None = None
     revision_id: str
     state: str | None = None
+    state_reason: str | None = None
+    state_reason_code: str | None = None
     last_update_status: str | None = None
     last_update_status_reason: str | None = None
+    last_update_status_reason_code: str | None = None
     package_type: str
     image_config_response: ImageConfigResponse | None = None
     architectures: list[str]

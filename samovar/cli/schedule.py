@@ -24,11 +24,12 @@ def register(app: typer.Typer) -> None:
 
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the schedules, and when each is due next."""
+    from samovar import scheduling
     from samovar.cli.output import print_json, stdout, table
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        found = client.schedules()
+        found = scheduling.every(client)
     if as_json:
         print_json(found)
         return
@@ -64,6 +65,7 @@ def add(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Make a schedule, or change the one of this name."""
+    from samovar import scheduling
     from samovar.cli.output import print_json
     from samovar.client import Client
     from samovar.schedules import PutSchedule
@@ -77,7 +79,7 @@ def add(
         catch_up=_policy(catch_up),
     )
     with Client(endpoint) as client:
-        made = client.put_schedule(name, wish)
+        made = scheduling.put(client, name, wish)
     if as_json:
         print_json(made)
     else:
@@ -86,11 +88,12 @@ def add(
 
 def run(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Start now what a schedule starts, besides what is due."""
+    from samovar import scheduling
     from samovar.cli.output import print_json
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        done = client.run_schedule(name)
+        done = scheduling.run(client, name)
     if as_json:
         print_json(done)
     else:
@@ -99,28 +102,31 @@ def run(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT
 
 def pause(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Switch a schedule off. What passes meanwhile is not caught up."""
+    from samovar import scheduling
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        client.switch_schedule(name, enabled=False)
+        scheduling.switch(client, name, enabled=False)
     typer.echo(f"{name} is off")
 
 
 def resume(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Switch a schedule on again."""
+    from samovar import scheduling
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        found = client.switch_schedule(name, enabled=True)
+        found = scheduling.switch(client, name, enabled=True)
     typer.echo(f"{name} is on, next {_next(found)} UTC")
 
 
 def rm(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Remove a schedule."""
+    from samovar import scheduling
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        client.delete_schedule(name)
+        scheduling.delete(client, name)
     typer.echo(f"{name} is removed")
 
 

@@ -149,6 +149,29 @@ def test_a_functions_policy_lets_in_whom_no_role_does(platform: Platform, cloud:
     platform.cli("keys", "revoke", made["key"]["key_id"])
 
 
+def test_what_a_functions_policy_denies_is_denied_whoever_allows_it(
+    platform: Platform, cloud: Any, orders: str
+) -> None:
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+    denial = {"Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "lambda:InvokeFunction", "Resource": arn}
+    deny_url = {**denial, "Sid": "url", "Action": "lambda:InvokeFunctionUrl"}
+    url = cloud.create_function_url_config(FunctionName="orders", AuthType="NONE")["FunctionUrl"]
+    assert ask(platform, url, None).status_code == 200
+    cloud.publish_version(FunctionName="orders")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denial, deny_url]})
+    cloud.put_resource_policy(ResourceArn=arn, Policy=policy)
+    status, name, message = refused(cloud, "invoke", FunctionName="orders")
+    assert (status, name) == (403, "AccessDeniedException")
+    assert message.endswith(
+        f"lambda:InvokeFunction on resource: {arn} with an explicit deny in a resource-based policy"
+    )
+    assert cloud.invoke(FunctionName="orders", Qualifier="1")["StatusCode"] == 200
+    assert ask(platform, url, None).status_code == 403
+    cloud.delete_resource_policy(ResourceArn=arn)
+    assert cloud.invoke(FunctionName="orders")["StatusCode"] == 200
+    assert ask(platform, url, None).status_code == 200
+
+
 def test_a_key_from_elsewhere_is_let_in(platform: Platform) -> None:
     platform.cli("keys", "import", "AKIAIOSFODNN7EXAMPLE", "--role", "read", given="wJalrXUtnFEMI/K7MDENG/bPxRfiCY\n")
     reader = client(platform, Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"))

@@ -31,7 +31,7 @@ def code_of(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
 
 def test_a_function_lives(aws: Any) -> None:
     made = create(aws, Environment={"Variables": {"A1": "x"}}, Tags={"team": "tea"})
-    assert (made["ResponseMetadata"]["HTTPStatusCode"], made["FunctionArn"], made["State"]) == (201, ARN, "Active")
+    assert (made["ResponseMetadata"]["HTTPStatusCode"], made["FunctionArn"], made["State"]) == (201, ARN, "Pending")
     assert made["ResponseMetadata"]["RequestId"]
     aws.get_waiter("function_active_v2").wait(FunctionName="hello")
     aws.get_waiter("function_updated_v2").wait(FunctionName=ARN)

@@ -190,8 +190,8 @@ def test_a_whole_policy_takes_the_place_of_what_there_was(aws: Any) -> None:
     with pytest.raises(aws.exceptions.PreconditionFailedException):
         aws.delete_resource_policy(ResourceArn=f"{ARN}shop", RevisionId=stale)
     nested, other = {**permission, "Condition": ["Bool"]}, {**permission, "NotAction": "*"}
-    denial = {**permission, "Effect": "Deny"}
-    for statements in (None, [{"Effect": "Maybe"}], [permission, permission], nested, other, denial):
+    unjudged = {**permission, "Effect": "Deny", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    for statements in (None, [{"Effect": "Maybe"}], [permission, permission], nested, other, unjudged):
         wrong = "no JSON" if statements is None else json.dumps({"Statement": statements})
         with pytest.raises(aws.exceptions.InvalidParameterValueException):
             aws.put_resource_policy(ResourceArn=f"{ARN}shop", Policy=wrong)

@@ -40,7 +40,7 @@ def isolations(platform: Platform, name: str) -> set[str]:
 
 def test_new_code_answers_as_soon_as_the_waiter_returns(cloud: Any) -> None:
     made = create(cloud, "tea", 'def handler(event, context): return "old"')
-    assert (made["State"], made["LastUpdateStatus"], made["FunctionArn"]) == ("Active", "Successful", f"{ARN}tea")
+    assert (made["State"], made["StateReasonCode"], made["FunctionArn"]) == ("Pending", "Creating", f"{ARN}tea")
     assert result(cloud, "tea") == "old"
     changed = cloud.update_function_code(
         FunctionName="tea", ZipFile=package('def handler(event, context): return "new"')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy import Caller, Statements, allows, statement
+from gateway.policy import Caller, Statements, allows, denies, statement
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:shop"
 CALL = "lambda:InvokeFunction"
@@ -54,3 +54,11 @@ def test_another_resource_is_not_meant() -> None:
 )
 def test_conditions_hold_or_fail(condition: dict[str, Any], allowed: bool) -> None:
     assert allows(policy("s3.amazonaws.com", **condition), BUCKET, CALL, FUNCTION) is allowed
+
+
+def test_a_denial_is_no_permission_and_is_found_as_one() -> None:
+    denial = tuple({**one, "Effect": "Deny"} for one in policy("*"))
+    assert not allows(denial, OTHER, CALL, FUNCTION)
+    assert denies(denial, OTHER, CALL, FUNCTION)
+    assert not denies(denial, OTHER, CALL, f"{FUNCTION}:live")
+    assert not denies(policy("*"), OTHER, CALL, FUNCTION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from invoker.keepalive import KeepAlive
-from invoker.outlook import PoolSettings, demand
+from invoker.outlook import Around, PoolSettings, demand
 from invoker.policy import FIRST_GUESS_FORK_S
 from invoker.roster import Roster
 from invoker.shelf import Shelf
@@ -19,7 +19,7 @@ SETTINGS = PoolSettings(
 
 
 def start_s(shelf: Shelf, *, forks: bool) -> float | None:
-    return demand(shelf, Roster(), SETTINGS, 0.0, forks=forks).mean_start_s
+    return demand(shelf, Roster(), SETTINGS, 0.0, Around(forks=forks)).mean_start_s
 
 
 def test_a_fork_and_a_whole_start_are_expected_to_take_their_own_times() -> None:

@@ -38,6 +38,7 @@ class FakeFunction:
     url: str | None = None
     reserved: int | None = None
     provisions: list[dict[str, Any]] = field(default_factory=list)
+    uploads: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def files(self) -> list[str]:
@@ -77,6 +78,7 @@ class FakePlatform:
             Route("/samovar/v1/functions/{name}/provisioned", self.provisioned, methods=["GET", "PUT"]),
             Route("/samovar/v1/schedules", self.list_schedules),
             Route("/samovar/v1/schedules/{name}", self.schedule, methods=["PUT", "DELETE"]),
+            Route("/samovar/v1/functions/{name}/uploads", self.uploads, methods=["GET", "PUT"]),
             Route("/2017-03-31/tags/{arn:path}", self.tags, methods=["POST", "DELETE"]),
             Route("/samovar/v1/status", self.status),
             Route("/samovar/v1/health", self.health),
@@ -194,6 +196,12 @@ class FakePlatform:
             function.provisions = (await request.json())["provisions"]
         wanted = max((one["count"] for one in function.provisions), default=0)
         return JSONResponse({"provisions": function.provisions, "wanted": wanted, "ready": 0})
+
+    async def uploads(self, request: Request) -> Response:
+        function = self.one(request)
+        if request.method == "PUT":
+            function.uploads = (await request.json())["triggers"]
+        return JSONResponse({"triggers": function.uploads})
 
     async def tags(self, request: Request) -> Response:
         self.calls.append(f"{request.method} tags")

@@ -120,6 +120,18 @@ def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: Fa
     assert platform.functions["orders"].reserved == 2
 
 
+def test_uploads_are_deployed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    before = (deployed / "function.toml").read_text()
+    (deployed / "function.toml").write_text(before + '[[triggers.upload]]\nbucket = "photos"\nprefix = "in/"\n')
+    assert "orders is updated: uploads" in run("deploy", "orders").stdout
+    (trigger,) = platform.functions["orders"].uploads
+    assert (trigger["bucket"], trigger["prefix"], trigger["events"]) == ("photos", "in/", ["s3:ObjectCreated:*"])
+    assert "orders is unchanged" in run("deploy", "orders").stdout
+    (deployed / "function.toml").write_text(before)
+    assert "orders is updated: uploads" in run("deploy", "orders").stdout
+    assert platform.functions["orders"].uploads == []
+
+
 def test_provisioned_environments_are_deployed_printed_and_taken_back(
     run: Run, deployed: Path, platform: FakePlatform
 ) -> None:

@@ -24,6 +24,7 @@ from samovar.cli import (
     invoke,
     keys,
     logs,
+    mappings,
     platform,
     ps,
     schedule,
@@ -76,6 +77,7 @@ _COMMANDS = (
     keys,
     events,
     schedule,
+    mappings,
     buckets,
 )
 for _module in _COMMANDS:

@@ -1,6 +1,6 @@
 # The commands of everyday work. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench lock clean
+.PHONY: help setup run test chaos lint format bench lock clean
 
 # Written by scripts/setup when an installation is complete; newer requirements make it stale.
 FOR_RUNNING := .venv/installed-for-running
@@ -17,6 +17,10 @@ run: $(FOR_RUNNING) ## Start Samovar, deploy functions/hello-python, call it, pr
 test: $(FOR_WORKING) ## Install what the tests need, then run all of them
 	@scripts/ensure-components
 	@scripts/test
+
+chaos: $(FOR_WORKING) ## Kill everything at random under load, then count; CHAOS="--minutes 10 --seed 7"
+	@scripts/ensure-components
+	@.venv/bin/python -m tests.end_to_end.storm $(CHAOS)
 
 lint: $(FOR_WORKING) ## Look for style and type errors
 	@scripts/check

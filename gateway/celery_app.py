@@ -24,6 +24,7 @@ EVERY_S: Final = {
     "sweep_code": 900.0,
     "sweep_logs": 3600.0,
     "sweep_events": 5.0,
+    "trim_events": 3600.0,
     "sweep_mappings": 6.0,
 }
 """How often each periodic task runs."""

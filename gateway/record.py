@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from gateway.policy import Statements
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
+from samovar.stack import Route
 
+RETRIES_TAG: Final = "samovar:event-retries"
+"""Tag of functions that want another number of retries of asynchronous events than Lambda's API takes."""
+MOST_RETRIES: Final = 185
+"""Lambda stops at 2; schedules on AWS may have so many."""
 AuthType = Literal["NONE", "AWS_IAM"]
 InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
 
@@ -129,6 +134,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 
+    routes: tuple[Route, ...] = ()
+    """The ways to it below `/api/`."""
     last_published: int = 0
     """The number of the last version that was published of it. Numbers are not given twice."""
     is_published: bool = False

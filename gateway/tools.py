@@ -20,6 +20,7 @@ from gateway.registry import Registry
 from gateway.remote import RemoteRuns
 from gateway.services import open_link
 from gateway.store import Store, connect
+from gateway.uploads.objects import Objects
 from samovar.clock import Clock, SystemClock
 from samovar.settings import Settings
 
@@ -37,6 +38,7 @@ class Tools:
     doorbell: Doorbell
     intake: Intake
     queues: Queues
+    objects: Objects
     worker_id: str
     """Names this process among all workers, and is never used again."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,6 +54,8 @@ async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[To
         registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
         clock = SystemClock()
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))
+        objects = Objects(settings)
+        stack.push_async_callback(objects.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
         yield Tools(
@@ -63,6 +67,7 @@ async def open_tools(settings: Settings, doorbell: Doorbell) -> AsyncIterator[To
             doorbell=doorbell,
             intake=intake,
             queues=queues,
+            objects=objects,
             worker_id=f"{socket.gethostname()}-{secrets.token_hex(6)}",
         )
 

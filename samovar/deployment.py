@@ -14,6 +14,7 @@ from samovar.deployed_mappings import bring_about
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from samovar.link import InvokerStatus
 from samovar.manifest import MANAGED_TAGS, Manifest
+from samovar.upload_triggers import UploadTriggers
 
 SETTLE_TIMEOUT_S = 120.0
 """How long a function may stay Pending or an update InProgress."""
@@ -30,7 +31,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str]
     """`function` when it is new, else what differed.
 
-    That is one of code, configuration, tags, concurrency, provisioned, triggers and url.
+    That is one of code, configuration, tags, concurrency, provisioned, triggers, uploads and url.
     """
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
@@ -79,6 +80,8 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     triggers = manifest.triggers.sources()
     if bring_about(client, current.configuration.function_arn, triggers) and not is_new:
         changed.append("triggers")
+    if _notify(client, manifest) and not is_new:
+        changed.append("uploads")
     function_url, url_changed = _url(client, manifest)
     if url_changed and not is_new:
         changed.append("url")
@@ -181,6 +184,15 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
     if present.provisions == wanted:
         return present, False
     return client.put_provisioned(manifest.name, wanted), True
+
+
+def _notify(client: Client, manifest: Manifest) -> bool:
+    """Have the uploads of the manifest start the function, and no others; whether that was a change."""
+    wanted = UploadTriggers(triggers=manifest.triggers.upload)
+    if client.get_uploads(manifest.name) == wanted:
+        return False
+    client.put_uploads(manifest.name, wanted)
+    return True
 
 
 def _url(client: Client, manifest: Manifest) -> tuple[str | None, bool]:

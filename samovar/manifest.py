@@ -98,7 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="tables [[triggers.queue]] with queue (a name or an ARN) or [[triggers.redis]] with key and "
             "kind (stream or list), each with batch_size, window (seconds), report_failures, filters (event patterns), "
-            "maximum_concurrency and enabled"
+            "maximum_concurrency and enabled; or [[triggers.upload]] with bucket, events, prefix and suffix"
         ),
     ] = Triggers()
 

@@ -49,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="An external Redis or Valkey (redis://, rediss://, unix://); empty starts the embedded one.",
         ),
     ] = ""
+    store_fsync: Annotated[
+        Literal["everysec", "always"],
+        Meta(description="When the embedded store writes to the disk: every second, or before it acknowledges."),
+    ] = "everysec"
     broker_url: Annotated[
         str,
         Meta(

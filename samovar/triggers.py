@@ -1,6 +1,6 @@
-"""What starts a function beside calls, as its manifest says it: queues, streams and lists it works on.
+"""What starts a function beside calls, as its manifest says it: queues, streams and lists it works on, and uploads.
 
-Each becomes an event source mapping, whose parameters have AWS's names in the API and shorter ones here.
+Each source becomes an event source mapping, whose parameters have AWS's names in the API and shorter ones here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+from samovar.upload_triggers import MAX_TRIGGERS, UploadTrigger
 
 MAPPING_TAG: Final = "samovar:manifest"
 """The tag of mappings that a manifest has made; others are not a deploy's to change."""
@@ -75,6 +77,8 @@ class Triggers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     queue: tuple[QueueTrigger, ...] = ()
     redis: tuple[RedisTrigger, ...] = ()
+    upload: Annotated[tuple[UploadTrigger, ...], Meta(max_length=MAX_TRIGGERS)] = ()
+    """These become notifications of their buckets."""
 
     def sources(self) -> tuple[SourceTrigger, ...]:
         """Those that become event source mappings."""

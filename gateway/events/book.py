@@ -209,6 +209,23 @@ class Book:
         self._check_found(selection, done)
         return EventsDone(ids=done, more=more)
 
+    async def forget_before(self, before_ms: int) -> int:
+        """Forget the ends of events before a moment, of every function; how many."""
+        forgotten = 0
+        async with reaching_store():
+            kept = [line.decode() for line in await self._redis.smembers(keys.KEPT)]
+        for line in kept:
+            async with reaching_store():
+                ids: list[bytes] = []
+                for kind in _STATES:
+                    ids += await self._redis.zrange(
+                        keys.ended(kind, line), "-inf", f"({before_ms}", byscore=True, offset=0, num=AT_ONCE
+                    )
+                forgotten += len(await self._forget(args=[line, *ids])) if ids else 0
+                if not await self._redis.exists(keys.past(line)):
+                    await self._redis.srem(keys.KEPT, line)
+        return forgotten
+
     # Which events.
 
     async def _selected(self, line: str, selection: EventSelection) -> tuple[list[str], bool]:

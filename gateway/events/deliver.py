@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.events.event import EventHead, NewEvent
-from gateway.events.targets import service_of, url_of
+from gateway.events.targets import bucket_of, object_key, service_of, url_of
 from gateway.queues.message import Attribute, Outgoing
 from samovar.errors import InvalidParameterValue, ServiceUnavailable
 from samovar.names import new_request_id, split_arn
@@ -36,6 +36,9 @@ class Deliver:
                 await self._invoke(head.target, head, body)
             case "sqs":
                 await self._send(head.target, head, body)
+            case "s3":
+                key = object_key(head, new_request_id())
+                await self._tools.objects.put(bucket_of(head.target), key, body)
             case "http" | "https":
                 await self._post(url_of(head.target), head, body)
             case _:

@@ -13,11 +13,9 @@ import msgspec
 
 from gateway.events.event import EventHead
 from gateway.events.lifecycle import Happening
-from gateway.record import FunctionRecord, attached_to
+from gateway.record import RETRIES_TAG, EventInvoke, FunctionRecord, attached_to
 
 DEFAULT_RETRIES: Final = 2
-MOST_RETRIES: Final = 185
-"""Lambda stops at 2; schedules on AWS may have so many."""
 DEFAULT_MAX_AGE_S: Final = 21_600
 RETRY_PAUSE_S: Final = 60
 """Before the first retry after a function error; the n-th waits n times as long, up to `LONGEST_PAUSE_S`."""
@@ -74,11 +72,11 @@ class Verdict(NamedTuple):
 
 def rules_of(record: FunctionRecord, qualifier: str | None) -> Rules:
     """The rules for calls of a function that named this qualifier. `record` is the function's own."""
-    found = attached_to(record, qualifier).event_invoke
-    if found is None:
-        return Rules(dead_letter=record.dead_letter)
+    found = attached_to(record, qualifier).event_invoke or EventInvoke(modified=0.0)
+    tagged = record.tags.get(RETRIES_TAG)
+    default = DEFAULT_RETRIES if tagged is None else int(tagged)  # which was checked when it was set
     return Rules(
-        DEFAULT_RETRIES if found.retries is None else found.retries,
+        default if found.retries is None else found.retries,
         DEFAULT_MAX_AGE_S if found.max_age_s is None else found.max_age_s,
         found.on_success,
         found.on_failure,

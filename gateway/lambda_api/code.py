@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from gateway.artifacts import Package
 from gateway.functions import Functions
 from gateway.lambda_api import images
+from gateway.lambda_api.code_source import package_of
 from gateway.lambda_api.configuration import configuration, pending, updating
 from gateway.lambda_api.edge import NamedLatest, UsesFunctions, UsesPublished, UsesServices, answer
 from gateway.lambda_api.function_layers import check_size
@@ -36,9 +37,9 @@ async def _new_code(
         image = await images.pull(functions.link, update.image_uri, None)
         return lambda found: images.on(found, image)
     if update.dry_run:
-        package = await services.artifacts.check(update.zip_file or b"")
+        package = await services.artifacts.check(await package_of(services, update))
     else:
-        package = await services.artifacts.add(update.zip_file or b"")
+        package = await services.artifacts.add(await package_of(services, update))
         await check_size(services, package.sha256, current.layers)
     return lambda found: coded(found, package)
 

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
+from gateway.lambda_api.code_source import package_of
 from gateway.lambda_api.configuration import configuration, configured, listed, pending
 from gateway.lambda_api.edge import (
     Named,
@@ -86,7 +87,7 @@ async def create_function(
         coding = images.on(draft, image)
     else:
         layering = await lay(services, layers, create.layers, draft.version) or Layering()
-        package = await services.artifacts.add(create.code.zip_file or b"")
+        package = await services.artifacts.add(await package_of(services, create.code))
         await check_size(services, package.sha256, layering.uses)
         coding = coded(layering.on(draft), package)
     made = await functions.create(coding)

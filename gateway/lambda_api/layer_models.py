@@ -11,6 +11,7 @@ class LayerSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     zip_file: bytes | None = None
     s3_bucket: str | None = None
     s3_key: str | None = None
+    s3_object_version: str | None = None
 
 
 class PublishLayerVersionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

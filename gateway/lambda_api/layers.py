@@ -9,6 +9,7 @@ import msgspec
 from fastapi import Depends, Request, Response
 
 from gateway.artifacts import base64_digest
+from gateway.lambda_api import code_source
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, no_content
 from gateway.lambda_api.layer_models import (
     LayerContent,
@@ -49,11 +50,8 @@ async def publish_layer_version(
     """PublishLayerVersion: the next version of a layer, or the first."""
     wanted = asked(request, PublishLayerVersionRequest)
     content = wanted.content
-    if content.s3_bucket or content.s3_key:
-        raise InvalidParameterValue("S3Bucket and S3Key are not offered by Samovar yet: send the layer as ZipFile")
-    if content.zip_file is None:
-        raise InvalidParameterValue("Please provide a source for layer content.")
-    package = await services.artifacts.add(content.zip_file)
+    code_source.check(content, "layer content")
+    package = await services.artifacts.add(await code_source.package_of(services, content))
     version = LayerVersion(
         revision_id=new_request_id(),
         code_sha256=package.sha256,

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from gateway.lambda_api.validation import check_tags
-from gateway.record import FunctionRecord
+from gateway.record import MOST_RETRIES, RETRIES_TAG, FunctionRecord
 from samovar.errors import InvalidParameterValue
 from samovar.function import Network, OciRuntime, Placement
 
@@ -32,7 +32,9 @@ def with_tags(record: FunctionRecord, tags: Mapping[str, str]) -> FunctionRecord
     check_tags(tags)
     chosen: dict[str, Any] = {}
     for key, value in tags.items():
-        if key.startswith(_PREFIX):
+        if key == RETRIES_TAG:
+            _check_retries(value)
+        elif key.startswith(_PREFIX):
             field, allowed = _choice(key)
             if value not in allowed:
                 raise InvalidParameterValue(f"Tag {key} = {value!r} is not allowed: one of {', '.join(allowed)}")
@@ -42,11 +44,15 @@ def with_tags(record: FunctionRecord, tags: Mapping[str, str]) -> FunctionRecord
     return msgspec.structs.replace(record, version=version, tags=dict(tags), http_route=http_route)
 
 
+def _check_retries(value: str) -> None:
+    if not (value.isascii() and value.isdigit() and int(value) <= MOST_RETRIES):
+        raise InvalidParameterValue(f"Tag {RETRIES_TAG} = {value!r} is not allowed: a number from 0 to {MOST_RETRIES}")
+
+
 def _choice(key: str) -> tuple[str, tuple[str, ...]]:
     if key == HTTP_TAG:
         return "http", get_args(Switch)
     if key not in _CHOICES:
-        raise InvalidParameterValue(
-            f"Tag {key} is not allowed: tags that begin with {_PREFIX} are {', '.join([*_CHOICES, HTTP_TAG])}"
-        )
+        known = ", ".join([*_CHOICES, HTTP_TAG, RETRIES_TAG])
+        raise InvalidParameterValue(f"Tag {key} is not allowed: tags that begin with {_PREFIX} are {known}")
     return _CHOICES[key]

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.lambda_api import code_source
 from gateway.lambda_api.images import is_image
 from gateway.lambda_api.models import CodeSource, CreateFunctionRequest, Unoffered
 from samovar.errors import InvalidParameterValue
@@ -31,7 +32,6 @@ _INSTEAD: Final[dict[str, str]] = {
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "logging_config": "logs are text, one file set per function; read them with `samovar logs`",
     "kms_key_arn": "encrypt the disk that holds Samovar's data directory",
-    "s3_bucket": "send the package itself as ZipFile",
 }
 
 
@@ -50,15 +50,10 @@ def check_creation(request: CreateFunctionRequest) -> None:
 
 
 def check_code(code: CodeSource) -> None:
-    """Only a zip file in the request itself is offered."""
-    for member, value in (
-        ("s3_bucket", code.s3_bucket or code.s3_key),
-        ("kms_key_arn", code.source_kms_key_arn),
-    ):
-        if value:
-            raise _not_offered(member, value)
-    if code.zip_file is None:
-        raise InvalidParameterValue("Please provide a source for function code.")
+    """A zip file in the request itself, or in a bucket; encrypted ones are not offered."""
+    if code.source_kms_key_arn:
+        raise _not_offered("kms_key_arn", code.source_kms_key_arn)
+    code_source.check(code, "function code")
 
 
 def check_dead_letter(target: str | None) -> None:
@@ -110,4 +105,4 @@ def _not_offered(member: str, value: object) -> InvalidParameterValue:
     return InvalidParameterValue(f"{name} = {shown} is not offered by Samovar: {instead}")
 
 
-_AWS_NAMES: Final = {"kms_key_arn": "KMSKeyArn", "s3_bucket": "S3Bucket"}
+_AWS_NAMES: Final = {"kms_key_arn": "KMSKeyArn"}

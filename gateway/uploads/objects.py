@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from gateway.uploads.refusals import S3Error, of_code
+from gateway.uploads.refusals import NoSuchBucket, S3Error, of_code
 from samovar.errors import ServiceFailure
 from samovar.settings import Settings
 
@@ -44,6 +44,8 @@ class Objects:
 
     async def get(self, bucket: str, key: str, limit: int, version: str | None = None) -> bytes:
         """An object of at most `limit` bytes. Raises `NoSuchBucket`, `NoSuchKey`, `S3Error` for a larger one."""
+        if not self.upstream.was_ever_needed:
+            raise NoSuchBucket("The specified bucket does not exist")
         query = f"?versionId={quote(version, safe='')}".encode() if version else b""
         async with self.upstream.asked("GET", target(bucket, key) + query) as answer:
             await _check(answer)

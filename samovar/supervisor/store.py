@@ -30,9 +30,9 @@ def server_path() -> Path:
 def store_command(settings: Settings) -> tuple[str, ...]:
     """The command of the embedded store.
 
-    A write is in the kernel's hands before it is acknowledged, so `kill -9` loses nothing; `everysec` means
-    that a power cut may cost the last second (valkey.conf, 'appendfsync'). A last entry cut in half by one
-    is dropped at the next start instead of refusing it.
+    A write is in the kernel's hands before it is acknowledged, so `kill -9` loses nothing. `everysec` means that a
+    power cut may cost the last second, `always` that it costs nothing (valkey.conf, 'appendfsync'). A last entry cut
+    in half by one is dropped at the next start instead of refusing it.
     """
     options = {
         "port": "0",
@@ -40,7 +40,7 @@ def store_command(settings: Settings) -> tuple[str, ...]:
         "unixsocketperm": "700",
         "dir": str(store_dir(settings)),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": settings.store_fsync,
         "aof-load-truncated": "yes",
         "save": "",  # the append-only file is the only copy; snapshots would write it all twice
         "maxmemory-policy": "noeviction",

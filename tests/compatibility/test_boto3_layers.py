@@ -126,7 +126,7 @@ def test_what_is_wrong_with_a_layer_is_told_as_aws_does(aws: Any) -> None:
     assert (code, "at 'arn' failed to satisfy constraint" in message) == ("ValidationException", True)
     with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
         aws.publish_layer_version(LayerName="wrong", Content={"S3Bucket": "leaves", "S3Key": "l.zip"})
-    assert "send the layer as ZipFile" in refusal(error)[1]
+    assert "S3 Error Code: NoSuchBucket." in refusal(error)[1]
     with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
         aws.publish_layer_version(LayerName="wrong", Content={"ZipFile": b"no zip"})
     assert "Could not unzip" in refusal(error)[1]

@@ -39,7 +39,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no runtime": ({"Runtime": None}, VALUE, "Runtime and Handler are mandatory parameters"),
     "description": ({"Description": "x" * 257}, VALIDATION, "at 'description'"),
     "no code": ({"Code": {}}, VALUE, "Please provide a source for function code."),
-    "code from S3": ({"Code": {"S3Bucket": "bucket", "S3Key": "k"}}, VALUE, "is not offered by Samovar"),
+    "code from S3": ({"Code": {"S3Bucket": "bucket", "S3Key": "k"}}, VALUE, "S3 Error Code: NoSuchBucket"),
     "image and runtime": ({"PackageType": "Image"}, VALUE, "Please don't provide handler or runtime or layer when"),
     "image config of a zip file": ({"ImageConfig": {"Command": ["x"]}}, VALUE, "only be given for functions of"),
     "publish to": ({"PublishTo": "LATEST_PUBLISHED"}, VALUE, 'PublishTo = "LATEST_PUBLISHED" is not offered'),

@@ -38,6 +38,7 @@ class FakeFunction:
     url: str | None = None
     reserved: int | None = None
     provisions: list[dict[str, Any]] = field(default_factory=list)
+    uploads: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def files(self) -> list[str]:
@@ -49,6 +50,7 @@ class FakePlatform:
     """Functions that echo their event, or fail when the event says so. `calls` lists what was asked."""
 
     def __init__(self) -> None:
+        self.source_mappings: list[dict[str, Any]] = []
         self.functions: dict[str, FakeFunction] = {}
         self.calls: list[str] = []
         self.refuse_code: str | None = None
@@ -74,6 +76,7 @@ class FakePlatform:
             Route("/2021-10-31/functions/{name}/url", self.url, methods=["GET", "POST", "DELETE"]),
             Route("/2017-10-31/functions/{name}/concurrency", self.concurrency, methods=["PUT", "DELETE"]),
             Route("/samovar/v1/functions/{name}/provisioned", self.provisioned, methods=["GET", "PUT"]),
+            Route("/samovar/v1/functions/{name}/uploads", self.uploads, methods=["GET", "PUT"]),
             Route("/2017-03-31/tags/{arn:path}", self.tags, methods=["POST", "DELETE"]),
             Route("/samovar/v1/status", self.status),
             Route("/samovar/v1/health", self.health),
@@ -147,8 +150,8 @@ class FakePlatform:
         return Response(status_code=204)
 
     async def mappings(self, request: Request) -> Response:
-        """No function here has any."""
-        return JSONResponse({"EventSourceMappings": []})
+        """What the test says there is."""
+        return JSONResponse({"EventSourceMappings": self.source_mappings})
 
     async def url(self, request: Request) -> Response:
         function = self.one(request)
@@ -175,6 +178,12 @@ class FakePlatform:
             function.provisions = (await request.json())["provisions"]
         wanted = max((one["count"] for one in function.provisions), default=0)
         return JSONResponse({"provisions": function.provisions, "wanted": wanted, "ready": 0})
+
+    async def uploads(self, request: Request) -> Response:
+        function = self.one(request)
+        if request.method == "PUT":
+            function.uploads = (await request.json())["triggers"]
+        return JSONResponse({"triggers": function.uploads})
 
     async def tags(self, request: Request) -> Response:
         self.calls.append(f"{request.method} tags")

@@ -120,6 +120,18 @@ def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: Fa
     assert platform.functions["orders"].reserved == 2
 
 
+def test_uploads_are_deployed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    before = (deployed / "function.toml").read_text()
+    (deployed / "function.toml").write_text(before + '[[triggers.upload]]\nbucket = "photos"\nprefix = "in/"\n')
+    assert "orders is updated: uploads" in run("deploy", "orders").stdout
+    (trigger,) = platform.functions["orders"].uploads
+    assert (trigger["bucket"], trigger["prefix"], trigger["events"]) == ("photos", "in/", ["s3:ObjectCreated:*"])
+    assert "orders is unchanged" in run("deploy", "orders").stdout
+    (deployed / "function.toml").write_text(before)
+    assert "orders is updated: uploads" in run("deploy", "orders").stdout
+    assert platform.functions["orders"].uploads == []
+
+
 def test_provisioned_environments_are_deployed_printed_and_taken_back(
     run: Run, deployed: Path, platform: FakePlatform
 ) -> None:
@@ -386,3 +398,13 @@ def test_why_as_json_is_the_explanation(run: Run) -> None:
 def test_why_of_an_unknown_call_is_the_callers_fault(run: Run) -> None:
     result = run("why", "unknown")
     assert (result.exit_code, "No invocation unknown is known" in result.stderr) == (2, True)
+
+
+def test_mappings_are_listed_with_what_came_of_their_last_batch(run: Run, platform: FakePlatform) -> None:
+    assert "no function works on a queue" in run("mappings", "ls").stderr
+    queue = {"UUID": "u-1", "EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:orders", "FunctionArn": ARN + "shop"}
+    platform.source_mappings = [queue | {"State": "Enabled", "BatchSize": 10, "LastProcessingResult": "OK"}]
+    lines = run("mappings", "ls").stdout.splitlines()
+    assert lines[1].split() == ["shop", "sqs:orders", "Enabled", "10", "OK", "u-1"]
+    [shown] = json.loads(run("mappings", "ls", "--json").stdout)
+    assert shown["EventSourceArn"] == queue["EventSourceArn"]

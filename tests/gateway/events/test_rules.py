@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from gateway.events.event import EventHead
 from gateway.events.lifecycle import TRANSITIONS, Happening, State, after
 from gateway.events.rules import End, Ended, Rules, Verdict, expired, is_expired, rules_of, verdict
-from gateway.record import Attached, EventInvoke
+from gateway.lambda_api.placement import with_tags
+from gateway.record import RETRIES_TAG, Attached, EventInvoke
+from samovar.errors import InvalidParameterValue
 from tests.gateway.functions import record
 
 HEAD = EventHead("r-1", "arn:aws:lambda:us-east-1:123456789012:function:orders", None, "", 0)
@@ -87,6 +89,16 @@ def test_the_rules_are_those_of_the_qualifier_that_was_named() -> None:
     function = msgspec.structs.replace(record(), attached={"live": own}, dead_letter="arn:q")
     assert rules_of(function, "live") == Rules(0, 60, None, "arn:f", "arn:q")
     assert rules_of(function, None) == Rules(dead_letter="arn:q")
+
+
+def test_a_tag_gives_a_function_more_retries_than_lambdas_api_takes() -> None:
+    function = with_tags(record(), {RETRIES_TAG: "185"})
+    assert rules_of(function, None).retries == 185
+    configured = Attached(event_invoke=EventInvoke(modified=0, retries=1))
+    assert rules_of(msgspec.structs.replace(function, attached={"$LATEST": configured}), None).retries == 1
+    for wrong in ("186", "-1", "two", "²"):
+        with pytest.raises(InvalidParameterValue, match="0 to 185"):
+            with_tags(record(), {RETRIES_TAG: wrong})
 
 
 def test_the_table_ends_where_it_should() -> None:

@@ -24,8 +24,10 @@ from samovar.cli import (
     invoke,
     keys,
     logs,
+    mappings,
     platform,
     ps,
+    schedule,
     stacks,
     usage,
     why,
@@ -74,6 +76,8 @@ _COMMANDS = (
     stacks,
     keys,
     events,
+    schedule,
+    mappings,
     buckets,
 )
 for _module in _COMMANDS:

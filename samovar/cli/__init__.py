@@ -26,6 +26,7 @@ from samovar.cli import (
     logs,
     platform,
     ps,
+    queues,
     stacks,
     usage,
     why,
@@ -75,6 +76,7 @@ _COMMANDS = (
     keys,
     events,
     buckets,
+    queues,
 )
 for _module in _COMMANDS:
     _module.register(app)

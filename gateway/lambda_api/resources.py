@@ -51,14 +51,13 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 WARM: Final = ("Invoke", "InvokeWithResponseStream")
 """Operations that the warm path answers before any route is looked for."""
-_RECORDS: Final = "records and their states; nothing reads the sources yet"
+_RECORDS: Final = "of queues, and of streams and lists in Redis; of other sources there are records alone"
 _KEPT: Final = "the choice is kept and told"
 NOTES: Final[dict[str, str]] = {
     "CreateEventSourceMapping": _RECORDS,
     "UpdateEventSourceMapping": _RECORDS,
     "PutFunctionEventInvokeConfig": "destinations are functions, queues, buckets and HTTP endpoints",
     "UpdateFunctionEventInvokeConfig": "as PutFunctionEventInvokeConfig",
-    "PutFunctionRecursionConfig": f"{_KEPT}; calls that go in circles are not looked for",
     "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
     "PublishLayerVersion": "from `ZipFile`",
     "AddPermission": "lets in access keys by their ARN; services and other accounts do not call here",

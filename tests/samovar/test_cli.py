@@ -150,6 +150,24 @@ def test_provisioned_environments_are_deployed_printed_and_taken_back(
     assert platform.functions["orders"].provisions == []
 
 
+def test_schedules_are_deployed_changed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    before = (deployed / "function.toml").read_text()
+    platform.schedules["others"] = {"name": "others", "group": "default", "arn": "", "expression": "rate(1 day)",
+                                    "timezone": "UTC", "target": "", "enabled": True}  # fmt: skip
+    nightly = '[[schedules]]\nexpression = "cron(0 3 * * ? *)"\ntimezone = "Europe/Berlin"\ninput = {all = true}\n'
+    (deployed / "function.toml").write_text(before + nightly + '[[schedules]]\nexpression = "rate(5 minutes)"\n')
+    assert "orders is updated: schedules" in run("deploy", "orders").stdout
+    assert platform.schedules.keys() == {"others", "orders", "orders-2"}
+    assert platform.schedules["orders"]["input"] == {"all": True}
+    assert "orders is unchanged" in run("deploy", "orders").stdout
+    (deployed / "function.toml").write_text(before + nightly.replace("0 3", "0 4"))
+    assert "orders is updated: schedules" in run("deploy", "orders").stdout
+    assert platform.schedules.keys() == {"others", "orders"}
+    assert platform.schedules["orders"]["expression"] == "cron(0 4 * * ? *)"
+    run("delete", "orders", "--yes")
+    assert platform.schedules.keys() == {"others"}
+
+
 def test_what_a_manifest_no_longer_says_is_taken_back(run: Run, orders: Path, platform: FakePlatform) -> None:
     before = (orders / "function.toml").read_text()
     edit(orders, "concurrency = 2\nisolation = 'docker'\nurl = false")
@@ -398,3 +416,13 @@ def test_why_as_json_is_the_explanation(run: Run) -> None:
 def test_why_of_an_unknown_call_is_the_callers_fault(run: Run) -> None:
     result = run("why", "unknown")
     assert (result.exit_code, "No invocation unknown is known" in result.stderr) == (2, True)
+
+
+def test_mappings_are_listed_with_what_came_of_their_last_batch(run: Run, platform: FakePlatform) -> None:
+    assert "no function works on a queue" in run("mappings", "ls").stderr
+    queue = {"UUID": "u-1", "EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:orders", "FunctionArn": ARN + "shop"}
+    platform.source_mappings = [queue | {"State": "Enabled", "BatchSize": 10, "LastProcessingResult": "OK"}]
+    lines = run("mappings", "ls").stdout.splitlines()
+    assert lines[1].split() == ["shop", "sqs:orders", "Enabled", "10", "OK", "u-1"]
+    [shown] = json.loads(run("mappings", "ls", "--json").stdout)
+    assert shown["EventSourceArn"] == queue["EventSourceArn"]

@@ -10,6 +10,7 @@ from starlette.types import Send
 
 from gateway.access.guard import Guard
 from gateway.answer_stream import AnswerStream
+from gateway.apis.table import ApiTable
 from gateway.asgi import Request
 from gateway.events.intake import Intake
 from gateway.invoker_link import Answer, Call, Errand
@@ -23,6 +24,9 @@ from samovar.names import LATEST
 
 class Functions(Protocol):
     """Where functions are looked up; `gateway.registry.Registry` is one."""
+
+    apis: ApiTable
+    """The routes that lead to them."""
 
     def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
         """What takes a call to the function of an unqualified ARN, if it is known without I/O."""

@@ -26,7 +26,7 @@ from gateway.provisioned import Provisions
 from gateway.published import Published
 from gateway.services import Services
 from gateway.v1 import code as v1_code
-from gateway.v1 import events, keys, logs, platform, provisioned, runs, uploads, usage
+from gateway.v1 import events, keys, logs, platform, provisioned, routes, runs, uploads, usage
 from gateway.v1.schema import add_openapi
 from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
 from samovar.names import new_request_id
@@ -62,7 +62,7 @@ def create_control_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
-    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads):
+    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads, routes):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
     app.add_exception_handler(SamovarError, _on_samovar_error)

@@ -15,6 +15,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.apis import trigger as apis
+from gateway.apis.trigger import ApiRoutes
 from gateway.asgi import ClientGone, Request, send_response
 from gateway.contract import Parts, SendsItself, Trigger, Wanted
 from gateway.http_stream import CutShort
@@ -36,6 +38,7 @@ class HotPath:
     def __init__(self, settings: Settings, parts: Parts, control: ASGIApp) -> None:
         functions, invoker, clock, guard, _ = parts
         self._route = NamedRoute(settings, functions, invoker, clock)
+        self._apis = ApiRoutes(settings, functions, invoker, clock, functions.apis)
         self._urls = FunctionUrls(settings, functions, invoker, clock, guard)
         self._invoke = InvokeApi(settings, parts)
         self._invoke_stream = invoke_stream.InvokeStreamApi(self._invoke, invoker)
@@ -101,6 +104,8 @@ class HotPath:
             function_name = invoke_stream.function_name_in(path)
             if function_name is not None:
                 return self._invoke_stream, function_name
+        if raw_path.startswith(apis.ROUTE) and len(raw_path) > len(apis.ROUTE):
+            return self._apis, raw_path.decode("latin-1")
         return None
 
 

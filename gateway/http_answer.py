@@ -61,6 +61,22 @@ def to_response(result: bytes) -> Response:
         return BAD_GATEWAY
 
 
+def proxied(result: bytes) -> Response | None:
+    """The HTTP answer for a result in payload format 1.0, which has to say its status; `None` when it is none.
+
+    API Gateway developer guide, "Output format of a Lambda function for proxy integration".
+    """
+    try:
+        value = msgspec.json.decode(result, type=dict[str, Any])
+        if "statusCode" not in value:
+            return None
+        response, repeated = _explicit(value), _repeated(value.get("multiValueHeaders"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _InvalidResult):
+        return None
+    names = {name for name, _ in repeated}
+    return response._replace(headers=[header for header in response.headers if header[0] not in names] + repeated)
+
+
 def start_of_stream(metadata: bytes, body: bytes) -> Response | None:
     """Status and headers of a streamed answer, with what is there of its body; `None` when they are none."""
     try:
@@ -114,6 +130,21 @@ def _headers(given: object, default_type: tuple[bytes, bytes]) -> Headers:
     if not typed:
         headers.append(default_type)
     return headers
+
+
+def _repeated(given: object) -> Headers:
+    """Headers with several values each, which stand before those of the same name with one."""
+    if given is None:
+        return []
+    if not isinstance(given, dict):
+        raise _InvalidResult("multiValueHeaders")
+    found: Headers = []
+    for name, values in given.items():
+        if not isinstance(values, list) or _HEADER_NAME.fullmatch(name) is None:
+            raise _InvalidResult(name)
+        if name.lower() not in _WRITTEN_BY_THE_SERVER:
+            found += [(name.lower().encode(), _text_bytes(value)) for value in values]
+    return found
 
 
 def _cookies(given: object) -> list[object]:

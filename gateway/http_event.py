@@ -60,6 +60,11 @@ def endpoint(api_id: str, host: bytes) -> Endpoint:
 
 
 def encode_event(call: HttpCall) -> bytes:
+    """The event of a request, as JSON."""
+    return _encode(event_of(call))
+
+
+def event_of(call: HttpCall) -> dict[str, Any]:
     """The event of a request."""
     scope = call.scope
     headers, cookies = _headers(scope["headers"])
@@ -103,7 +108,7 @@ def encode_event(call: HttpCall) -> bytes:
         event["body"], event["isBase64Encoded"] = _body(call.body, headers.get("content-type", ""))
     else:
         event["isBase64Encoded"] = False
-    return _encode(event)
+    return event
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], list[str]]:

@@ -47,7 +47,7 @@ class NamedRoute:
         if record is None or not record.http_route or record.streams or len(body) > self._settings.max_payload_bytes:
             return None
         wanted = _wanted(request, record, path, body, self._clock.epoch())
-        return _as_called(wanted, qualifier) if qualifier else wanted
+        return as_called(wanted, qualifier) if qualifier else wanted
 
     async def answer(self, request: Request, where: str) -> Response | SendsItself:
         """See `Trigger`. Raises `ResourceNotFound` for a function that does not exist or has no HTTP route."""
@@ -60,7 +60,7 @@ class NamedRoute:
         if record is None or not record.http_route:
             raise not_found(arn, qualifier)
         body = await request.body(self._settings.max_payload_bytes)
-        wanted = _as_called(_wanted(request, record, path, body, self._clock.epoch()), qualifier)
+        wanted = as_called(_wanted(request, record, path, body, self._clock.epoch()), qualifier)
         if record.streams:
             return HttpStream(self._invoker, request, wanted, _dressing(wanted))
         running = carry_out(self._invoker, wanted)
@@ -137,14 +137,14 @@ class FunctionUrls:
     def _wanted(self, request: Request, record: FunctionRecord, rules: Cors | None, body: bytes) -> Wanted:
         wanted = _wanted(request, record, raw_path_of(request), body, self._clock.epoch())
         if record.url is not None and record.url.qualifier is not None:
-            wanted = _as_called(wanted, record.url.qualifier)
+            wanted = as_called(wanted, record.url.qualifier)
         if rules is None:
             return wanted
         origin, settle = request.headers.get(b"origin"), wanted.settle
         return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
 
-def _as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
+def as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
     """For a function that was called by the name of a version or alias, which it sees in its ARN."""
     call = msgspec.structs.replace(wanted.errand.call, qualifier=qualifier or None)
     return wanted._replace(errand=wanted.errand._replace(call=call))
@@ -152,11 +152,11 @@ def _as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
 
 def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:
     api_id = record.name if record.url is None else record.url.url_id
-    trace_id = _trace_id(request, epoch)
+    trace_id = trace_id_of(request, epoch)
     host = request.headers.get(b"host", b"localhost")
     caller = None if request.caller is None else iam(request.caller, record.version.account)
     asked = HttpCall(request.scope, path, body, endpoint(api_id, host), request.id, trace_id, epoch, caller)
-    call = Call(request.id, "http", trace_id=_followed(trace_id, record))
+    call = Call(request.id, "http", trace_id=passed_on(trace_id, record))
     errand = Errand(record.version, call, encode_event(asked), request.let_go)
     return Wanted(errand, partial(_settled, request.id, trace_id))
 
@@ -167,10 +167,10 @@ def _settled(request_id: str, trace_id: str, outcome: Answer | SamovarError) -> 
     response = http_answer.BAD_GATEWAY
     if outcome.head.outcome is Outcome.OK:
         response = http_answer.to_response(outcome.payload)
-    return _dressed(request_id, trace_id, response)
+    return dressed(request_id, trace_id, response)
 
 
-def _dressed(request_id: str, trace_id: str, response: Response) -> Response:
+def dressed(request_id: str, trace_id: str, response: Response) -> Response:
     """With the headers that are not the function's own."""
     ours = [(b"x-amzn-requestid", request_id.encode()), (b"x-amzn-trace-id", trace_id.encode("latin-1"))]
     return Response(response.status, ours + response.headers, response.body)
@@ -180,8 +180,8 @@ def _dressing(wanted: Wanted, rules: Cors | None = None, origin: bytes | None = 
     call = wanted.errand.call
 
     def dress(response: Response) -> Response:
-        dressed = _dressed(call.request_id, lineage.root(call.trace_id or ""), response)
-        return dressed if rules is None else cors.apply(rules, origin, dressed)
+        answer = dressed(call.request_id, lineage.root(call.trace_id or ""), response)
+        return answer if rules is None else cors.apply(rules, origin, answer)
 
     return dress
 
@@ -216,13 +216,13 @@ def raw_path_of(request: Request) -> bytes:
     return path or b"/"
 
 
-def _trace_id(request: Request, epoch: float) -> str:
+def trace_id_of(request: Request, epoch: float) -> str:
     """The caller's trace, or a new one."""
     given = request.headers.get(b"x-amzn-trace-id")
     return lineage.new_root(epoch) if given is None else given.decode("latin-1")
 
 
-def _followed(trace_id: str, record: FunctionRecord) -> str:
+def passed_on(trace_id: str, record: FunctionRecord) -> str:
     """The trace that the function passes on. Raises `RecursiveInvocation` when it came here too often."""
     if "=" in trace_id and "Lineage" not in trace_id:
         return lineage.begun(trace_id, record.arn)

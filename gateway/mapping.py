@@ -216,6 +216,8 @@ def _check_source(config: Config, name: str) -> None:
     source = redis_names.parse(config.event_source_arn or "")
     if source.kind == "list" and config.starting_position not in (None, "TRIM_HORIZON"):
         raise InvalidParameterValue(f"Unsupported starting position for arn type: {source.arn}")
+    if source.kind == "list" and config.maximum_record_age_in_seconds not in (None, -1):
+        raise _unsupported("MaximumRecordAgeInSeconds")  # elements of lists have no time
 
 
 def with_defaults(config: Config) -> Config:

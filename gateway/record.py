@@ -10,6 +10,7 @@ import msgspec
 from gateway.policy import Statements
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
+from samovar.stack import Route
 
 RETRIES_TAG: Final = "samovar:event-retries"
 """Tag of functions that want another number of retries of asynchronous events than Lambda's API takes."""
@@ -133,6 +134,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     http_route: bool = True
     """Whether `/fn/{name}/` reaches the function (tag `samovar:http` = `off` closes it)."""
 
+    routes: tuple[Route, ...] = ()
+    """The ways to it below `/api/`."""
     last_published: int = 0
     """The number of the last version that was published of it. Numbers are not given twice."""
     is_published: bool = False

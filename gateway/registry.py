@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import msgspec
 from redis.exceptions import RedisError
 
+from gateway.apis.table import ApiTable
 from gateway.policy import Statements
 from gateway.qualified import Qualified, url_key
 from gateway.qualified_store import QualifiedStore
@@ -56,6 +57,8 @@ class Registry:
         self.store = store
         self.qualified = Qualified(QualifiedStore(store.redis), lambda arn: self._records.get(arn))
         """Versions and aliases."""
+        self.apis = ApiTable()
+        """The routes to functions below `/api/`."""
         self.following = False
         """Whether notifications arrive; without them, cached records may be out of date."""
         self._records: dict[str, FunctionRecord] = {}
@@ -267,12 +270,14 @@ class Registry:
         denies = any(one.get("Effect") == "Deny" for attached in record.attached.values() for one in attached.policy)
         (self._denying.add if denies else self._denying.discard)(record.arn)
         self.qualified.follows(record)
+        self.apis.follows(record)
         if record.url is not None:
             self._arns_by_url[url_key(record.url, record.arn)] = record.arn
 
     def _drop(self, arn: str) -> None:
         self._changes += 1
         self.qualified.drop(arn)
+        self.apis.drop(arn)
         self._denying.discard(arn)
         known = self._records.pop(arn, None)
         if known is not None and known.url is not None:

@@ -185,6 +185,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     following: bool
     """Whether this worker hears of changes other workers make."""
     package_limits: PackageLimits
+    account: str = ""
+    """The account everything belongs to, as ARNs have it."""
     store: PartStatus
     invoker: InvokerStatus | None
     """`None` while it cannot be reached; `invoker_detail` says why."""

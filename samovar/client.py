@@ -40,6 +40,7 @@ from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
+from samovar.settings import Settings
 from samovar.sigv4 import Credentials, Signed, sign
 from samovar.upload_triggers import UploadTriggers
 
@@ -71,6 +72,16 @@ class Client:
             verify=not self.endpoint.startswith("http:"),  # the authorities' certificates take 30 ms to load
             trust_env=False,  # a proxy for the internet is no way to the platform on this box
         )
+
+    @property
+    def key(self) -> Credentials | None:
+        """What requests are signed with; `None` when they are not."""
+        return self._key
+
+    @property
+    def region(self) -> str:
+        """The region that requests mean."""
+        return self._key.region if self._key is not None else Settings().region
 
     def __enter__(self) -> Self:
         return self
@@ -237,6 +248,10 @@ class Client:
         """What runs, and what this host can do."""
         return _decode(self._send("GET", "/samovar/v1/status"), Status)
 
+    def account(self) -> str:
+        """The account that everything here belongs to."""
+        return self.status().account
+
     def healthy(self) -> bool:
         """Whether calls can be served now."""
         with self._reaching():
@@ -333,6 +348,14 @@ class Client:
         self._send("DELETE", f"/samovar/v1/keys/{_segment(key_id)}")
 
     # The wire
+
+    def call(self, kind: type[T], method: str, path: str, body: Mapping[str, Any] | None = None) -> T:
+        """An operation of Samovar's own API that stands in another module; `path` is quoted already."""
+        return _decode(self._send(method, f"/samovar/v1/{path}", body), kind)
+
+    def order(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """As `call`, for what answers nothing."""
+        self._send(method, f"/samovar/v1/{path}", body)
 
     def _send(
         self,

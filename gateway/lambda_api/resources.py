@@ -51,7 +51,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 WARM: Final = ("Invoke", "InvokeWithResponseStream")
 """Operations that the warm path answers before any route is looked for."""
-_RECORDS: Final = "records and their states; nothing reads the sources yet"
+_RECORDS: Final = "of queues, and of streams and lists in Redis; of other sources there are records alone"
 _KEPT: Final = "the choice is kept and told"
 NOTES: Final[dict[str, str]] = {
     "CreateEventSourceMapping": _RECORDS,

@@ -8,6 +8,7 @@ from gateway.pollers.batching import LONG_POLL_S
 from gateway.pollers.leases import POLL, Slot
 from gateway.pollers.plans import Planner
 from gateway.pollers.queue_source import QueueSource, least_visibility
+from gateway.pollers.redis_list import ListSource
 from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.pollers.slots import Ends, Slots
 from gateway.pollers.source import Source
@@ -32,8 +33,10 @@ def slots_of(tools: Tools) -> Slots:
             record = tools.registry.cached(arn, qualifier or LATEST)
             timeout_s = MAX_TIMEOUT_S if record is None else record.version.limits.timeout_s
             return QueueSource(tools.queues, source, least_visibility(float(window_s or 0), timeout_s))
-        rules = _rules(mapping.config)
-        return StreamSource(client, redis_names.parse(source), mapping.uuid, rules)
+        name, rules = redis_names.parse(source), _rules(mapping.config)
+        if name.kind == "list":
+            return ListSource(client, name, mapping.uuid, rules.retries)
+        return StreamSource(client, name, mapping.uuid, rules)
 
     def offer(slot: Slot) -> None:
         tools.doorbell.ask(POLL, slot)

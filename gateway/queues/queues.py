@@ -20,6 +20,7 @@ from gateway.queues.message import Outgoing, Received, Sent
 from gateway.queues.queue import Queue
 from gateway.queues.receipts import KEY_BYTES, Receipt, mark_of
 from gateway.queues.records import Records
+from gateway.queues.sending import Outcome, Posting, Sending
 from gateway.queues.store import RECORD
 from samovar.clock import Clock
 from samovar.names import new_request_id
@@ -45,6 +46,7 @@ class Queues(Records):
         super().__init__(client, clock)
         self.account = account
         self._arrivals = Arrivals(client, clock)
+        self._sending = Sending(self._store)
 
     async def __aenter__(self) -> Self:
         await self._arrivals.__aenter__()
@@ -73,22 +75,25 @@ class Queues(Records):
 
     async def send_batch(self, arn: str, batch: Sequence[Outgoing], sender: str | None = None) -> list[Sent | SqsError]:
         """Put messages into a queue, in their order; for each what became of it."""
-        given: list[tuple[Outgoing, SqsError | None]] = []
+        return await self._sending.send(arn, [(message, sender or self.account) for message in batch])
+
+    async def _store(self, arn: str, postings: Sequence[Posting]) -> list[Outcome]:
+        refusals: list[SqsError | None] = []
 
         def arguments(queue: Queue) -> list[Any]:
-            given[:] = [(message, translate.refusal(message, queue)) for message in batch]
+            refusals[:] = [translate.refusal(message, queue) for message, _ in postings]
             return [
                 part
-                for message, refused in given
+                for (message, sender), refused in zip(postings, refusals, strict=True)
                 if refused is None
-                for part in translate.sending(message, queue, sender or self.account)
+                for part in translate.sending(message, queue, sender)
             ]
 
         queue, answer = await self.on_queue(arn, "SEND", arguments)
         stored = iter(answer)
         return [
-            translate.sent(message, next(stored), next(stored), queue) if refused is None else refused
-            for message, refused in given
+            refused or translate.sent(message, next(stored), next(stored), queue)
+            for (message, _), refused in zip(postings, refusals, strict=True)
         ]
 
     async def receive(self, arn: str, wanted: Wanted = Wanted()) -> list[Received]:  # noqa: B008 - it is immutable

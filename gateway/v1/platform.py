@@ -49,6 +49,7 @@ async def status(request: Request, services: UsesServices) -> Response:
             functions=await services.store.count() if store.available else None,
             following=services.registry.following,
             package_limits=PackageLimits(packed=settings.max_upload_bytes, unpacked=settings.max_code_bytes),
+            account=settings.account,
             store=store,
             invoker=invoker if isinstance(invoker, InvokerStatus) else None,
             invoker_detail=_detail(invoker),

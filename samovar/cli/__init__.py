@@ -13,7 +13,24 @@ from typing import Annotated
 import typer
 
 from samovar import heap
-from samovar.cli import buckets, delete, deploy, events, functions, init, invoke, keys, logs, platform, ps, usage, why
+from samovar.cli import (
+    buckets,
+    delete,
+    deploy,
+    dev,
+    events,
+    functions,
+    init,
+    invoke,
+    keys,
+    logs,
+    mappings,
+    platform,
+    ps,
+    stacks,
+    usage,
+    why,
+)
 from samovar.cli.failures import CommandGroup
 
 app = typer.Typer(
@@ -43,7 +60,25 @@ def _samovar(
     """Keep functions hot on your own box."""
 
 
-for _module in (platform, init, deploy, invoke, logs, ps, functions, usage, why, delete, keys, events, buckets):
+_COMMANDS = (
+    platform,
+    init,
+    deploy,
+    dev,
+    invoke,
+    logs,
+    ps,
+    functions,
+    usage,
+    why,
+    delete,
+    stacks,
+    keys,
+    events,
+    mappings,
+    buckets,
+)
+for _module in _COMMANDS:
     _module.register(app)
 
 

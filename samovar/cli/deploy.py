@@ -1,64 +1,129 @@
-"""`samovar deploy`: from a folder to a function that answers."""
+"""`samovar deploy`: from a folder, or from a SAM template, to functions that answer."""
 
 from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 
 if TYPE_CHECKING:
+    from samovar.answers import Status
+    from samovar.cli.steps import Steps
     from samovar.client import Client
     from samovar.deployment import Deployed
     from samovar.manifest import Manifest
+    from samovar.sam.deploy import Deployed as DeployedStack
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("deploy")(deploy)
+    app.command("deploy")(deploy_command)
 
 
-def deploy(
+TEMPLATES: Final = ("template.yaml", "template.yml", "template.json")
+"""What a template is called where a folder is given, in this order."""
+StackName = Annotated[
+    str | None, typer.Option("--stack-name", metavar="NAME", help="Of a template; else its folder's name.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--parameter-overrides", metavar="NAME=VALUE", help="Parameters of a template; may be repeated."),
+]
+
+
+def deploy_command(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The function's folder, with its function.toml.")
+        Path,
+        typer.Argument(metavar="PATH", help="The function's folder, with its function.toml; or a SAM template."),
     ] = Path(),
+    stack_name: StackName = None,
+    parameter_overrides: Overrides = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what an earlier template of the stack made and this one has not.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Install the requirements anew, even if they are cached.")
     ] = False,
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
-    """Deploy a folder: install its requirements, pack it, upload it, wait until it serves."""
+    """Deploy a folder or a template: install requirements, pack, upload, wait until it serves."""
     from samovar.cli.output import print_json
-    from samovar.client import Client
-    from samovar.manifest import load
-
-    manifest = load(folder)
-    with Client(endpoint) as client:
-        deployed = _deploy(client, folder, manifest, fresh=fresh)
-    if as_json:
-        print_json(deployed)
-    else:
-        typer.echo(_told(deployed))
-
-
-def _deploy(client: Client, folder: Path, manifest: Manifest, *, fresh: bool) -> Deployed:
-    from samovar.build import cache_folder, install
     from samovar.cli.steps import Steps
-    from samovar.deployment import choose_runtime, deploy
-    from samovar.package import collect, pack
+    from samovar.client import Client
 
-    status = client.status()
-    runtime = choose_runtime(manifest.runtime, status.running_invoker())
-    with Steps(shown=sys.stderr.isatty()) as steps:
-        site = install(folder, runtime, cache=cache_folder(os.environ), report=steps.talk("requirements"), fresh=fresh)
+    template = template_at(folder)
+    with Client(endpoint) as client, Steps(shown=sys.stderr.isatty()) as steps:
+        packer = Packer(client, steps, fresh=fresh)
+        if template is None:
+            from samovar.manifest import load
+
+            deployed = deploy_folder(packer, folder, load(folder))
+            told = _told(deployed)
+        else:
+            from samovar.sam.deploy import Wanted, deploy
+            from samovar.sam.target import Target
+
+            wanted = Wanted(template=template, name=stack_name, overrides=parameter_overrides or (), prune=prune)
+            with Target.of(client, packer.package, steps.talk("stack")) as target:
+                stack = deploy(target, wanted)
+            told = told_stack(stack)
+    if as_json:
+        print_json(deployed if template is None else stack)
+    else:
+        typer.echo(told)
+
+
+def template_at(path: Path) -> Path | None:
+    """The template a path means; `None` when it means a function's folder."""
+    from samovar.manifest import FILE_NAME
+
+    if path.is_file():
+        return path
+    if (path / FILE_NAME).exists():
+        return None
+    return next(
+        (path / name for name in ("template.yaml", "template.yml", "template.json") if (path / name).is_file()), None
+    )
+
+
+class Packer:
+    """Makes deployment packages for one platform, which is asked once what it takes."""
+
+    def __init__(self, client: Client, steps: Steps, *, fresh: bool = False) -> None:
+        self.client = client
+        self.steps = steps
+        self._fresh = fresh
+
+    @cached_property
+    def status(self) -> Status:
+        """The platform's, when it was first asked."""
+        return self.client.status()
+
+    def package(self, folder: Path, runtime: str) -> bytes:
+        """The deployment package of a folder, with its requirements."""
+        from samovar.build import cache_folder, install
+        from samovar.package import collect, pack
+
+        report = self.steps.talk("requirements")
+        site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
         sources = collect(site, ignoring=False) if site else {}
-        code = pack(sources | collect(folder), status.package_limits, progress=steps.count("packing"))
-        return deploy(client, manifest, runtime, code, progress=steps.count("uploading"))
+        return pack(sources | collect(folder), self.status.package_limits, progress=self.steps.count("packing"))
+
+
+def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
+    """Deploy a function's folder."""
+    from samovar.deployment import choose_runtime, deploy
+
+    runtime = choose_runtime(manifest.runtime, packer.status.running_invoker())
+    code = packer.package(folder, runtime)
+    return deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
 
 
 def _told(deployed: Deployed) -> str:
@@ -73,4 +138,19 @@ def _told(deployed: Deployed) -> str:
     if deployed.provisioned is not None:
         lines += [f"  ready    {deployed.provisioned.ready} of {deployed.provisioned.wanted} provisioned now"]
         lines += [f"           {provision}" for provision in deployed.provisioned.provisions]
+    return "\n".join(lines)
+
+
+def told_stack(stack: DeployedStack) -> str:
+    """A deployed template as a person reads it."""
+    lines = [f"stack {stack.stack} {'is deployed' if stack.changed else 'is unchanged'}"]
+    width = max((len(name) for name in (*stack.changed, *stack.functions)), default=0)
+    lines += [f"  {name:<{width}}  {', '.join(what)}" for name, what in stack.changed.items()]
+    if stack.api:
+        lines.append(f"  routes answer at {stack.api}")
+    lines += [f"  output {name} = {value}" for name, value in stack.outputs.items()]
+    lines += [f"  removed {one.logical_id} ({one.type} {one.physical_id})" for one in stack.removed]
+    if stack.orphaned:
+        lines.append("  no longer in the template, and still there (--prune removes it):")
+        lines += [f"    {one.logical_id} ({one.type} {one.physical_id})" for one in stack.orphaned]
     return "\n".join(lines)

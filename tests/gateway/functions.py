@@ -15,6 +15,7 @@ from gateway.access.guard import Guard
 from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
+from gateway.apis.table import ApiTable
 from gateway.contract import Parts
 from gateway.events.intake import Intake
 from gateway.hot import HotPath
@@ -57,6 +58,9 @@ class KnownFunctions:
 
     def __init__(self, *records: FunctionRecord, warm: bool = True) -> None:
         self._records = {record.arn: record for record in records}
+        self.apis = ApiTable()
+        for record in records:
+            self.apis.follows(record)
         self._by_url = {f"{record.url.url_id}.{REGION}": record for record in records if record.url is not None}
         self._warm = warm
 

@@ -50,6 +50,7 @@ class FakePlatform:
     """Functions that echo their event, or fail when the event says so. `calls` lists what was asked."""
 
     def __init__(self) -> None:
+        self.source_mappings: list[dict[str, Any]] = []
         self.functions: dict[str, FakeFunction] = {}
         self.calls: list[str] = []
         self.refuse_code: str | None = None
@@ -149,8 +150,8 @@ class FakePlatform:
         return Response(status_code=204)
 
     async def mappings(self, request: Request) -> Response:
-        """No function here has any."""
-        return JSONResponse({"EventSourceMappings": []})
+        """What the test says there is."""
+        return JSONResponse({"EventSourceMappings": self.source_mappings})
 
     async def url(self, request: Request) -> Response:
         function = self.one(request)

@@ -398,3 +398,13 @@ def test_why_as_json_is_the_explanation(run: Run) -> None:
 def test_why_of_an_unknown_call_is_the_callers_fault(run: Run) -> None:
     result = run("why", "unknown")
     assert (result.exit_code, "No invocation unknown is known" in result.stderr) == (2, True)
+
+
+def test_mappings_are_listed_with_what_came_of_their_last_batch(run: Run, platform: FakePlatform) -> None:
+    assert "no function works on a queue" in run("mappings", "ls").stderr
+    queue = {"UUID": "u-1", "EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:orders", "FunctionArn": ARN + "shop"}
+    platform.source_mappings = [queue | {"State": "Enabled", "BatchSize": 10, "LastProcessingResult": "OK"}]
+    lines = run("mappings", "ls").stdout.splitlines()
+    assert lines[1].split() == ["shop", "sqs:orders", "Enabled", "10", "OK", "u-1"]
+    [shown] = json.loads(run("mappings", "ls", "--json").stdout)
+    assert shown["EventSourceArn"] == queue["EventSourceArn"]

@@ -1,0 +1,1 @@
+"""HTTP APIs of templates: many functions under one address, told apart by method and path."""

@@ -1,0 +1,99 @@
+"""Answers requests under `/api/{api}/`: finds the route, and calls the function it leads to."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from gateway import http_answer
+from gateway.apis.events import of_route
+from gateway.apis.table import ApiTable, Found
+from gateway.asgi import Request
+from gateway.contract import Functions, Invoker, Wanted, carry_out
+from gateway.http_event import HttpCall, endpoint
+from gateway.http_trigger import as_called, dressed, passed_on, trace_id_of
+from gateway.invoker_link import Answer, Call, Errand
+from gateway.record import FunctionRecord
+from gateway.rendering import Response, render_error
+from samovar.clock import Clock
+from samovar.errors import SamovarError
+from samovar.invocation import Outcome
+from samovar.names import LATEST
+from samovar.settings import Settings
+from samovar.stack import Payload
+
+ROUTE: Final = b"/api/"
+_JSON: Final = (b"content-type", b"application/json")
+_FAILED: Final[dict[Payload, Response]] = {
+    "rest": Response(502, [_JSON], b'{"message": "Internal server error"}'),
+    "1.0": Response(500, [_JSON], b'{"message":"Internal Server Error"}'),
+    "2.0": Response(500, [_JSON], b'{"message":"Internal Server Error"}'),
+}
+"""What API Gateway answers when a function failed, or its result is no answer."""
+_NO_ROUTE: Final = Response(404, [_JSON], b'{"message":"Not Found"}')
+
+
+class ApiRoutes:
+    """The trigger of routes. Their functions are looked up as those of any call."""
+
+    def __init__(
+        self, settings: Settings, functions: Functions, invoker: Invoker, clock: Clock, table: ApiTable
+    ) -> None:
+        self._settings = settings
+        self._functions = functions
+        self._invoker = invoker
+        self._clock = clock
+        self._table = table
+
+    def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
+        """See `Trigger`."""
+        path, found = self._find(request, where)
+        if found is None or len(body) > self._settings.max_payload_bytes:
+            return None
+        record = self._functions.cached(found.arn, found.route.qualifier or LATEST)
+        return None if record is None else self._wanted(request, path, found, record, body)
+
+    async def answer(self, request: Request, where: str) -> Response:
+        """See `Trigger`."""
+        path, found = self._find(request, where)
+        if found is None:
+            return dressed(request.id, trace_id_of(request, self._clock.epoch()), _NO_ROUTE)
+        record = await self._functions.get(found.arn, found.route.qualifier)
+        body = await request.body(self._settings.max_payload_bytes)
+        wanted = self._wanted(request, path, found, record, body)
+        running = carry_out(self._invoker, wanted)
+        del body, wanted  # as `carry_out` does
+        return await running
+
+    def _find(self, request: Request, where: str) -> tuple[str, Found | None]:
+        """The path behind the API's name, and the route that takes it."""
+        label, slash, rest = where[len(ROUTE) :].partition("/")
+        path = slash + rest or "/"
+        region = self._settings.region  # names in paths are of the platform's own
+        return path, self._table.find(region, unquote(label), request.scope["method"], path)
+
+    def _wanted(self, request: Request, path: str, found: Found, record: FunctionRecord, body: bytes) -> Wanted:
+        epoch = self._clock.epoch()
+        trace_id = trace_id_of(request, epoch)
+        where = endpoint(found.route.api, request.headers.get(b"host", b"localhost"))
+        asked = HttpCall(request.scope, path.encode("latin-1"), body, where, request.id, trace_id, epoch)
+        event = msgspec.json.encode(of_route(asked, found, record.version.account))
+        call = Call(request.id, "http", trace_id=passed_on(trace_id, record))
+        errand = Errand(record.version, call, event, request.let_go)
+        wanted = Wanted(errand, partial(_settled, request.id, trace_id, found.route.payload))
+        return as_called(wanted, found.route.qualifier) if found.route.qualifier else wanted
+
+
+def _settled(request_id: str, trace_id: str, payload: Payload, outcome: Answer | SamovarError) -> Response:
+    if isinstance(outcome, SamovarError):
+        return render_error(outcome, request_id)
+    response: Response | None = None
+    if outcome.head.outcome is Outcome.OK and payload == "2.0":
+        response = http_answer.to_response(outcome.payload)
+        response = None if response is http_answer.BAD_GATEWAY else response
+    elif outcome.head.outcome is Outcome.OK:
+        response = http_answer.proxied(outcome.payload)
+    return dressed(request_id, trace_id, response or _FAILED[payload])

@@ -1,0 +1,1 @@
+"""What makes, changes and removes each kind of thing a template comes down to."""

@@ -1,0 +1,197 @@
+"""SAM templates on a whole platform: deployed, changed, deployed again, pruned, removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from samovar import stack_client
+from samovar.client import Client
+from tests.platform import Platform
+from tests.signing import key_for
+
+pytestmark = pytest.mark.component("bubblewrap", "valkey")
+
+TEMPLATE = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
+Globals:
+  Function:
+    Runtime: python3.11
+    Timeout: 5
+    Environment: {Variables: {STAGE: !Ref Stage}}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+Resources:
+  Words:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: layer/, CompatibleRuntimes: [python3.11]}
+  Pots:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: pots/
+      Handler: app.handler
+      Layers: [!Ref Words]
+      MemorySize: !If [IsProd, 256, 128]
+      AutoPublishAlias: live
+      EventInvokeConfig: {MaximumRetryAttempts: 1}
+      FunctionUrlConfig: {AuthType: NONE}
+      Environment: {Variables: {CUPS: !GetAtt Cups.Arn}}
+      Tags: {team: kitchen}
+      Events:
+        List: {Type: Api, Properties: {Path: /pots, Method: get}}
+        One: {Type: HttpApi, Properties: {Path: "/pots/{id}", Method: ANY}}
+  Cups:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub "${AWS::StackName}-cups-${Stage}"
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            return {"cups": event["rawPath"]}
+      Events:
+        Rest: {Type: HttpApi}
+Outputs:
+  Address: {Value: !Sub "https://${ServerlessRestApi}.execute-api.${AWS::Region}.amazonaws.com/Prod/pots"}
+  Url: {Value: !GetAtt PotsUrl.FunctionUrl}
+  Pots: {Value: !GetAtt Pots.Arn}
+"""
+SOURCE = """
+import json, os, words
+
+def handler(event, context):
+    told = {"word": words.WORD, "stage": os.environ["STAGE"], "cups": os.environ["CUPS"]}
+    told |= {"resource": event.get("resource"), "id": (event.get("pathParameters") or {}).get("id")}
+    return {"statusCode": 200, "body": json.dumps(told | {"version": context.function_version})}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with a template."""
+    for name in ("pots", "layer/python"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "pots" / "app.py").write_text(SOURCE)
+    (tmp_path / "layer" / "python" / "words.py").write_text("WORD = 'hello'\n")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def clean(platform: Platform) -> Iterator[None]:
+    """No stack is left to the next test."""
+    yield
+    with Client(platform.endpoint, key_for(platform.endpoint)) as client:
+        for stack in stack_client.stacks(client):
+            platform.cli("stacks", "delete", stack.name, "--yes")
+
+
+def functions(aws: Any) -> set[str]:
+    """The functions of stacks called tea."""
+    found = {function["FunctionName"] for function in aws.list_functions()["Functions"]}
+    return {name for name in found if name.startswith("tea-")}
+
+
+def deployed(platform: Platform, folder: Path, *more: str) -> dict[str, Any]:
+    done = platform.cli("deploy", "template.yaml", "--stack-name", "tea", "--json", *more, cwd=folder)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_stack_lives_from_its_template(platform: Platform, folder: Path, aws: Any) -> None:
+    first = deployed(platform, folder)
+    api = f"{platform.endpoint}/api/tea"
+    assert first["outputs"]["Address"] == f"{api}/pots"
+    assert first["outputs"]["Pots"] == "arn:aws:lambda:us-east-1:123456789012:function:tea-Pots"
+    assert first["functions"] == {"Cups": "tea-cups-dev", "Pots": "tea-Pots"}
+
+    told = httpx.get(first["outputs"]["Address"]).json()
+    assert (told["word"], told["stage"], told["resource"], told["version"]) == ("hello", "dev", "/pots", "1")
+    assert told["cups"].endswith(":function:tea-cups-dev")
+    assert httpx.put(f"{api}/pots/a%20b").json()["id"] == "a b"
+    assert httpx.get(f"{api}/else").json() == {"cups": "/else"}
+    host = httpx.URL(first["outputs"]["Url"]).netloc.decode()
+    assert httpx.get(f"{platform.endpoint}/pots/7", headers={"host": host}).json()["word"] == "hello"
+    config = aws.get_function_event_invoke_config(FunctionName="tea-Pots", Qualifier="live")
+    assert config["MaximumRetryAttempts"] == 1
+    assert aws.list_tags(Resource=first["outputs"]["Pots"])["Tags"] == {"team": "kitchen"}
+
+    again = deployed(platform, folder)
+    assert (again["changed"], again["orphaned"]) == ({}, [])
+    assert len(again["unchanged"]) == len(first["changed"])
+
+    (folder / "layer" / "python" / "words.py").write_text("WORD = 'hi'\n")
+    other = deployed(platform, folder, "--parameter-overrides", "Stage=prod")
+    assert other["changed"]["Pots"] == ["configuration"]
+    assert [one["physical_id"] for one in other["orphaned"]] == ["tea-cups-dev"]
+    told = httpx.get(f"{api}/pots").json()
+    assert (told["word"], told["stage"], told["version"]) == ("hi", "prod", "2")
+    assert httpx.get(f"{platform.endpoint}/fn/tea-cups-dev/still").json() == {"cups": "/still"}
+
+    pruned = deployed(platform, folder, "--parameter-overrides", "Stage=prod", "--prune")
+    assert [one["physical_id"] for one in pruned["removed"]] == ["tea-cups-dev"]
+    assert functions(aws) == {"tea-Pots", "tea-cups-prod"}
+
+    assert "tea-cups-prod" in platform.cli("stacks", "show", "tea").stdout
+    platform.cli("stacks", "delete", "tea", "--yes")
+    assert not functions(aws)
+    assert aws.list_layers()["Layers"] == []
+    assert httpx.get(f"{api}/pots").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "says"),
+    [
+        ("MemorySiz: 1", "Tags: {team: kitchen}", "error: template.yaml:27: MemorySiz is not supported"),
+        ("!GetAtt Cupps.Arn", "!GetAtt Cups.Arn", "error: template.yaml:26: there is no parameter or resource Cupps"),
+        ("Timeout: 9000", "Timeout: 5", "template.yaml:31: Cups: 1 validation error detected: Value '9000'"),
+    ],
+)
+def test_a_mistake_is_told_and_leaves_nothing(
+    platform: Platform, folder: Path, aws: Any, wrong: str, right: str, says: str
+) -> None:
+    assert right in TEMPLATE
+    (folder / "template.yaml").write_text(TEMPLATE.replace(right, wrong))
+    done = platform.cli("deploy", "template.yaml", "--stack-name", "tea", cwd=folder, fails_with=2)
+    assert says in done.stderr
+    assert not functions(aws)
+
+
+def test_what_a_half_made_stack_has_is_known(platform: Platform, folder: Path, aws: Any) -> None:
+    """The second function is refused; the first one belongs to the stack nevertheless."""
+    (folder / "template.yaml").write_text(
+        TEMPLATE.replace("CodeUri: pots/", "CodeUri: pots/\n      Description: " + "x" * 300)
+    )
+    done = platform.cli("deploy", "template.yaml", "--stack-name", "tea", cwd=folder, fails_with=2)
+    assert "Pots: 1 validation error" in done.stderr
+    assert functions(aws) == {"tea-cups-dev"}
+    (stack,) = json.loads(platform.cli("stacks", "ls", "--json").stdout)
+    assert [one["physical_id"] for one in stack["resources"]] == ["tea-Words", "tea-cups-dev"]
+
+
+def test_a_folder_with_a_template_is_deployed_under_its_name(platform: Platform, folder: Path, aws: Any) -> None:
+    project = folder / "tea_house"
+    project.mkdir()
+    text = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {
+            "Pot": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Handler": "index.handler",
+                    "Runtime": "python3.11",
+                    "InlineCode": "def handler(event, context): return 7",
+                },
+            }
+        },
+    }
+    (project / "template.json").write_text(json.dumps(text, indent="\t"))
+    assert "stack tea-house is deployed" in platform.cli("deploy", project).stdout
+    assert json.loads(platform.cli("invoke", "tea-house-Pot").stdout) == 7

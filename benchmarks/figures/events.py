@@ -21,6 +21,7 @@ from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure, Job
 from gateway.celery_app import broker_url
+from samovar import event_client
 
 EVENT: Final = b'{"name": "Ada"}'
 LATER: Final = {"x-amz-invocation-type": "Event"}
@@ -51,12 +52,12 @@ def measure(plan: Plan) -> Iterator[Measured]:
 
 
 def _ended(lab: Lab, function: Function) -> int:
-    counts = lab.client.events(function.name, limit=1).counts
+    counts = event_client.events(lab.client, function.name, limit=1).counts
     return counts.succeeded + counts.failed
 
 
 def _left(lab: Lab, function: Function) -> int:
-    counts = lab.client.events(function.name, limit=1).counts
+    counts = event_client.events(lab.client, function.name, limit=1).counts
     return counts.waiting + counts.running + counts.delayed
 
 
@@ -110,7 +111,9 @@ def _start(lab: Lab, function: Function, plan: Plan) -> Measured:
     for _ in range(plan.size(100, 40)):
         began = time.time()
         event_id = lab.client.invoke_later(function.name, EVENT)
-        _until(lambda wanted=event_id: lab.client.event(function.name, wanted).event.ended_ms > 0, "it ends")  # type: ignore[misc] # mypy cannot infer the default
+        _until(
+            lambda wanted=event_id: event_client.event(lab.client, function.name, wanted).event.ended_ms > 0, "it ends"
+        )  # type: ignore[misc] # mypy cannot infer the default
         waits.append(lab.client.invocation(event_id).started_ms - began * 1000)
     return Measured(
         figure="events.start-p50",

@@ -22,6 +22,7 @@ from celery import Celery
 from kombu import Connection
 
 from gateway.events import keys
+from samovar import event_client
 from samovar.names import function_arn
 from tests.end_to_end.lab import Function, laboratory
 from tests.end_to_end.platform_box import until
@@ -115,7 +116,7 @@ def later(function: Function, count: int) -> list[str]:
 
 
 def all_succeeded(function: Function, count: int) -> bool:
-    return function.lab.client.events(function.name, limit=1).counts.succeeded == count
+    return event_client.events(function.lab.client, function.name, limit=1).counts.succeeded == count
 
 
 def drainers(url: str, functions: list[Function]) -> set[str]:

@@ -69,6 +69,10 @@ def _until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+def _until_ended(lab: Lab, function: Function, event_id: str) -> None:
+    _until(lambda: event_client.event(lab.client, function.name, event_id).event.ended_ms > 0, "the event has ended")
+
+
 def _until_drained(lab: Lab, function: Function) -> None:
     _until(lambda: not _left(lab, function), "all events have ended")
 
@@ -111,9 +115,7 @@ def _start(lab: Lab, function: Function, plan: Plan) -> Measured:
     for _ in range(plan.size(100, 40)):
         began = time.time()
         event_id = lab.client.invoke_later(function.name, EVENT)
-        _until(
-            lambda wanted=event_id: event_client.event(lab.client, function.name, wanted).event.ended_ms > 0, "it ends"
-        )  # type: ignore[misc] # mypy cannot infer the default
+        _until_ended(lab, function, event_id)
         waits.append(lab.client.invocation(event_id).started_ms - began * 1000)
     return Measured(
         figure="events.start-p50",

@@ -192,9 +192,9 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
 def _notify(client: Client, manifest: Manifest) -> bool:
     """Have the uploads of the manifest start the function, and no others; whether that was a change."""
     wanted = UploadTriggers(triggers=manifest.triggers.upload)
-    if client.get_uploads(manifest.name) == wanted:
+    if client.uploads(manifest.name) == wanted:
         return False
-    client.put_uploads(manifest.name, wanted)
+    client.uploads(manifest.name, wanted)
     return True
 
 

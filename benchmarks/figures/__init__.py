@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.figures import burst, cold, deploy, events, idle, memory, peers, scale, warm
+from benchmarks.figures import burst, cold, deploy, events, idle, mappings, memory, peers, scale, warm
 from benchmarks.lab import Plan
 from benchmarks.results import Measured
 
@@ -18,6 +18,7 @@ MODULES: dict[str, Measure] = {
     "idle": idle.measure,
     "deploy": deploy.measure,
     "events": events.measure,
+    "mappings": mappings.measure,
     "scale": scale.measure,
 }
 """What is measured, in this order."""

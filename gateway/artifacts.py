@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 
 from gateway.overlay import overlay, size_of
 from gateway.unpack import EMPTY_ZIP, flush, unpack
-from samovar.errors import InvalidParameterValue, RequestTooLarge, ServiceFailure
+from samovar.errors import InvalidParameterValue, RequestEntityTooLarge, ServiceFailure
 
 GRACE_S: Final = 3600.0
 """How long a package that no function uses is kept: a deployment may be about to name it."""
@@ -73,7 +73,7 @@ class Artifacts:
     async def add(self, package: bytes) -> Package:
         """Keep and unpack a package, unless it is there already.
 
-        Raises `RequestTooLarge`, `InvalidParameterValue` or `InvalidZipFile` for what is wrong with the package, and
+        Raises `RequestEntityTooLarge`, `InvalidParameterValue` or `InvalidZipFile` for what is wrong with it, and
         `ServiceFailure` when the disk is full or fails. Whatever is raised, nothing of it is left behind.
         """
         async with self._turns:
@@ -116,9 +116,7 @@ class Artifacts:
         if not package:
             raise InvalidParameterValue(EMPTY_ZIP)
         if len(package) > self.max_packed:
-            raise RequestTooLarge(
-                f"The package has {len(package)} bytes; at most {self.max_packed} can be uploaded directly"
-            )
+            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self.max_packed} bytes")
         added = Package(hashlib.sha256(package).hexdigest(), len(package))
         with self._disk_errors():
             self.code_dir.mkdir(parents=True, exist_ok=True)

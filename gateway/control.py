@@ -24,14 +24,19 @@ from gateway.namespaces import region_of
 from gateway.pollers.leases import Leases
 from gateway.provisioned import Provisions
 from gateway.published import Published
+from gateway.scheduler_api import groups, schedules
+from gateway.schedules.schedules import Schedules
+from gateway.schedules.store import ScheduleStore
 from gateway.services import Services
 from gateway.v1 import code as v1_code
 from gateway.v1 import events, keys, logs, platform, provisioned, routes, runs, uploads, usage
+from gateway.v1 import schedules as v1_schedules
 from gateway.v1.schema import add_openapi
 from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
 from samovar.names import new_request_id
 
 V1: Final = "/samovar/v1"
+SCHEDULER: Final = (schedules.router, groups.router)
 _log = logging.getLogger(__name__)
 
 
@@ -59,10 +64,12 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
     app.state.leases = Leases(services.redis)
-    for router in ROUTERS:
+    store = ScheduleStore(services.redis)
+    app.state.schedules = Schedules(store, services.registry, services.intake, services.clock)
+    for router in (*ROUTERS, *SCHEDULER):
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
-    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads, routes):
+    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads, routes, v1_schedules):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
     app.add_exception_handler(SamovarError, _on_samovar_error)

@@ -18,6 +18,7 @@ from celery import Celery, bootsteps
 from celery.beat import EmbeddedService
 
 from gateway.celery_app import ANYWHERE, AT_HOME
+from gateway.schedules.beat import StoredScheduler, scheduler
 from samovar.errors import StartRefused
 from samovar.settings import Settings, load
 
@@ -30,15 +31,21 @@ class BeatThread(bootsteps.StartStopStep):
 
     requires = ("celery.worker.components:Pool",)
 
-    def __init__(self, worker: Any, schedule_filename: str | None = None, **options: Any) -> None:
+    def __init__(self, worker: Any, scheduler: type[StoredScheduler] | None = None, **options: Any) -> None:
         super().__init__(worker, **options)
-        self.enabled = schedule_filename is not None
+        self.scheduler = scheduler
+        self.enabled = scheduler is not None
 
     def create(self, worker: Any) -> Any:
         """Called by Celery when the step is enabled."""
-        return EmbeddedService(
-            worker.app, thread=True, schedule_filename=worker.schedule_filename, scheduler_cls=worker.scheduler
-        )
+        return EmbeddedService(worker.app, thread=True, scheduler_cls=self.scheduler)
+
+    def stop(self, worker: Any) -> None:
+        """Called by Celery; the beat may be waiting for something that is due in half a minute."""
+        if self.obj is not None:
+            self.obj.service._is_shutdown.set()  # else it would wait again before it is told
+            self.obj.service.scheduler.wake()
+        super().stop(worker)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,22 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load(os.environ)
-        from gateway.background import app  # made of these settings when it is imported
+        from gateway.background import app, engine  # made of these settings when it is imported
     except StartRefused as refused:
         sys.stderr.write(f"{refused.message}\n")
         return EX_CONFIG
-    return run(app, settings, options.schedule)
+    return run(app, settings, scheduler(settings, engine) if options.beat else None)
 
 
-def run(app: Celery, settings: Settings, schedule: str | None) -> int:
-    """Run a worker in this process and its main thread; `schedule` is the file in which its beat keeps its times."""
+def run(app: Celery, settings: Settings, beat: type[StoredScheduler] | None) -> int:
+    """Run a worker in this process and its main thread, and with it a beat of this class."""
     app.steps["worker"].add(BeatThread)
     worker = app.Worker(
         # At "info" Celery tells of every task that comes and goes, which for sweeps nobody wants to read.
         loglevel="WARNING" if settings.log_level == "info" else settings.log_level.upper(),
-        schedule_filename=schedule,
+        scheduler=beat,
         hostname=f"samovar-{os.getpid()}-{secrets.token_hex(3)}@{socket.gethostname()}",
-        queues=[ANYWHERE] if schedule is None else [ANYWHERE, AT_HOME],
+        queues=[ANYWHERE] if beat is None else [ANYWHERE, AT_HOME],
         quiet=True,
         # Talk between workers that nobody listens to.
         without_gossip=True,
@@ -74,9 +81,7 @@ def run(app: Celery, settings: Settings, schedule: str | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gateway.worker", description="A worker for what nobody waits for.")
-    parser.add_argument(
-        "--schedule", metavar="FILE", help="run the beat, and keep its times here; of several workers, one has it"
-    )
+    parser.add_argument("--beat", action="store_true", help="run the beat, too; of several workers, one has it")
     return parser
 
 

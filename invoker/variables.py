@@ -22,7 +22,9 @@ _FIXED: Final = {
 _PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin"
 _LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"
 
-_NODE_PATH: Final = "{opt}/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"
+_NODE_PATH: Final = (
+    "{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"
+)
 
 
 def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
@@ -31,15 +33,17 @@ def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
     return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
 
 
-def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str, language: str = "python") -> dict[str, str]:
-    """What an interpreter reads only when it starts.
+def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str, name: str = "python") -> dict[str, str]:
+    """What the interpreter of a runtime, or of a language, reads only when it starts.
 
     The keeper is started with these, so that the workers it forks need not start an interpreter of their own.
     """
     libraries = {"LD_LIBRARY_PATH": _LIBRARY_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
-    if language == "nodejs":
-        return {**libraries, "NODE_PATH": _NODE_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir)}
-    if language != "python":
+    if name.startswith("nodejs"):
+        major = name.removeprefix("nodejs").partition(".")[0]
+        path = _NODE_PATH.format(runtime=runtime_dir, task=task_root, opt=opt_dir, major=major)
+        return {**libraries, "NODE_PATH": path}
+    if not name.startswith("python"):
         return libraries
     return {
         **libraries,
@@ -107,7 +111,7 @@ def worker_variables(
     common = {
         **_FIXED,
         **platform.endpoint,
-        **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir, language),
+        **interpreter_variables(folders.task_root, folders.runtime_dir, folders.opt_dir, version.runtime),
         "PATH": _PATH.format(opt=folders.opt_dir),
         "PWD": folders.task_root,
         "HOME": folders.tmp_dir,

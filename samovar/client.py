@@ -154,14 +154,10 @@ class Client:
         body = {"provisions": msgspec.to_builtins(provisions)}
         return _decode(self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/provisioned", body), Provisioned)
 
-    def get_uploads(self, name: str) -> UploadTriggers:
-        """The uploads that a deployment of a function asked for. Raises `ResourceNotFound`."""
-        return _decode(self._send("GET", f"/samovar/v1/functions/{_segment(name)}/uploads"), UploadTriggers)
-
-    def put_uploads(self, name: str, wanted: UploadTriggers) -> UploadTriggers:
-        """Replace the uploads that start a function. Raises `InvalidParameterValue`."""
-        body = msgspec.to_builtins(wanted)
-        return _decode(self._send("PUT", f"/samovar/v1/functions/{_segment(name)}/uploads", body), UploadTriggers)
+    def uploads(self, name: str, wanted: UploadTriggers | None = None) -> UploadTriggers:
+        """The uploads a deployment of a function asked for; with `wanted`, these instead."""
+        method, body = ("GET", None) if wanted is None else ("PUT", msgspec.to_builtins(wanted))
+        return _decode(self._send(method, f"/samovar/v1/functions/{_segment(name)}/uploads", body), UploadTriggers)
 
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """TagResource."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
+from samovar import scheduling
 from samovar.answers import Configuration, Function, Provisioned
 from samovar.client import Client, Progress
 from samovar.deployed_mappings import bring_about
@@ -31,7 +32,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str]
     """`function` when it is new, else what differed.
 
-    That is one of code, configuration, tags, concurrency, provisioned, triggers, uploads and url.
+    That is one of code, configuration, tags, concurrency, provisioned, schedules, triggers, uploads and url.
     """
     url: str | None
     """Where the function answers HTTP; `None` when its manifest says so."""
@@ -77,6 +78,8 @@ def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progre
     provisioned, provisions_changed = _provision(client, manifest)
     if provisions_changed and not is_new:
         changed.append("provisioned")
+    if scheduling.bring_about(client, manifest.name, manifest.named_schedules()) and not is_new:
+        changed.append("schedules")
     triggers = manifest.triggers.sources()
     if bring_about(client, current.configuration.function_arn, triggers) and not is_new:
         changed.append("triggers")
@@ -189,9 +192,9 @@ def _provision(client: Client, manifest: Manifest) -> tuple[Provisioned, bool]:
 def _notify(client: Client, manifest: Manifest) -> bool:
     """Have the uploads of the manifest start the function, and no others; whether that was a change."""
     wanted = UploadTriggers(triggers=manifest.triggers.upload)
-    if client.get_uploads(manifest.name) == wanted:
+    if client.uploads(manifest.name) == wanted:
         return False
-    client.put_uploads(manifest.name, wanted)
+    client.uploads(manifest.name, wanted)
     return True
 
 

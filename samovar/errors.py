@@ -24,6 +24,7 @@ SamovarError
 │   ├── ResourceConflict             409  ResourceConflictException
 │   ├── PreconditionFailed           412  PreconditionFailedException
 │   ├── RequestTooLarge              413  RequestTooLargeException
+│   ├── RequestEntityTooLarge        413  RequestEntityTooLargeException
 │   ├── UnsupportedMediaType         415  UnsupportedMediaTypeException
 │   └── TooManyRequests              429  TooManyRequestsException (reason, retry_after)
 ├── PlatformError                             ours to mend (AWS "Type": "Service")
@@ -196,6 +197,12 @@ class RequestTooLarge(CallerError):
     """The payload is over the limit."""
 
     status, aws_name = 413, "RequestTooLargeException"
+
+
+class RequestEntityTooLarge(RequestTooLarge):
+    """A request to change something, or the package in it, is over the limit."""
+
+    status, aws_name = 413, "RequestEntityTooLargeException"
 
 
 class UnsupportedMediaType(CallerError):

@@ -25,6 +25,7 @@ from samovar.function import (
     check_environment,
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
+from samovar.schedules import NamedWish, PutSchedule
 from samovar.triggers import Triggers
 
 FILE_NAME = "function.toml"
@@ -93,6 +94,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0
 
+    schedules: Annotated[
+        tuple[NamedWish, ...],
+        Meta(
+            max_length=20,
+            description='tables [[schedules]] with expression ("rate(5 minutes)", "cron(0 6 ? * MON-FRI *)" or '
+            '"at(2027-01-01T00:00:00)") and, if wanted, name, timezone (such as "Europe/Berlin"), input, window '
+            "(minutes), catch_up, enabled, dead_letter and description",
+        ),
+    ] = ()
+
     triggers: Annotated[
         Triggers,
         Meta(
@@ -101,6 +112,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             "maximum_concurrency and enabled; or [[triggers.upload]] with bucket, events, prefix and suffix"
         ),
     ] = Triggers()
+
+    def named_schedules(self) -> dict[str, PutSchedule]:
+        """Its schedules by their names, as the platform takes them."""
+        named = {}
+        for number, wish in enumerate(self.schedules, start=1):
+            given = msgspec.structs.asdict(wish)
+            name = given.pop("name") or (self.name if number == 1 else f"{self.name[:60]}-{number}")
+            named[name] = PutSchedule(**given, target=self.name, of_function=self.name)
+        return named
 
     def provisions(self) -> tuple[Provision, ...]:
         """The environments it keeps ready. Raises `InvalidParameterValue`."""
@@ -162,12 +182,20 @@ def _check(key: str, value: object, place: str) -> None:
         converted = msgspec.convert(value, _types()[key])
         if key == "environment":
             check_environment(converted)
+        elif key == "schedules":
+            _check_names(converted)
         elif key == "provisioned":
             check_provisions(_provisions(converted))
     except msgspec.ValidationError as error:
         raise ManifestError(f"{place}: `{key}` = {_shown(value)} is not allowed; it takes {_allowed(key)}") from error
     except InvalidParameterValue as error:
         raise ManifestError(f"{place}: `{key}`: {error.message}") from error
+
+
+def _check_names(schedules: tuple[NamedWish, ...]) -> None:
+    names = [one.name for one in schedules if one.name is not None]
+    if len(set(names)) != len(names):
+        raise InvalidParameterValue("two schedules have the same name")
 
 
 def _provisions(value: int | tuple[Provision, ...]) -> tuple[Provision, ...]:

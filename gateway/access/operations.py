@@ -65,6 +65,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "ListEvents GET /samovar/v1/functions/{FunctionName}/events",
         "GetEvent GET /samovar/v1/functions/{FunctionName}/events/{EventId}",
         "DownloadCode GET /samovar/v1/code/{Sha256}",
+        "ListSchedules GET /samovar/v1/schedules",
     ),
     "deploy": (
         "ReplayEvents POST /samovar/v1/functions/{FunctionName}/events/replay",
@@ -73,6 +74,10 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "PutProvisioned PUT /samovar/v1/functions/{FunctionName}/provisioned",
         "PutUploads PUT /samovar/v1/functions/{FunctionName}/uploads",
         "DeleteProvisioned DELETE /samovar/v1/functions/{FunctionName}/provisioned",
+        "PutSchedule PUT /samovar/v1/schedules/{Name}",
+        "DeleteSchedule DELETE /samovar/v1/schedules/{Name}",
+        "PutScheduleState PUT /samovar/v1/schedules/{Name}/state",
+        "RunSchedule POST /samovar/v1/schedules/{Name}/run",
         "PutRoutes PUT /samovar/v1/functions/{FunctionName}/routes",
         "PutStack PUT /samovar/v1/stacks/{Stack}",
         "DeleteStack DELETE /samovar/v1/stacks/{Stack}",
@@ -130,6 +135,10 @@ def rows() -> list[Row]:
     found = [
         Row(Operation("lambda", name, needed_by(name)), stated.method, stated.path, stated.query.encode())
         for name, stated in model.operations().items()
+    ]
+    found += [
+        Row(Operation("scheduler", name, needed_by(name)), stated.method, stated.path)
+        for name, stated in model.operations("scheduler").items()
     ]
     for needs, own in _OWN.items():
         for name, method, path in map(str.split, own):

@@ -10,15 +10,15 @@ import msgspec
 from fastapi import Request
 
 from gateway.services import Services
-from samovar.errors import InvalidRequestContent, RequestTooLarge, ValidationFailed
+from samovar.errors import InvalidRequestContent, RequestEntityTooLarge, ValidationFailed
 from samovar.settings import Settings
 
 T = TypeVar("T")
 
 BODY_DEADLINE_S: Final = 600.0
 """A package of 50 MB arrives within it at 1 Mbit/s."""
-_OTHER_MEMBERS_BYTES: Final = 1024 * 1024
-"""Room for everything in a request but the package."""
+_OTHER_MEMBERS_BYTES: Final = 256 * 1024
+"""Room for everything in a request but the package; AWS's bound of 70167211 bytes has as much."""
 _DISCARDED_BYTES: Final = 256 * 1024 * 1024
 """How much of a body over the limit is read and dropped, so that its sender gets to read the answer."""
 
@@ -32,7 +32,7 @@ async def read(request: Request, kind: type[T]) -> T:
     """The body of a request to an interface of Samovar's own, as a record.
 
     Raises `InvalidRequestContent` when it is no JSON, `ValidationFailed` when a member has the wrong type or a
-    required one is missing, `RequestTooLarge`.
+    required one is missing, `RequestEntityTooLarge`.
     """
     body = await json_body(request)
     try:
@@ -42,7 +42,7 @@ async def read(request: Request, kind: type[T]) -> T:
 
 
 async def json_body(request: Request) -> Any:
-    """The body as a JSON value; an empty one is `{}`. Raises `InvalidRequestContent` and `RequestTooLarge`."""
+    """The body as a JSON value; an empty one is `{}`. Raises `InvalidRequestContent` and `RequestEntityTooLarge`."""
     body = await _whole(request)
     try:
         return msgspec.json.decode(body or b"{}")
@@ -53,11 +53,11 @@ async def json_body(request: Request) -> Any:
 async def _whole(request: Request) -> bytes:
     services: Services = request.app.state.services
     limit = largest(services.settings)
-    return await whole(request, limit, f": a package has at most {services.settings.max_upload_bytes}")
+    return await whole(request, limit, f" for the {request.scope['route'].name} operation")
 
 
 async def whole(request: Request, limit: int, because: str = "") -> bytes:
-    """The body, if it has at most `limit` bytes. Raises `RequestTooLarge` and `InvalidRequestContent`."""
+    """The body, if it has at most `limit` bytes. Raises `RequestEntityTooLarge` and `InvalidRequestContent`."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -73,5 +73,5 @@ async def whole(request: Request, limit: int, because: str = "") -> bytes:
     except TimeoutError as error:
         raise InvalidRequestContent(f"The request body did not arrive within {BODY_DEADLINE_S:g} s") from error
     if size > limit:
-        raise RequestTooLarge(f"Request must be smaller than {limit} bytes{because}")
+        raise RequestEntityTooLarge(f"Request must be smaller than {limit} bytes{because}")
     return b"".join(parts)

@@ -11,9 +11,10 @@ from gateway.lambda_api.operations import Operations, asked
 from gateway.provisioned import check_reserved, of_function
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
+from gateway.registry import not_found
 from gateway.services import Services
-from samovar.errors import InvalidParameterValue
-from samovar.names import FunctionReference
+from samovar.errors import InvalidParameterValue, ResourceNotFound
+from samovar.names import LATEST, FunctionReference
 
 router = Operations()
 
@@ -26,7 +27,10 @@ async def put_function_concurrency(
     _refuse_qualifier(reference)
     wanted = asked(request, Concurrency)
     reserved = wanted.reserved_concurrent_executions
-    record = await services.registry.fresh(reference.arn)
+    try:
+        record = await services.registry.fresh(reference.arn)
+    except ResourceNotFound as error:
+        raise not_found(reference.arn, LATEST) from error  # in AWS's words, which are others everywhere else
     if (reserved or 0) > unreserved(services, but=record.arn):
         raise InvalidParameterValue(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "

@@ -79,13 +79,11 @@ def configuration(
 
 
 def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
-    """As AWS answers an update, and shows a function until that is in force; its words."""
-    return msgspec.structs.replace(
-        shown,
-        last_update_status="InProgress",
-        last_update_status_reason=_CREATING,
-        last_update_status_reason_code="Creating",
-    )
+    """As AWS answers an update, and shows a function until that is in force; its words.
+
+    AWS adds a code, `Creating`, that its own model does not have among those of updates.
+    """
+    return msgspec.structs.replace(shown, last_update_status="InProgress", last_update_status_reason=_CREATING)
 
 
 def pending(shown: FunctionConfiguration) -> FunctionConfiguration:

@@ -104,6 +104,8 @@ def _map(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
         for name, one in value.items():
             yield from _member(api, kind.value, one, f"{at}.{name}.member", required=True)
     elif any(one is None or _broken_rules(item, one) for one in value.values()):
+        if item.type == "double":  # as Java prints whole ones, too
+            value = {name: one if one is None else float(one) for name, one in value.items()}
         yield _broken(value, at, f"Map value must satisfy constraint: [{_all_rules(item)}]", hidden)
 
 

@@ -16,10 +16,11 @@ from typing import Final, Literal
 
 import msgspec
 
-Api = Literal["lambda", "logs", "sqs"]
+Api = Literal["lambda", "logs", "scheduler", "sqs"]
 _FILES: Final[dict[Api, str]] = {
     "lambda": "data/lambda/2015-03-31/service-2.json.gz",
     "logs": "data/logs/2014-03-28/service-2.json.gz",
+    "scheduler": "data/scheduler/2021-06-30/service-2.json.gz",
     "sqs": "data/sqs/2012-11-05/service-2.json.gz",
 }
 

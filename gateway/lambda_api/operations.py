@@ -1,4 +1,4 @@
-"""Routes of the Lambda API by the names of its operations; the API model says their methods and paths.
+"""Routes of APIs in REST's form by the names of their operations; the API's model says their methods and paths.
 
 Before an operation's own function is called, everything its request gives (in path, query, headers and body) has been
 gathered under the model's names for it and checked against the model.
@@ -7,7 +7,7 @@ gathered under the model's names for it and checked against the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -30,18 +30,22 @@ class OperationRoute(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """See Starlette."""
         match, child = super().matches(scope)
-        wanted = model.operations()[self.name].query
+        wanted = _stated(self.name)[1].query
         if wanted and wanted.encode() not in scope["query_string"].split(b"&"):
             return Match.NONE, {}
         return match, child
 
 
 class Operations(APIRouter):
-    """A router whose routes are operations of the model."""
+    """A router whose routes are operations of a model, that of the Lambda API unless another is named."""
+
+    def __init__(self, api: model.Api = "lambda") -> None:
+        super().__init__()
+        self._api = api
 
     def operation(self, name: str) -> Callable[[Endpoint], Endpoint]:
         """Have the decorated function answer the operation of that name."""
-        stated = model.operations()[name]
+        stated = model.operations(self._api)[name]
 
         def register(endpoint: Endpoint) -> Endpoint:
             # ARNs, which may have slashes, come in members named for what they name.
@@ -50,7 +54,7 @@ class Operations(APIRouter):
                 path,
                 endpoint,
                 methods=[stated.method],
-                name=name,
+                name=name if self._api == "lambda" else f"{self._api}:{name}",
                 dependencies=[Depends(_gather)],
                 route_class_override=OperationRoute,
             )
@@ -74,25 +78,34 @@ async def _gather(request: Request) -> None:
 
     Raises `SerializationFailed` and `ValidationFailed`; what `json_body` raises.
     """
-    operation = model.operations()[request.scope["route"].name]
-    root = model.Shape("structure") if operation.input is None else model.shape(operation.input)
-    given: dict[str, Any] = dict(_outside_the_body(request, root))
+    api, operation = _stated(request.scope["route"].name)
+    root = model.Shape("structure") if operation.input is None else model.shape(operation.input, api)
+    given: dict[str, Any] = dict(_outside_the_body(request, root, api))
     if any(member.location is None for member in root.members.values()):
         body = await json_body(request)
         if not isinstance(body, dict):
             raise SerializationFailed("The request body must be a JSON object")
         given |= {name: value for name, value in body.items() if name not in given}
-    constraints.check(operation.name, given)
+    constraints.check(operation.name, given, api)
     request.state.given = given
 
 
-def _outside_the_body(request: Request, root: model.Shape) -> Iterator[tuple[str, Any]]:
+def _stated(route: str) -> tuple[model.Api, model.Operation]:
+    """What the model says of a route's operation, and which model that is."""
+    api, found, name = route.rpartition(":")
+    if not found:
+        return "lambda", model.operations()[name]
+    of = cast(model.Api, api)
+    return of, model.operations(of)[name]
+
+
+def _outside_the_body(request: Request, root: model.Shape, api: model.Api) -> Iterator[tuple[str, Any]]:
     for name, member in root.members.items():
         where = member.location_name or name
         if member.location == "uri":
-            yield name, _parsed(model.shape(member.shape), [request.path_params[where]])
+            yield name, _parsed(model.shape(member.shape, api), [request.path_params[where]])
         elif member.location == "querystring" and where in request.query_params:
-            yield name, _parsed(model.shape(member.shape), request.query_params.getlist(where))
+            yield name, _parsed(model.shape(member.shape, api), request.query_params.getlist(where))
         elif member.location == "header" and where in request.headers:
             yield name, request.headers[where]
 

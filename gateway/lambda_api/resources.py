@@ -58,7 +58,6 @@ NOTES: Final[dict[str, str]] = {
     "UpdateEventSourceMapping": _RECORDS,
     "PutFunctionEventInvokeConfig": "destinations are functions, queues, buckets and HTTP endpoints",
     "UpdateFunctionEventInvokeConfig": "as PutFunctionEventInvokeConfig",
-    "PutFunctionRecursionConfig": f"{_KEPT}; calls that go in circles are not looked for",
     "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
     "PublishLayerVersion": "from `ZipFile`",
     "AddPermission": "lets in access keys by their ARN; services and other accounts do not call here",

@@ -17,6 +17,34 @@ CATALOG: Final = Path(__file__).parents[2] / "runtimes" / "catalog.toml"
 _KEPT_S: Final = 10.0
 
 
+_RETIRED: Final = frozenset(
+    [
+        "dotnet6",
+        "dotnetcore1.0",
+        "dotnetcore2.0",
+        "dotnetcore2.1",
+        "dotnetcore3.1",
+        "go1.x",
+        "java8",
+        "nodejs",
+        "nodejs4.3",
+        "nodejs4.3-edge",
+        "nodejs6.10",
+        "nodejs8.10",
+        "nodejs10.x",
+        "nodejs12.x",
+        "nodejs14.x",
+        "provided",
+        "python2.7",
+        "python3.6",
+        "python3.7",
+        "ruby2.5",
+        "ruby2.7",
+    ]
+)
+"""Runtimes that AWS refuses by another message than those it has never had (AWS Lambda developer guide, "Runtimes")."""
+
+
 class Runtimes:
     """The runtimes known here."""
 
@@ -32,6 +60,11 @@ class Runtimes:
         if name is None:
             return
         known = await self._statuses()
+        if name in _RETIRED:
+            raise InvalidParameterValue(
+                f"The runtime parameter of {name} is no longer supported for creating or updating AWS Lambda "
+                "functions. We recommend you use a supported runtime while creating or updating functions."
+            )
         if name not in known:
             raise InvalidParameterValue(
                 f"Value {name} at 'runtime' failed to satisfy constraint: "

@@ -13,6 +13,7 @@ from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, find, r
 from gateway.lambda_api.mappings import UsesLeases, UsesMappings, settled_mapping
 from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_tags
+from gateway.mapping import Mapping as EventSourceMapping
 from gateway.mapping_store import MappingStore
 from gateway.pollers.leases import Leases
 from gateway.services import Services
@@ -55,23 +56,29 @@ class FunctionTags:
 class MappingTags:
     """Tags of an event source mapping."""
 
-    def __init__(self, store: MappingStore, leases: Leases, region: str, uuid: str) -> None:
+    def __init__(self, store: MappingStore, leases: Leases, region: str, arn: str) -> None:
         self._store = store
         self._leases = leases
         self._region = region
-        self._uuid = uuid
+        self._arn = arn
 
     async def tags(self) -> Tags:
         """See `Taggable`."""
-        return (await settled_mapping(self._store, self._leases, self._region, self._uuid)).tags
+        return (await self._settled()).tags
 
     async def retag(self, edit: EditTags) -> None:
         """See `Taggable`."""
-        current = await settled_mapping(self._store, self._leases, self._region, self._uuid)
+        current = await self._settled()
         tags = edit(current.tags)
         check_tags(tags)
         changed = msgspec.structs.replace(current, tags=tags, revision_id=new_request_id())
         await self._store.put(current, changed)
+
+    async def _settled(self) -> EventSourceMapping:
+        try:
+            return await settled_mapping(self._store, self._leases, self._region, self._arn.rpartition(":")[2])
+        except ResourceNotFound as error:
+            raise ResourceNotFound(f"Event source mapping not found: {self._arn}") from error
 
 
 def _named(
@@ -84,9 +91,11 @@ def _named(
 ) -> Taggable:
     """What the ARN of a request means. Raises `ResourceNotFound` for kinds of which there is nothing here."""
     arn = request.state.given["Resource"]
-    kind, _, name = arn.split(":", 5)[5].partition(":")
+    kind = arn.split(":", 6)[5]
     if kind == "event-source-mapping":
-        return MappingTags(store, leases, region, name)
+        return MappingTags(store, leases, region, arn)
+    if kind == "capacity-provider":
+        raise ResourceNotFound(f"Capacity provider not found: {arn}")
     if kind != "function":
         raise ResourceNotFound("The resource you requested does not exist.")
     reference = resolve(services, region, arn)

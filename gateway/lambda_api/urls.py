@@ -68,7 +68,12 @@ async def update_function_url_config(
     """UpdateFunctionUrlConfig: what is not given stays."""
     wanted = _checked(request)
     now = functions.url_timestamp()
-    url = await _changed(reference, functions, published, lambda found: _with(_there(found), wanted, now))
+    try:
+        url = await _change(reference, functions, published, lambda found: _with(_there(found), wanted, now))
+    except _NoUrl:
+        raise
+    except ResourceNotFound as error:
+        raise ResourceNotFound("Function does not exist") from error
     return answer(_shown(reference, _there(url), request))
 
 
@@ -143,8 +148,12 @@ def _arn(reference: FunctionReference, url: FunctionUrl) -> str:
     return reference.arn if url.qualifier is None else f"{reference.arn}:{url.qualifier}"
 
 
+class _NoUrl(ResourceNotFound):
+    """There is no URL, though there may be a function."""
+
+
 def _absent() -> ResourceNotFound:
-    return ResourceNotFound("The resource you requested does not exist.")
+    return _NoUrl("The resource you requested does not exist.")
 
 
 def _checked(request: Request) -> UrlRequest:

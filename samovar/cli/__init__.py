@@ -27,6 +27,7 @@ from samovar.cli import (
     mappings,
     platform,
     ps,
+    schedule,
     stacks,
     usage,
     why,
@@ -75,6 +76,7 @@ _COMMANDS = (
     stacks,
     keys,
     events,
+    schedule,
     mappings,
     buckets,
 )

@@ -22,7 +22,8 @@ def delete(
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
-    """Delete a function, its URL and its environments. Asks first, when there is somebody to ask."""
+    """Delete a function, its URL, its schedules and its environments. Asks first, when there is somebody to ask."""
+    from samovar import scheduling
     from samovar.client import Client
 
     with Client(endpoint) as client:
@@ -34,6 +35,9 @@ def delete(
                 typer.echo(f"{name} is kept", err=True)
                 raise typer.Exit(CALLER_ERROR)
         client.delete_function(name)
+        for schedule in scheduling.every(client):
+            if schedule.of_function == name:
+                scheduling.delete(client, schedule.name)
     if as_json:
         from samovar.cli.output import print_json
 

@@ -125,7 +125,7 @@ def worker(
         raise ServiceUnavailable(f"no Samovar is running on {settings.data}; name the broker of one with --broker URL")
     platform = state.read(state.path_of(settings)) if is_home else None
     has_beat = platform is None or any(process.name == "worker" for process in platform.processes)
-    launch.worker(settings, None if has_beat else directory.beat_dir(settings) / "schedule")
+    launch.worker(settings, beat=not has_beat)
 
 
 def status(data_dir: DataDir = None, as_json: Json = False) -> None:

@@ -43,11 +43,6 @@ def store_dir(settings: Settings) -> Path:
     return settings.data / "store"
 
 
-def beat_dir(settings: Settings) -> Path:
-    """Where the beat remembers when each periodic task ran last."""
-    return settings.data / "beat"
-
-
 def platform_logs_dir(settings: Settings) -> Path:
     """Where the platform's own processes log when nobody watches a terminal."""
     return settings.data / "logs-platform"
@@ -63,7 +58,7 @@ def prepare(settings: Settings) -> None:
     try:
         for path in (settings.data, settings.code_dir):
             _folder(path, PASSABLE)
-        for path in (store_dir(settings), settings.logs_dir, settings.journal_dir, beat_dir(settings)):
+        for path in (store_dir(settings), settings.logs_dir, settings.journal_dir):
             _folder(path, PRIVATE)
         _folder(platform_logs_dir(settings), PRIVATE)
         _folder(settings.run_dir, PASSABLE)

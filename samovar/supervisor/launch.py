@@ -45,9 +45,9 @@ def in_foreground(settings: Settings, folders: Sequence[Path]) -> NoReturn:
     os.execve(sys.executable, command(*arguments), fixed_environment(settings, os.environ))  # noqa: S606 - no shell
 
 
-def worker(settings: Settings, schedule: Path | None) -> NoReturn:
-    """Become a worker; with `schedule`, one that runs the beat and keeps its times in that file."""
-    arguments = [] if schedule is None else ["--schedule", str(schedule)]
+def worker(settings: Settings, *, beat: bool) -> NoReturn:
+    """Become a worker, and with `beat` the one that runs it."""
+    arguments = ["--beat"] if beat else []
     sys.stdout.flush()
     words = [sys.executable, "-P", "-m", "gateway.worker", *arguments]
     os.execve(sys.executable, words, fixed_environment(settings, os.environ))  # noqa: S606 - no shell

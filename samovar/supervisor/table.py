@@ -9,7 +9,6 @@ from functools import partial
 from samovar.settings import Settings
 from samovar.supervisor import readiness
 from samovar.supervisor.child import ChildSpec
-from samovar.supervisor.data_dir import beat_dir
 from samovar.supervisor.launch import fixed_environment
 from samovar.supervisor.process import Command, Module
 from samovar.supervisor.s3 import S3Command
@@ -50,7 +49,7 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
     workers = [
         ChildSpec(
             name=name,
-            command=_module(settings, "gateway.worker", *(_beat(settings) if name == WORKER else ())),
+            command=_module(settings, "gateway.worker", *(("--beat",) if name == WORKER else ())),
             ready=None,
             starts=_WHEN_CALLS_ARE_SERVED,
             stops=_FIRST,
@@ -58,11 +57,6 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         for name in worker_names(settings.workers)
     ]
     return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, *workers]
-
-
-def _beat(settings: Settings) -> tuple[str, str]:
-    """Of several workers, one has the beat."""
-    return "--schedule", str(beat_dir(settings) / "schedule")
 
 
 def uploads(settings: Settings) -> list[ChildSpec]:

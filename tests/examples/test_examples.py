@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tomllib
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import boto3  # type: ignore[import-untyped]  # it ships no types
 import httpx
 import pytest
 from PIL import Image
@@ -17,6 +20,7 @@ from tests.compatibility.sqs import client_of
 from tests.examples import photographs
 from tests.examples.matching import differences
 from tests.platform import ROOT, Platform
+from tests.signing import key_for
 
 FUNCTIONS = ROOT / "functions"
 EXAMPLES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
@@ -108,3 +112,37 @@ def test_a_table_becomes_a_report_over_http(platform: Platform) -> None:
     deploy(platform, "report")
     answer = post(platform, "report", b"team,points\nred,1\nblue,5\nred,4\n", group_by="team")
     assert answer.json()["groups"]["red"]["points"]["mean"] == 2.5
+
+
+def test_the_nightly_report_is_scheduled_and_goes_to_a_queue(platform: Platform) -> None:
+    deploy(platform, "nightly-report")
+    (scheduled,) = json.loads(platform.cli("schedule", "ls", "--json").stdout)
+    due = datetime.fromisoformat(scheduled["next"][0]).astimezone(ZoneInfo("Europe/Berlin"))
+    assert (scheduled["name"], scheduled["catch_up"]) == ("nightly-report", "last")
+    assert (due.hour, due.minute) == (3, 0)
+    key = key_for(platform.endpoint)
+    account = boto3.Session(key.key_id, key.secret, region_name="us-east-1")
+    queues = account.client("sqs", endpoint_url=platform.endpoint)
+    functions = account.client("lambda", endpoint_url=platform.endpoint)
+    url = queues.create_queue(QueueName="reports")["QueueUrl"]
+    functions.put_function_event_invoke_config(
+        FunctionName="nightly-report",
+        DestinationConfig={"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:123456789012:reports"}},
+    )
+    started = json.loads(platform.cli("schedule", "run", "nightly-report", "--json").stdout)["request_id"]
+    (message,) = _received(queues, url)
+    record = json.loads(message["Body"])
+    assert record["requestContext"]["requestId"] == started
+    assert record["requestContext"]["condition"] == "Success"
+    assert record["requestPayload"]["resources"] == [scheduled["arn"]]
+    day = datetime.fromisoformat(record["requestPayload"]["time"]).date() - timedelta(days=1)
+    assert record["responsePayload"]["day"] == day.isoformat()
+
+
+def _received(queues: Any, url: str) -> list[dict[str, Any]]:
+    """What comes out of a queue first, within a minute."""
+    for _ in range(6):
+        found = queues.receive_message(QueueUrl=url, WaitTimeSeconds=10).get("Messages", [])
+        if found:
+            return list(found)
+    raise AssertionError("nothing came")

@@ -43,7 +43,22 @@ def routes_of(services: Services) -> Iterator[tuple[str, str]]:
         for route in included.original_router.routes if hasattr(included, "original_router") else ():
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
-                yield method, route.path if re.match(r"/20\d\d-", route.path) else f"{V1}{route.path}"
+                is_aws = re.match(r"/20\d\d-", route.path) or route.name.startswith("scheduler:")
+                yield method, route.path if is_aws else f"{V1}{route.path}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "needed"),
+    [
+        ("POST", "/schedules/nightly", "CreateSchedule", "deploy"),
+        ("GET", "/schedules/nightly", "GetSchedule", "read"),
+        ("GET", "/schedules", "ListSchedules", "read"),
+        ("DELETE", "/schedule-groups/reports", "DeleteScheduleGroup", "deploy"),
+    ],
+)
+def test_schedules_are_another_service(method: str, path: str, name: str, needed: str) -> None:
+    found = asked(method, path).operation
+    assert (found.service, found.name, found.needs) == ("scheduler", name, needed)
 
 
 @pytest.mark.component("valkey")

@@ -70,7 +70,7 @@ async def test_a_package_whose_folder_was_lost_is_unpacked_again(artifacts: Arti
         (zip_of({}), InvalidParameterValue, "Uploaded file must be a non-empty zip"),
         (b"print('no zip')", InvalidParameterValue, "Could not unzip uploaded file"),
         (zip_of({"big": bytes(MB)}), InvalidParameterValue, "Unzipped size must be smaller than 1048576 bytes"),
-        (os.urandom(MB + 1), RequestTooLarge, "at most 1048576"),
+        (os.urandom(MB + 1), RequestTooLarge, "must be smaller than 1048576 bytes"),
         (zip_of({"../up": b""}), InvalidZipFile, "'..'"),
     ],
     ids=["nothing", "empty zip", "no zip", "too large unpacked", "too large packed", "unsafe"],

@@ -15,6 +15,7 @@ import redis.asyncio
 from gateway import sweeps, worker
 from gateway.background import app
 from gateway.celery_app import EVERY_S, broker_url, create_app
+from gateway.schedules.beat import StoredScheduler
 from gateway.store import Store, connect
 from samovar import logs, usage
 from samovar.settings import Settings
@@ -102,7 +103,7 @@ def test_a_worker_with_a_setting_that_is_not_allowed_says_which_and_is_not_start
     assert "account = 'mine'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("schedule", "runs"), [(None, False), ("schedule", True)])
-def test_only_a_worker_that_is_told_where_to_keep_its_times_runs_the_beat(schedule: str | None, runs: bool) -> None:
-    step = worker.BeatThread(SimpleNamespace(), schedule_filename=schedule)
-    assert step.enabled is runs
+@pytest.mark.parametrize("runs", [True, False])
+def test_only_a_worker_that_is_told_to_runs_the_beat(runs: bool) -> None:
+    beat = StoredScheduler.use(None, lambda now: None) if runs else None
+    assert worker.BeatThread(SimpleNamespace(), scheduler=beat).enabled is runs

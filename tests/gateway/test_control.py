@@ -72,5 +72,5 @@ async def test_a_body_over_the_limit_is_refused_without_being_kept(services: Ser
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         body = creation(Description="x" * (2 * 1024 * 1024))
         answer = await http.post("/2015-03-31/functions", json=body)
-    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (413, "RequestTooLargeException")
-    assert "at most 1024" in answer.json()["Message"]
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (413, "RequestEntityTooLargeException")
+    assert "bytes for the CreateFunction operation" in answer.json()["Message"]

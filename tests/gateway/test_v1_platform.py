@@ -114,6 +114,10 @@ async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncCl
         "/invocations/{request_id}",
         "/invocations/{request_id}/why",
         "/code/{sha256}",
+        "/schedules",
+        "/schedules/{name}",
+        "/schedules/{name}/state",
+        "/schedules/{name}/run",
         "/keys",
         "/keys/{key_id}",
     }

@@ -59,6 +59,7 @@ class FakePlatform:
         self.package_limits = {"packed": 50 * 2**20, "unpacked": 250 * 2**20}
         self.usage: dict[str, Any] = {}
         self.environments: list[dict[str, Any]] = []
+        self.schedules: dict[str, dict[str, Any]] = {}
 
     def app(self) -> Starlette:
         """The API."""
@@ -76,6 +77,8 @@ class FakePlatform:
             Route("/2021-10-31/functions/{name}/url", self.url, methods=["GET", "POST", "DELETE"]),
             Route("/2017-10-31/functions/{name}/concurrency", self.concurrency, methods=["PUT", "DELETE"]),
             Route("/samovar/v1/functions/{name}/provisioned", self.provisioned, methods=["GET", "PUT"]),
+            Route("/samovar/v1/schedules", self.list_schedules),
+            Route("/samovar/v1/schedules/{name}", self.schedule, methods=["PUT", "DELETE"]),
             Route("/samovar/v1/functions/{name}/uploads", self.uploads, methods=["GET", "PUT"]),
             Route("/2017-03-31/tags/{arn:path}", self.tags, methods=["POST", "DELETE"]),
             Route("/samovar/v1/status", self.status),
@@ -171,6 +174,22 @@ class FakePlatform:
             return Response(status_code=204)
         function.reserved = (await request.json())["ReservedConcurrentExecutions"]
         return JSONResponse({"ReservedConcurrentExecutions": function.reserved})
+
+    async def list_schedules(self, request: Request) -> Response:
+        """GET /samovar/v1/schedules."""
+        return JSONResponse(list(self.schedules.values()))
+
+    async def schedule(self, request: Request) -> Response:
+        """PUT and DELETE /samovar/v1/schedules/{name}."""
+        name = request.path_params["name"]
+        if request.method == "DELETE":
+            del self.schedules[name]
+            return Response(status_code=204)
+        wanted = await request.json()
+        arn = f"arn:aws:scheduler:us-east-1:123456789012:schedule/default/{name}"
+        usual = {"timezone": "UTC", "enabled": True}
+        self.schedules[name] = {**usual, **wanted, "name": name, "group": "default", "arn": arn}
+        return JSONResponse(self.schedules[name])
 
     async def provisioned(self, request: Request) -> Response:
         function = self.one(request)

@@ -150,6 +150,24 @@ def test_provisioned_environments_are_deployed_printed_and_taken_back(
     assert platform.functions["orders"].provisions == []
 
 
+def test_schedules_are_deployed_changed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
+    before = (deployed / "function.toml").read_text()
+    platform.schedules["others"] = {"name": "others", "group": "default", "arn": "", "expression": "rate(1 day)",
+                                    "timezone": "UTC", "target": "", "enabled": True}  # fmt: skip
+    nightly = '[[schedules]]\nexpression = "cron(0 3 * * ? *)"\ntimezone = "Europe/Berlin"\ninput = {all = true}\n'
+    (deployed / "function.toml").write_text(before + nightly + '[[schedules]]\nexpression = "rate(5 minutes)"\n')
+    assert "orders is updated: schedules" in run("deploy", "orders").stdout
+    assert platform.schedules.keys() == {"others", "orders", "orders-2"}
+    assert platform.schedules["orders"]["input"] == {"all": True}
+    assert "orders is unchanged" in run("deploy", "orders").stdout
+    (deployed / "function.toml").write_text(before + nightly.replace("0 3", "0 4"))
+    assert "orders is updated: schedules" in run("deploy", "orders").stdout
+    assert platform.schedules.keys() == {"others", "orders"}
+    assert platform.schedules["orders"]["expression"] == "cron(0 4 * * ? *)"
+    run("delete", "orders", "--yes")
+    assert platform.schedules.keys() == {"others"}
+
+
 def test_what_a_manifest_no_longer_says_is_taken_back(run: Run, orders: Path, platform: FakePlatform) -> None:
     before = (orders / "function.toml").read_text()
     edit(orders, "concurrency = 2\nisolation = 'docker'\nurl = false")

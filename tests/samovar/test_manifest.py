@@ -62,6 +62,12 @@ def test_every_key_reaches_the_api() -> None:
         ("provisioned = 1.5", "it takes a whole number up to 1000, or tables [[provisioned]] with count"),
         ("[[provisioned]]\ncount = 2\nuntil = 6", "function.toml:3: `provisioned` = "),
         ('[[provisioned]]\ncount = 2\nstart = "8:00"\nend = "0 6 * * *"', "start = '8:00' is no cron expression"),
+        ('[[schedules]]\ntimezone = "UTC"', "function.toml:3: `schedules` = "),
+        (
+            '[[schedules]]\nexpression = "rate(1 day)"\ncatch_up = "some"',
+            "it takes tables [[schedules]] with expression",
+        ),
+        ('[[schedules]]\nexpression = "x"\nname = "a"\n' * 2, "two schedules have the same name"),
         ("memory = ", "is not valid TOML"),
     ],
 )
@@ -69,6 +75,18 @@ def test_a_bad_value_is_told_with_file_line_key_and_what_is_allowed(line: str, s
     with pytest.raises(ManifestError) as raised:
         parse(LEAST + line)
     assert says in raised.value.message
+
+
+def test_schedules_have_names_of_their_function_unless_they_have_their_own() -> None:
+    tables = '[[schedules]]\nexpression = "rate(1 day)"\n[[schedules]]\nname = "own"\nexpression = "rate(2 days)"\n'
+    named = parse(LEAST + tables + '[[schedules]]\nexpression = "rate(3 days)"\nwindow = 5').named_schedules()
+    assert {name: wish.expression for name, wish in named.items()} == {
+        "tea": "rate(1 day)",
+        "own": "rate(2 days)",
+        "tea-3": "rate(3 days)",
+    }
+    assert {(wish.target, wish.of_function) for wish in named.values()} == {("tea", "tea")}
+    assert named["tea-3"].window == 5
 
 
 def test_environments_are_provisioned_by_number_or_in_windows() -> None:

@@ -1,0 +1,1 @@
+"""Amazon EventBridge Scheduler's API: schedules and their groups, one file a resource."""

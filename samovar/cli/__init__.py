@@ -27,6 +27,7 @@ from samovar.cli import (
     mappings,
     platform,
     ps,
+    queues,
     schedule,
     stacks,
     usage,
@@ -79,6 +80,7 @@ _COMMANDS = (
     schedule,
     mappings,
     buckets,
+    queues,
 )
 for _module in _COMMANDS:
     _module.register(app)

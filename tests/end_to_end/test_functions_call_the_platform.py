@@ -9,6 +9,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from gateway import lineage
 from samovar.errors import SamovarError
 from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab
 from tests.end_to_end.sdk import packed
@@ -64,10 +65,14 @@ def test_it_sends_to_a_queue_and_takes_from_it(lab: Lab, sdk: Function) -> None:
     url = client(lab, "sqs").create_queue(QueueName="from-a-function")["QueueUrl"]
     assert sdk.run("result = attempted('sqs', 'get_queue_url', QueueName='from-a-function')")["QueueUrl"] == url
     sdk.run("attempted('sqs', 'send_message', QueueUrl=event['url'], MessageBody='tea')", url=url)
-    received = sdk.run(
-        "result = attempted('sqs', 'receive_message', QueueUrl=event['url'], WaitTimeSeconds=5)", url=url
-    )
-    assert [one["Body"] for one in received["Messages"]] == ["tea"]
+    lines = """
+        asked = {"QueueUrl": event["url"], "WaitTimeSeconds": 5, "MessageSystemAttributeNames": ["AWSTraceHeader"]}
+        result = attempted("sqs", "receive_message", **asked)
+    """
+    (message,) = sdk.run(lines, url=url)["Messages"]
+    assert message["Body"] == "tea"
+    trace = message["Attributes"]["AWSTraceHeader"]
+    assert lineage.times(trace, "arn:aws:lambda:us-east-1:123456789012:function:sdk") == 1
     refused = sdk.run("result = attempted('sqs', 'delete_queue', QueueUrl=event['url'])", url=url)
     assert refused[0].startswith("AccessDenied")
 

@@ -289,3 +289,57 @@ def test_answers_are_as_the_model_has_them(aws: Any, sqs: Any, capsys: pytest.Ca
         sys.stdout.write("\n".join(["", "Answers held to AWS's model:", *lines, f"not here: {left}", ""]))
     assert not wrong, "\n".join(wrong)
     assert offered() - score.keys() <= RUNS_SOMETHING
+
+
+# Errors.
+
+
+def smallest(shape: Any) -> Any:
+    """The least that a shape takes."""
+    kind, metadata = shape.type_name, shape.metadata
+    if kind == "structure":
+        return {name: smallest(shape.members[name]) for name in shape.required_members}
+    if kind == "list":
+        return [smallest(shape.member)] * metadata.get("min", 0)
+    if kind == "map":
+        return {}
+    if kind in ("integer", "long"):
+        return metadata.get("min", 1)
+    if kind in ("double", "float"):
+        return float(metadata.get("min", 0))
+    if kind in ("boolean", "blob", "timestamp"):
+        return {"boolean": False, "blob": b"{}", "timestamp": 0}[kind]
+    return shape.enum[0] if shape.enum else KNOWN_TEXTS.get(shape.name, "x" * max(1, metadata.get("min", 1)))
+
+
+KNOWN_TEXTS: Final = {
+    "FunctionArn": f"{ARN}nobody",
+    "FunctionName": "nobody",
+    "NamespacedFunctionName": "nobody",
+    "PolicyResourceArn": f"{ARN}nobody",
+    "RoleArn": ROLE,
+    "TaggableResource": f"{ARN}nobody",
+    "LayerVersionArn": f"{LAYER}nobody:1",
+}
+"""Shapes that have a form of their own, as something that is not there."""
+
+
+def test_what_is_not_there_is_refused_by_errors_of_the_model(
+    unchecked: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each operation, for things that are not there. `ValidationException` is AWS's for all, and in no model."""
+    wrong, refusals = [], Counter[str]()
+    for operation in sorted(offered()):
+        model = MODEL.operation_model(operation)
+        given = smallest(model.input_shape) if model.input_shape is not None else {}
+        status, code, message = refused(unchecked, operation, given)
+        refusals[code or "done"] += 1
+        known = {shape.metadata.get("error", {}).get("code", shape.name) for shape in model.error_shapes}
+        if code and code not in known | {"ValidationException"}:
+            wrong.append(f"{operation}: {status} {code} is none of {', '.join(sorted(known))}: {message[:200]}")
+        if status >= 500:
+            wrong.append(f"{operation}: {status} {code} {message[:200]}")
+    with capsys.disabled():
+        counted = ", ".join(f"{code} {count}" for code, count in refusals.most_common())
+        sys.stdout.write(f"\nThings that are not there: {counted}\n")
+    assert not wrong, "\n".join(wrong)

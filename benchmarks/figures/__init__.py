@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.figures import burst, cold, deploy, events, idle, memory, peers, scale, warm
+from benchmarks.figures import burst, cold, deploy, events, idle, memory, peers, scale, stream, warm
 from benchmarks.lab import Plan
 from benchmarks.results import Measured
 
@@ -17,6 +17,7 @@ MODULES: dict[str, Measure] = {
     "memory": memory.measure,
     "idle": idle.measure,
     "deploy": deploy.measure,
+    "stream": stream.measure,
     "events": events.measure,
     "scale": scale.measure,
 }

@@ -21,6 +21,7 @@ from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure, Job
 from gateway.celery_app import broker_url
+from samovar import event_client
 
 EVENT: Final = b'{"name": "Ada"}'
 LATER: Final = {"x-amz-invocation-type": "Event"}
@@ -51,12 +52,12 @@ def measure(plan: Plan) -> Iterator[Measured]:
 
 
 def _ended(lab: Lab, function: Function) -> int:
-    counts = lab.client.events(function.name, limit=1).counts
+    counts = event_client.events(lab.client, function.name, limit=1).counts
     return counts.succeeded + counts.failed
 
 
 def _left(lab: Lab, function: Function) -> int:
-    counts = lab.client.events(function.name, limit=1).counts
+    counts = event_client.events(lab.client, function.name, limit=1).counts
     return counts.waiting + counts.running + counts.delayed
 
 
@@ -66,6 +67,10 @@ def _until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise CannotMeasure(f"waited {_PATIENCE_S:.0f} s: {what}")
         time.sleep(0.02)
+
+
+def _until_ended(lab: Lab, function: Function, event_id: str) -> None:
+    _until(lambda: event_client.event(lab.client, function.name, event_id).event.ended_ms > 0, "the event has ended")
 
 
 def _until_drained(lab: Lab, function: Function) -> None:
@@ -110,7 +115,7 @@ def _start(lab: Lab, function: Function, plan: Plan) -> Measured:
     for _ in range(plan.size(100, 40)):
         began = time.time()
         event_id = lab.client.invoke_later(function.name, EVENT)
-        _until(lambda wanted=event_id: lab.client.event(function.name, wanted).event.ended_ms > 0, "it ends")  # type: ignore[misc] # mypy cannot infer the default
+        _until_ended(lab, function, event_id)
         waits.append(lab.client.invocation(event_id).started_ms - began * 1000)
     return Measured(
         figure="events.start-p50",

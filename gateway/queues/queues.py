@@ -108,13 +108,14 @@ class Queues(Records):
             async with self._arrivals.line(queue.uid) as line:
                 uid = queue.uid
                 while not self._arrivals.ended:
+                    heard = line.heard
                     queue, found, due = await self._take(arn, wanted)
                     if due is not None:
                         line.expect(due)
                     left = deadline - self._clock.monotonic()
                     if found or left <= 0 or queue.uid != uid:
                         break
-                    await line.sleep(left)
+                    await line.sleep(left, heard)
                 if found:
                     line.wake(1)  # there may be more
         return found

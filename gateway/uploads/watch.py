@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
@@ -19,10 +19,10 @@ from gateway.uploads.changes import changes
 from gateway.uploads.following import follow
 from gateway.uploads.intents import Intents
 from gateway.uploads.ledger import Cursor, Ledger
+from gateway.uploads.objects import Objects
 from gateway.uploads.reconciling import Reconciler
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.telling import Teller
-from gateway.uploads.upstream import Upstream
 from samovar import s3
 from samovar.clock import SystemClock
 from samovar.errors import SamovarError
@@ -44,8 +44,11 @@ _log = logging.getLogger("samovar.uploads")
 class Watcher:
     """What the process holds open, and how far it is."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, teller: Teller, reconciler: Reconciler) -> None:
+    def __init__(
+        self, settings: Settings, objects: Objects, ledger: Ledger, teller: Teller, reconciler: Reconciler
+    ) -> None:
         self._settings = settings
+        self._objects = objects
         self._ledger = ledger
         self._teller = teller
         self._reconciler = reconciler
@@ -113,6 +116,14 @@ class Watcher:
             except SamovarError as error:
                 _log.warning("objects could not be looked into: %s", error)
 
+    def folders(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Have folders be buckets."""
+        if self._settings.upload_folders:
+            from gateway.uploads.folders import Folder, parsed  # its library is loaded where there are folders
+
+            for bucket, path in parsed(self._settings.upload_folders).items():
+                yield Folder(self._objects, bucket, path).watch()
+
     async def list(self) -> None:
         """Look at all objects of buckets with rules, again and again, where the server says nothing."""
         while True:
@@ -129,7 +140,7 @@ class Watcher:
 async def watch(settings: Settings, stop: asyncio.Event) -> None:
     """Follow until `stop` is set."""
     async with opened(settings) as watcher:
-        jobs = [watcher.list() if settings.s3_url else watcher.follow(), watcher.look()]
+        jobs = [watcher.list() if settings.s3_url else watcher.follow(), watcher.look(), *watcher.folders()]
         tasks = [asyncio.create_task(job) for job in jobs]
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -151,10 +162,10 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)
-        upstream = Upstream(settings)
-        stack.push_async_callback(upstream.close)
+        objects = Objects(settings)
+        stack.push_async_callback(objects.close)
         ledger = Ledger(client)
         queues = Queues(client, SystemClock(), settings.account)
         teller = Teller(ledger, registry, intake, queues, settings.region)
-        reconciler = Reconciler(upstream, Intents(client), RuleBook(client), teller)
-        yield Watcher(settings, ledger, teller, reconciler)
+        reconciler = Reconciler(objects.upstream, Intents(client), RuleBook(client), teller)
+        yield Watcher(settings, objects, ledger, teller, reconciler)

@@ -42,7 +42,7 @@ async def event(reference: InPath, event_id: str, services: UsesServices) -> Res
     return answer(await _book(services).find(await _line(services, reference), event_id))
 
 
-@router.post("/replay", responses=described.answers(EventsDone))
+@router.post("/replay", responses=described.answers(EventsDone), openapi_extra=described.takes(EventSelection))
 async def replay(request: Request, reference: InPath, services: UsesServices) -> Response:
     """Run past events once more as new ones, against a version or alias if `qualifier` names one."""
     selection = await read(request, EventSelection)
@@ -50,7 +50,7 @@ async def replay(request: Request, reference: InPath, services: UsesServices) ->
     return answer(await _book(services).replay(reference.arn, selection))
 
 
-@router.post("/redrive", responses=described.answers(EventsDone))
+@router.post("/redrive", responses=described.answers(EventsDone), openapi_extra=described.takes(EventSelection))
 async def redrive(request: Request, reference: InPath, services: UsesServices) -> Response:
     """Have failed events run again under their own ids, with all their attempts before them."""
     selection = await read(request, EventSelection)
@@ -59,7 +59,7 @@ async def redrive(request: Request, reference: InPath, services: UsesServices) -
     return answer(await _book(services).redrive(reference.arn, selection, now_ms))
 
 
-@router.post("/purge", responses=described.answers(EventsDone))
+@router.post("/purge", responses=described.answers(EventsDone), openapi_extra=described.takes(EventSelection))
 async def purge(request: Request, reference: InPath, services: UsesServices) -> Response:
     """Forget events for good."""
     line = await _line(services, reference)

@@ -37,7 +37,7 @@ async def list_keys(services: UsesServices) -> Response:
     return answer(await services.keyring.all())
 
 
-@router.post("", responses=described.answers(NewKey))
+@router.post("", responses=described.answers(NewKey), openapi_extra=described.takes(KeyRequest))
 async def create_key(request: Request, services: UsesServices) -> Response:
     """Make an access key, or let one in. The answer is the only time its secret is told."""
     asked = await read(request, KeyRequest)

@@ -30,7 +30,7 @@ async def get_provisioned(reference: InPath, services: UsesServices, functions: 
     return answer(_shown(record, await functions.standing(record.version)))
 
 
-@router.put("", responses=described.answers(Provisioned))
+@router.put("", responses=described.answers(Provisioned), openapi_extra=described.takes(ProvisionRequest))
 async def put_provisioned(
     request: Request, reference: InPath, services: UsesServices, functions: UsesFunctions
 ) -> Response:

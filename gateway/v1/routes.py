@@ -31,7 +31,9 @@ async def get_routes(reference: InPath, services: UsesServices) -> Response:
     return answer((await find(services, reference)).routes)
 
 
-@router.put("/functions/{name}/routes", responses=described.answers(list[Route]))
+@router.put(
+    "/functions/{name}/routes", responses=described.answers(list[Route]), openapi_extra=described.takes(RoutesRequest)
+)
 async def put_routes(request: Request, reference: InPath, functions: UsesFunctions) -> Response:
     """Replace the routes that lead to a function; with nothing, none does."""
     routes = (await read(request, RoutesRequest)).routes
@@ -53,7 +55,7 @@ async def get_stack(stack: str, region: Region, services: UsesServices) -> Respo
     return answer(await StackStore(services.redis).get(region, stack))
 
 
-@router.put("/stacks/{stack}", responses=described.answers(Stack))
+@router.put("/stacks/{stack}", responses=described.answers(Stack), openapi_extra=described.takes(Stack))
 async def put_stack(request: Request, stack: str, region: Region, services: UsesServices) -> Response:
     """Keep what belongs to a deployed template. Nothing is made or removed by it."""
     given = await read(request, Stack)

@@ -29,7 +29,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Described:
-    """The types the routes of this API answer with, collected while the routes are declared."""
+    """The types the routes of this API take and answer with, collected while the routes are declared."""
 
     def __init__(self) -> None:
         self._types: list[Any] = [Fault]
@@ -39,6 +39,12 @@ class Described:
         self._types.append(kind)
         (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)
         return {200: {"description": "Success", "content": {media_type: {"schema": schema}}}, **_ERRORS}
+
+    def takes(self, kind: Any) -> dict[str, Any]:
+        """The `openapi_extra` of a route whose body is a `kind`."""
+        self._types.append(kind)
+        (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)
+        return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
     def components(self) -> dict[str, Any]:
         """The schemas of all types, by name."""

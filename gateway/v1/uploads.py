@@ -28,7 +28,7 @@ async def get_uploads(reference: InPath, services: UsesServices) -> Response:
     return answer(UploadTriggers(triggers=tuple(await _present(services, reference.arn))))
 
 
-@router.put("", responses=described.answers(UploadTriggers))
+@router.put("", responses=described.answers(UploadTriggers), openapi_extra=described.takes(UploadTriggers))
 async def put_uploads(request: Request, reference: InPath, services: UsesServices) -> Response:
     """Replace what a function asks for. Buckets that are missing are made."""
     await find(services, reference)

@@ -44,6 +44,7 @@ def ls(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """List a function's events: those that wait or run, then those that ended, newest first."""
+    from samovar import event_client
     from samovar.cli.output import print_json, stdout, table
     from samovar.client import Client
     from samovar.events import EventState
@@ -52,7 +53,7 @@ def ls(
     if wanted is not None and wanted not in get_args(EventState):
         raise typer.BadParameter(f"--state {wanted!r} is none; there are {', '.join(get_args(EventState))}")
     with Client(endpoint) as client:
-        page = client.events(name, state=wanted, since=_moment(since), limit=limit)
+        page = event_client.events(client, name, state=wanted, since=_moment(since), limit=limit)
     if as_json:
         print_json(page)
         return
@@ -73,11 +74,12 @@ def show(name: FunctionName, event_id: EventId, as_json: Json = False, endpoint:
     """Show one event with its payload."""
     import msgspec
 
+    from samovar import event_client
     from samovar.cli.output import print_json
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        found = client.event(name, event_id)
+        found = event_client.event(client, name, event_id)
     if as_json:
         print_json(found)
         return
@@ -109,12 +111,13 @@ def replay(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Run past events once more, as new events with ids of their own. Say which: --id, --failed or --since."""
+    from samovar import event_client
     from samovar.client import Client
 
     if not (ids or failed or since):
         raise typer.BadParameter("say which events: --id ID, --failed or --since DURATION")
     with Client(endpoint) as client:
-        done = client.replay_events(name, _selection(ids, since, failed=failed, qualifier=qualifier))
+        done = event_client.replay(client, name, _selection(ids, since, failed=failed, qualifier=qualifier))
     _tell(done, "replayed", as_json=as_json)
 
 
@@ -126,10 +129,11 @@ def redrive(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Have failed events run again under their own ids: all of them, or those of --id or --since."""
+    from samovar import event_client
     from samovar.client import Client
 
     with Client(endpoint) as client:
-        done = client.redrive_events(name, _selection(ids, since, failed=True))
+        done = event_client.redrive(client, name, _selection(ids, since, failed=True))
     _tell(done, "redriven", as_json=as_json)
 
 
@@ -143,12 +147,13 @@ def purge(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Forget events for good. Say which: --id, --failed or --all."""
+    from samovar import event_client
     from samovar.client import Client
 
     if not (ids or failed or everything):
         raise typer.BadParameter("say which events: --id ID, --failed or --all")
     with Client(endpoint) as client:
-        done = client.purge_events(name, _selection(ids, since, failed=failed, all=everything))
+        done = event_client.purge(client, name, _selection(ids, since, failed=failed, all=everything))
     _tell(done, "purged", as_json=as_json)
 
 

@@ -91,7 +91,7 @@ class Platform:
             self._state = replace(self._state, ready=True, isolation=invoker.isolation if invoker else "")
             self._write_state()
             on_ready(self._state)
-            if self._settings.s3_start == "always" or s3.known_ports(self._settings) is not None:
+            if s3.is_wanted(self._settings):
                 self._uploads = asyncio.create_task(on_demand.want("uploads"), name="uploads")
 
         async with on_demand.listening(demand.socket_path(self._settings)):

@@ -23,6 +23,7 @@ import redis
 
 from gateway.events import keys
 from gateway.events.event import EventHead, decode_head
+from samovar import event_client
 from samovar.client import Client
 from samovar.errors import SamovarError
 from samovar.names import function_arn
@@ -169,7 +170,7 @@ class Storm:
 
     def _left(self) -> int | None:
         try:
-            counts = self._lab.client.events(self._function.name, limit=1).counts
+            counts = event_client.events(self._lab.client, self._function.name, limit=1).counts
         except SamovarError:
             return None
         return counts.waiting + counts.running + counts.delayed

@@ -19,6 +19,7 @@ from gateway.queues.message import Received
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
 from gateway.store import connect
+from samovar import event_client
 from samovar.clock import SystemClock
 from samovar.errors import ResourceNotFound
 from samovar.events import EventSelection, EventView
@@ -91,7 +92,7 @@ def later(function: Function, event: Any) -> str:
 def ended(function: Function, event_id: str) -> EventView:
     def look() -> EventView | None:
         try:
-            found = function.lab.client.event(function.name, event_id).event
+            found = event_client.event(function.lab.client, function.name, event_id).event
         except ResourceNotFound:
             return None
         return found if found.ended_ms else None
@@ -101,7 +102,7 @@ def ended(function: Function, event_id: str) -> EventView:
 
 
 def payload_of(function: Function, event_id: str) -> Any:
-    return json.loads(bytes(function.lab.client.event(function.name, event_id).payload))
+    return json.loads(bytes(event_client.event(function.lab.client, function.name, event_id).payload))
 
 
 def test_an_event_is_run_under_the_request_id_it_was_accepted_with(lab: Lab, aws: Any) -> None:
@@ -164,7 +165,7 @@ def test_a_failed_event_is_told_to_its_destination_kept_shown_and_redriven(lab: 
         }
         assert told["responsePayload"]["errorType"] == "ValueError"
         function.update("def handler(event, context): return 'mended'")
-        done = lab.client.redrive_events(function.name, EventSelection())
+        done = event_client.redrive(lab.client, function.name, EventSelection())
         assert done.ids == {failed: failed}
         again = ended(function, failed)
         assert (again.state, again.attempts, again.runs) == ("succeeded", 1, 2)
@@ -180,8 +181,8 @@ def test_a_function_is_a_destination_and_one_that_is_gone_is_told_and_the_event_
         FunctionName=function.name, DestinationConfig={"OnSuccess": {"Destination": arn}}
     )
     first = later(function, {"n": 1})
-    until(lambda: lab.client.events(second.name, state="succeeded").events, "the second function is run")
-    (record,) = lab.client.events(second.name).events
+    until(lambda: event_client.events(lab.client, second.name, state="succeeded").events, "the second function is run")
+    (record,) = event_client.events(lab.client, second.name).events
     assert record.source == "aws:lambda"
     told = payload_of(second, record.id)
     assert (told["requestContext"]["requestId"], told["responsePayload"]) == (first, {"got": {"n": 1}})
@@ -271,7 +272,7 @@ def test_a_killed_worker_leaves_its_events_to_the_next_one(lab: Lab) -> None:
     function = lab.deploy("import time\ndef handler(event, context): time.sleep(event)")
     function.value(0)
     held = [later(function, 3), later(function, 3)]
-    until(lambda: lab.client.events(function.name).counts.running, "a worker has them")
+    until(lambda: event_client.events(lab.client, function.name).counts.running, "a worker has them")
     before = lab.pids()["worker"]
     os.kill(before, signal.SIGKILL)
     until(lambda: lab.pids().get("worker", before) != before, "another worker is started")

@@ -11,14 +11,18 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import redis
+from amqp.exceptions import AMQPError
 from celery import Celery
+from kombu import Connection
 
 from gateway.events import keys
+from samovar import event_client
 from samovar.names import function_arn
 from tests.end_to_end.lab import Function, laboratory
 from tests.end_to_end.platform_box import until
@@ -112,7 +116,7 @@ def later(function: Function, count: int) -> list[str]:
 
 
 def all_succeeded(function: Function, count: int) -> bool:
-    return function.lab.client.events(function.name, limit=1).counts.succeeded == count
+    return event_client.events(function.lab.client, function.name, limit=1).counts.succeeded == count
 
 
 def drainers(url: str, functions: list[Function]) -> set[str]:
@@ -159,3 +163,56 @@ def test_the_worker_may_run_beside_the_platform_and_finds_what_was_accepted_befo
         later(function, 5)
         with worker("--data-dir", str(lab.platform.data_dir)):
             until(lambda: all_succeeded(function, 5), "the events have run")
+
+
+@contextmanager
+def rabbitmq() -> Iterator[str]:
+    """A RabbitMQ of the test's own; its URL."""
+    port, names = free_port(), free_port()
+    program = next(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    with TemporaryDirectory(prefix="rabbit-") as folder:
+        settings = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "ERL_EPMD_PORT": str(names),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"sv{secrets.token_hex(4)}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+        }
+        # Else Erlang starts a name server that outlives it.
+        with (
+            subprocess.Popen(["epmd"], env=settings) as name_server,
+            subprocess.Popen([program], env=settings, stdout=subprocess.DEVNULL, start_new_session=True) as server,
+        ):
+            url = f"amqp://guest:guest@127.0.0.1:{port}//"
+            try:
+                until(lambda: _accepts(url), "RabbitMQ answers")
+                yield url
+            finally:
+                os.killpg(server.pid, signal.SIGKILL)
+                name_server.kill()
+
+
+def _accepts(url: str) -> bool:
+    try:
+        with Connection(url, connect_timeout=2) as connection:
+            connection.connect()
+    except (OSError, AMQPError):
+        return False
+    return True
+
+
+@pytest.mark.component("rabbitmq")
+def test_rabbitmq_may_be_the_broker_in_place_of_the_store() -> None:
+    with rabbitmq() as url, laboratory("sandbox", broker_url=url) as lab:
+        function = lab.deploy(SLOW)
+        function.value()
+        later(function, 20)
+        until(lambda: all_succeeded(function, 20), "the events have run")
+        assert len(nodes(url)) == 1

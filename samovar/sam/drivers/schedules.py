@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
+from botocore.utils import parse_timestamp  # type: ignore[import-untyped]  # it ships no types
 
 from samovar.sam.item import Applied, Item
 from samovar.sam.target import Target, is_missing
@@ -46,7 +48,9 @@ def _present(aws: Any, name: str) -> dict[str, Any] | None:
 
 
 def _covers(current: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is there; the service adds defaults of its own."""
+    """Whether all that is wanted is there; the service adds defaults of its own, and leaves out empty text."""
     if isinstance(wanted, dict):
         return isinstance(current, dict) and all(_covers(current.get(name), value) for name, value in wanted.items())
-    return bool(current == wanted)
+    if isinstance(current, datetime):
+        return bool(current == parse_timestamp(wanted))
+    return bool(current == wanted or (current is None and wanted == ""))

@@ -43,12 +43,11 @@ async def ended(moves: Moves, source: str) -> tuple[str, str]:
 async def test_a_move_is_finished_by_whoever_starts_next(
     queues: Queues, orders: str, dead: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.queues.moves._CHUNK", 10)
     monkeypatch.setattr("gateway.queues.move_store.LEASE_S", 0.3)
     monkeypatch.setattr("gateway.queues.moves.LEASE_S", 0.3)
-    await fill(queues, dead, 95)
+    await fill(queues, dead, 40)
     async with Moves(queues, queues.client, clock) as first:
-        move = await first.start(dead, orders, 10)  # a chunk a second
+        move = await first.start(dead, orders, 1)
         async with asyncio.timeout(SOON_S):
             while (await queues.counts(orders)).visible == 0:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
@@ -57,7 +56,7 @@ async def test_a_move_is_finished_by_whoever_starts_next(
     async with Moves(queues, queues.client, clock) as second:
         assert await ended(second, dead) == ("COMPLETED", "")
         assert (await second.latest(dead, 1))[0].id == move.id
-    assert ((await queues.counts(dead)).visible, (await queues.counts(orders)).visible) == (0, 95)
+    assert ((await queues.counts(dead)).visible, (await queues.counts(orders)).visible) == (0, 40)
 
 
 async def test_a_move_fails_where_there_is_nowhere_to_move_to(

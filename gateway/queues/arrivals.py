@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from gateway.queues.ending import end
 from gateway.queues.errors import RequestThrottled
 from gateway.queues.scripts import ARRIVALS, PREFIX
 from gateway.store import reaching_store
@@ -129,9 +130,7 @@ class Arrivals:
     ) -> None:
         self.end()
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await end(self._reader)
         for line in self._lines.values():
             if line.closing is not None:
                 line.closing.cancel()

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from gateway.queues import translate
 from gateway.queues.arrivals import Arrivals
+from gateway.queues.ending import check_cancelled
 from gateway.queues.errors import OverLimit, SqsError
 from gateway.queues.message import Outgoing, Received, Sent
 from gateway.queues.queue import Queue
@@ -112,6 +113,7 @@ class Queues(Records):
                     queue, found, due = await self._take(arn, wanted)
                     if due is not None:
                         line.expect(due)
+                    check_cancelled()
                     left = deadline - self._clock.monotonic()
                     if found or left <= 0 or queue.uid != uid:
                         break

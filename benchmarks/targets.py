@@ -125,6 +125,14 @@ TARGETS: tuple[Target, ...] = (
     _least("events.drain", "events drained, no-op handler", "events/s", "Celery, one task an event", 10.0),
     _most("events.start-p50", "event → start of its handler, idle, p50", "ms", any=15),
     _ratio_at_most("events.sync-p99", "p99 of synchronous calls beside a drain", "ms", "quiet", 3.0),
+    Target(
+        figure="mappings.drain",
+        label="messages of a queue worked off in batches of 10, no-op handler",
+        unit="messages/s",
+        sense="at least",
+        limits={"any": 8000},
+    ),
+    _reported("mappings.start-p50", "message → start of its handler, quiet queue, p50", "ms"),
 )
 
 PEERS = ("functions-framework", "awslambdaric", "serverless-offline", "workerd")

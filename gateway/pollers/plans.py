@@ -44,5 +44,6 @@ class Planner:
             reports=REPORTS_FAILURES in (config.function_response_types or []),
             lanes=min(LANES, self.lanes_of(mapping) - slot.number * LANES),
             stays=slot.number == 0,
+            ahead=mapping.kind == "sqs" and not (config.event_source_arn or "").endswith(".fifo"),
         )
         return plan, source, FunctionCall(mapping.function_arn, self._functions, self._invoker, self._epoch)

@@ -28,6 +28,9 @@ _PAUSES: Final = wait_exponential_jitter(multiplier=0.5, max=30.0)
 _FIRST_RETRY_S: Final = 0.1
 _RETRIES: Final = wait_exponential_jitter(multiplier=_FIRST_RETRY_S * 2, max=10.0)
 _SATURATED_S: Final = 1.0
+_AHEAD: Final = 5
+_AT_ONCE_S: Final = 0.1
+"""A function that takes longer does not gain from what was taken ahead, which others could have instead."""
 _STOP_PAUSE_S: Final = 0.5
 _log = logging.getLogger("samovar.pollers")
 
@@ -65,6 +68,8 @@ class Plan(NamedTuple):
     """The most batches under way at once in this slot."""
     stays: bool
     """Whether it goes on when there is nothing to do."""
+    ahead: bool = False
+    """Whether records may be taken ahead of the lanes that will work on them: not where they have an order."""
 
 
 class Poller:
@@ -80,6 +85,10 @@ class Poller:
         """What each lane has in its hands."""
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._receiving: set[int] = set()
+        self._ahead: list[Taken] = []
+        """Taken for lanes that will come for more in a moment."""
+        self._is_flood = False
+        """Whether the source gives all it is asked for, and the function is done with it at once."""
         self._busy_since: float | None = None
         self._stopping = asyncio.Event()
         self._dropped = False
@@ -89,7 +98,7 @@ class Poller:
     @property
     def is_idle(self) -> bool:
         """Whether it has nothing in its hands."""
-        return not any(self._held.values())
+        return not self._ahead and not any(self._held.values())
 
     @property
     def is_saturated(self) -> bool:
@@ -106,6 +115,9 @@ class Poller:
                     lane.cancel()
             # redis-py loses a cancellation that arrives while it connects, hence the repetition.
             await asyncio.wait(list(self._lanes.values()), timeout=_STOP_PAUSE_S)
+        if not self._dropped:
+            await self._let_go(self._ahead)
+        self._ahead = []
         await self._source.close()
 
     def stop(self) -> None:
@@ -120,7 +132,7 @@ class Poller:
 
     async def keep(self) -> None:
         """Hold on to what is being worked on. To be called several times in each `HOLD_S`."""
-        held = [record for records in list(self._held.values()) for record in records]
+        held = [record for records in [self._ahead, *self._held.values()] for record in records]
         if held:
             try:
                 await self._source.keep(held)
@@ -179,8 +191,10 @@ class Poller:
             obstacle = await self._call.obstacle()
             if obstacle is not None:
                 raise SourceProblem(obstacle)
-            wait = batcher.patience(time.monotonic())
-            records = await self._receive(number, min(RECEIVED_AT_ONCE, batcher.room()), wait)
+            most, wait = min(RECEIVED_AT_ONCE, batcher.room()), batcher.patience(time.monotonic())
+            records, self._ahead = self._ahead[:most], self._ahead[most:]
+            if not records:
+                records = await self._receive(number, most, wait)
             for record in records:
                 batcher.add(record, time.monotonic())
             self._held[number] = batcher.waiting
@@ -196,8 +210,9 @@ class Poller:
             return []
         self._receiving.add(number)
         self._look_at_load()
+        asked = most * _AHEAD if self._plan.ahead and self._is_flood else most
         try:
-            received = await self._source.receive(most, wait_s)
+            received = await self._source.receive(asked, wait_s)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self._stopping.is_set() or self._dropped or task is None:
@@ -211,7 +226,9 @@ class Poller:
         if len(passed) < len(received):
             wanted = {id(record) for record in passed}
             await self._source.done([record for record, _ in received if id(record) not in wanted])
-        return passed
+        self._is_flood = self._is_flood and len(received) == asked
+        self._ahead += passed[most:]
+        return passed[:most]
 
     def _is_surplus(self) -> bool:
         return len(self._lanes) > 1 or not self._plan.stays
@@ -219,11 +236,13 @@ class Poller:
     async def _process(self, number: int, batch: Sequence[Taken], left: Batcher[Taken]) -> None:
         """Call the function with a batch and settle each of its records."""
         self._held[number] = [*batch, *left.waiting]
+        began = time.monotonic()
         try:
             called = await self._call_until(batch)
         except SamovarError:
             await self._let_go([*batch, *left.clear()])
             raise
+        self._is_flood = time.monotonic() - began < _AT_ONCE_S and len(batch) == self._plan.limits.records
         places = failures(
             [Item(record.id, record.group) for record in batch],
             called.payload,

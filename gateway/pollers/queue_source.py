@@ -10,6 +10,7 @@ source mappings"; the shape of a record is what AWS's own functions are sent.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import math
@@ -29,6 +30,7 @@ _LOOKS_S: Final = 5.0
 """How long it may go unnoticed that a queue has another visibility timeout."""
 _AT_ONCE: Final = 100
 """Messages settled by one command."""
+_TOGETHER: Final = 32
 _log = logging.getLogger("samovar.pollers")
 
 
@@ -46,6 +48,9 @@ class QueueSource:
         self._least_s = visibility_s
         self._visibility_s = visibility_s
         self._looked: float | None = None
+        self._deleted: list[tuple[Sequence[Taken], asyncio.Future[None]]] = []
+        """Who waits for what to be deleted; the first of them are being served."""
+        self._deleting: asyncio.Task[None] | None = None
 
     async def receive(self, most: int, wait_s: float) -> list[tuple[Taken, Mapping[str, Any]]]:
         """See `Source`. Raises `QueueDoesNotExist`."""
@@ -64,7 +69,31 @@ class QueueSource:
         return Taken(one.message_id, message.group, encoded(record), one.handle, at, message.trace), record
 
     async def done(self, records: Sequence[Taken]) -> None:
-        """See `Source`."""
+        """See `Source`. What comes while others are being deleted goes together in the next command."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._deleted.append((records, future))
+        if len(self._deleted) == 1:
+            self._deleting = asyncio.create_task(self._delete(), name="deleting")
+        await future
+
+    async def _delete(self) -> None:
+        while self._deleted:
+            waiting = self._deleted[:_TOGETHER]
+            failure: Exception | None = None
+            try:
+                await self._delete_all([record for records, _ in waiting for record in records])
+            except Exception as error:  # noqa: BLE001 - those who wait are told, whatever it was
+                failure = error
+            del self._deleted[: len(waiting)]
+            for _, future in waiting:
+                if future.done():
+                    continue  # whoever waited has gone
+                if failure is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(failure)
+
+    async def _delete_all(self, records: Sequence[Taken]) -> None:
         for some in _parts(records):
             self._tell(some, await self._queues.delete_batch(self._arn, [record.handle for record in some]))
 

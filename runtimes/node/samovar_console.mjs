@@ -26,7 +26,8 @@ export class Log {
     if (this.#asJson && LEVELS.indexOf(level) < this.#least) return;
     const timestamp = new Date().toISOString();
     if (!this.#asJson) {
-      this.#put(`${timestamp}\t${this.requestId}\t${level}\t${format(...given)}\n`);
+      // As on AWS, where a record is one event of the log.
+      this.#put(`${timestamp}\t${this.requestId}\t${level}\t${format(...given)}`.replaceAll("\n", "\r") + "\n");
       return;
     }
     const record = { timestamp, level, requestId: this.requestId };

@@ -275,8 +275,10 @@ class Log:
         for cause in () if isinstance(error, Fault) else causes(error):
             words = describe(cause)[:ERROR_TEXT_LIMIT]
             lines += [f"Caused by {type(cause).__name__}: {words}", *"".join(trace_of(cause)).splitlines()]
-        # Lambda indents with no-break spaces, which log viewers do not strip.
-        write_log("\n".join("\u00a0" * (len(line) - len(line.lstrip(" "))) + line.lstrip(" ") for line in lines) + "\n")
+        # Lambda indents with no-break spaces, which log viewers do not strip, and ends the lines of an entry with
+        # carriage returns, so that it is one event of the log.
+        record = "\r".join("\u00a0" * (len(line) - len(line.lstrip(" "))) + line.lstrip(" ") for line in lines)
+        write_log(record.replace("\n", "\r") + "\n")
 
 
 def json_formatter() -> logging.Formatter:

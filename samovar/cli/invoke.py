@@ -50,7 +50,7 @@ def invoke(
     if as_json:
         _print_document(answered)
     else:
-        sys.stderr.write(answered.log)
+        sys.stderr.write(answered.log.replace("\r", "\n"))
         sys.stderr.flush()
         _print_result(answered)
     if answered.function_error:

@@ -53,6 +53,6 @@ def logs(
 
 
 def line(record: LogRecord) -> str:
-    """A line with its time (UTC)."""
+    """A line with its time (UTC). Lines of one record, which carriage returns separate, are shown as lines."""
     moment = datetime.fromtimestamp(record.epoch_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{record.epoch_ms % 1000:03d}Z {record.text}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{record.epoch_ms % 1000:03d}Z {record.text}".replace("\r", "\n")

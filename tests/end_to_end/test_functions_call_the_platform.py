@@ -6,11 +6,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from gateway import lineage
 from samovar.errors import SamovarError
 from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab
 from tests.end_to_end.sdk import packed
+from tests.signing import key_for
 
 SOURCE = """
     import json, os, time
@@ -38,6 +41,12 @@ def deploy(lab: Lab, name: str, **parameters: Any) -> Function:
     return Function(lab, name)
 
 
+def client(lab: Lab, service: str) -> Any:
+    """A client with the root key, outside."""
+    key = key_for(lab.endpoint)
+    return boto3.Session(key.key_id, key.secret, region_name="us-east-1").client(service, endpoint_url=lab.endpoint)
+
+
 @pytest.fixture(scope="package")
 def sdk(lab: Lab) -> Function:
     return deploy(lab, "sdk")
@@ -50,6 +59,32 @@ def test_it_is_its_role_and_calls_a_function(lab: Lab, sdk: Function) -> None:
     assert who["Account"] == "123456789012"
     answer = sdk.run("result = attempted('lambda', 'invoke', FunctionName='called', Payload=b'[1, 2]')")
     assert (answer["StatusCode"], json.loads(answer["Payload"])) == (200, {"told": [1, 2]})
+
+
+def test_it_sends_to_a_queue_and_takes_from_it(lab: Lab, sdk: Function) -> None:
+    url = client(lab, "sqs").create_queue(QueueName="from-a-function")["QueueUrl"]
+    assert sdk.run("result = attempted('sqs', 'get_queue_url', QueueName='from-a-function')")["QueueUrl"] == url
+    sdk.run("attempted('sqs', 'send_message', QueueUrl=event['url'], MessageBody='tea')", url=url)
+    lines = """
+        asked = {"QueueUrl": event["url"], "WaitTimeSeconds": 5, "MessageSystemAttributeNames": ["AWSTraceHeader"]}
+        result = attempted("sqs", "receive_message", **asked)
+    """
+    (message,) = sdk.run(lines, url=url)["Messages"]
+    assert message["Body"] == "tea"
+    trace = message["Attributes"]["AWSTraceHeader"]
+    assert lineage.times(trace, "arn:aws:lambda:us-east-1:123456789012:function:sdk") == 1
+    refused = sdk.run("result = attempted('sqs', 'delete_queue', QueueUrl=event['url'])", url=url)
+    assert refused[0].startswith("AccessDenied")
+
+
+def test_it_writes_and_reads_objects(lab: Lab, sdk: Function) -> None:
+    client(lab, "s3").create_bucket(Bucket="from-a-function")
+    put = "result = attempted('s3', 'put_object', Bucket='from-a-function', Key='a/tea', Body=b'x' * event['size'])"
+    assert "ETag" in sdk.run(put, size=1_000_000)
+    got = sdk.run("result = len(attempted('s3', 'get_object', Bucket='from-a-function', Key='a/tea')['Body'])")
+    assert got == 1_000_000
+    assert sdk.run("result = attempted('s3', 'create_bucket', Bucket='another')")[0] == "AccessDenied"
+    assert sdk.run("result = attempted('s3', 'delete_object', Bucket='from-a-function', Key='a/tea')") == {}
 
 
 def test_environments_that_are_forked_reach_it_too(sdk: Function) -> None:

@@ -40,9 +40,9 @@ def test_an_exception_is_answered_with_the_functions_own_frames(launch: Launch, 
         ],
     }
     assert worker.log() == (
-        "[ERROR] KeyError: 'no such id'\nTraceback (most recent call last):\n"
-        f'\u00a0\u00a0File "{tmp_path}/app.py", line 2, in handler\n\u00a0\u00a0\u00a0\u00a0return inner()\n'
-        f'\u00a0\u00a0File "{tmp_path}/app.py", line 4, in inner\n'
+        "[ERROR] KeyError: 'no such id'\rTraceback (most recent call last):\r"
+        f'\u00a0\u00a0File "{tmp_path}/app.py", line 2, in handler\r\u00a0\u00a0\u00a0\u00a0return inner()\r'
+        f'\u00a0\u00a0File "{tmp_path}/app.py", line 4, in inner\r'
         "\u00a0\u00a0\u00a0\u00a0raise KeyError('no such id')\n"
     )
     assert worker.call().json()["requestId"] == "request-2", "the worker serves on"
@@ -56,7 +56,7 @@ def test_the_log_tells_what_led_to_an_exception(launch: Launch) -> None:
     )
     error = worker.call().json()
     assert (error["errorType"], error["errorMessage"], len(error["stackTrace"])) == ("ValueError", "outer", 1)
-    assert "Caused by ZeroDivisionError: division by zero\n" in worker.log()
+    assert "Caused by ZeroDivisionError: division by zero\r" in worker.log()
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,17 @@ class SqsApi:
             region=region_of(request.headers, scope["query_string"], settings.region),
             base=f"{scope['scheme']}://{host}",
             sender=request.caller.user_id(settings.account),
+            trace=_trace(request),
         )
         work = operation.handler(call, given)
         if isinstance(given, ReceiveMessage) and given.wait_time_seconds != 0:
             return await _while_connected(request, work)
         return await work
+
+
+def _trace(request: Request) -> str | None:
+    given = request.headers.get(b"x-amzn-trace-id")
+    return None if given is None else given.decode("latin-1")
 
 
 async def _while_connected(request: Request, work: Awaitable[Answer | None]) -> Answer | None:

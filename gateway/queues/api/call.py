@@ -50,6 +50,9 @@ class Call:
     """The address the client used, which is what URLs of queues begin with."""
     sender: str
     """The unique id of who asks."""
+    trace: str | None = None
+    """The trace header of the request, which messages keep unless they bring one (AWS X-Ray developer guide, "Amazon
+    SQS"): so a chain of calls is followed through queues."""
 
     def named(self, name: str) -> QueueArn:
         """The ARN of the queue of that name, which need not exist."""

@@ -45,7 +45,7 @@ _EVERY_NAME: Final = frozenset({"All", ".*", "*"})
 
 async def send(call: Call, given: requests.SendMessage) -> Answer:
     """SendMessage."""
-    return _told(await call.queues.send(call.arn(given.queue_url), _outgoing(given), call.sender))
+    return _told(await call.queues.send(call.arn(given.queue_url), _outgoing(call, given), call.sender), given)
 
 
 async def send_batch(call: Call, given: requests.SendMessageBatch) -> Answer:
@@ -56,7 +56,7 @@ async def send_batch(call: Call, given: requests.SendMessageBatch) -> Answer:
     batch: dict[str, Outgoing] = {}
     for entry in given.entries:
         try:
-            batch[entry.id] = _outgoing(entry)
+            batch[entry.id] = _outgoing(call, entry)
         except SqsError as error:
             failed.append(failure(entry.id, error))
     size = sum(map(messages.size_of, batch.values()))
@@ -65,13 +65,14 @@ async def send_batch(call: Call, given: requests.SendMessageBatch) -> Answer:
     if arn.endswith(".fifo"):
         await _check_fifo_batch(call, arn, batch.values())
     succeeded = []
+    entries = {entry.id: entry for entry in given.entries}
     for entry_id, sent in zip(batch, await call.queues.send_batch(arn, [*batch.values()], call.sender), strict=True):
         if isinstance(sent, MessageTooLong):
             failed.append(failure(entry_id, sent.of_batch()))
         elif isinstance(sent, SqsError):
             failed.append(failure(entry_id, sent))
         else:
-            succeeded.append({"Id": entry_id} | _told(sent))
+            succeeded.append({"Id": entry_id} | _told(sent, entries[entry_id]))
     return batch_answer(succeeded, failed)
 
 
@@ -146,13 +147,13 @@ async def _check_fifo_batch(call: Call, arn: str, batch: Iterable[Outgoing]) -> 
             messages.check_fifo(one, by_content=by_content)
 
 
-def _outgoing(given: requests.MessageToSend) -> Outgoing:
+def _outgoing(call: Call, given: requests.MessageToSend) -> Outgoing:
     """Raises `InvalidParameter` and `UnsupportedOperation` for attributes that are none."""
     attributes = {name: _attribute(name, value) for name, value in (given.message_attributes or {}).items()}
     return Outgoing(
         body=given.message_body,
         attributes=attributes,
-        trace=_trace(given.message_system_attributes or {}),
+        trace=_trace(given.message_system_attributes or {}) or call.trace,
         delay_s=given.delay_seconds,
         group=given.message_group_id,
         deduplication_id=given.message_deduplication_id,
@@ -179,12 +180,12 @@ def _trace(given: Mapping[str, requests.AttributeValue]) -> str | None:
     return None
 
 
-def _told(sent: Sent) -> Answer:
+def _told(sent: Sent, given: requests.MessageToSend) -> Answer:
     found = {
         "MessageId": sent.message_id,
         "MD5OfMessageBody": sent.body_md5,
         "MD5OfMessageAttributes": sent.attributes_md5,
-        "MD5OfMessageSystemAttributes": sent.trace_md5,
+        "MD5OfMessageSystemAttributes": sent.trace_md5 if given.message_system_attributes else None,
         "SequenceNumber": sent.sequence,
     }
     return {name: value for name, value in found.items() if value is not None}

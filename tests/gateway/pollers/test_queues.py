@@ -18,10 +18,12 @@ from gateway.pollers.batching import BatchLimits
 from gateway.pollers.filters import Filters
 from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.queue_source import QueueSource, least_visibility
+from gateway.queues.errors import SqsError
 from gateway.queues.message import Attribute, Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues
 from samovar.clock import SystemClock
+from samovar.errors import ServiceUnavailable
 from tests.gateway.pollers.polling import PATIENCE_S, Function, eventually, failing, succeed, until
 
 pytestmark = pytest.mark.component("valkey")
@@ -54,7 +56,14 @@ async def polling(
     lanes: int = 5,
 ) -> AsyncIterator[tuple[Poller, list[str]]]:
     notes: list[str] = []
-    plan = Plan(limits or BatchLimits(), Filters(filters), reports=True, lanes=lanes, stays=True)
+    plan = Plan(
+        limits or BatchLimits(),
+        Filters(filters),
+        reports=True,
+        lanes=lanes,
+        stays=True,
+        ahead=not arn.endswith(".fifo"),
+    )
     poller = Poller(plan, QueueSource(queues, arn), function, notes.append)
     running = asyncio.create_task(poller.run())
     try:
@@ -119,6 +128,45 @@ async def test_every_message_reaches_the_function_and_leaves_the_queue(queues: Q
     async with polling(queues, arn, function):
         await until_empty(queues, arn)
     assert sorted(map(int, function.seen_of("body"))) == list(range(200))
+
+
+async def test_what_was_taken_ahead_is_given_back_when_the_poller_stops(queues: Queues) -> None:
+    arn = await made(queues, "orders")
+    for start in range(0, 2000, 100):
+        await sent(queues, arn, *(str(number) for number in range(start, start + 100)))
+    function = Function(succeed)
+    async with polling(queues, arn, function) as (poller, _):
+        await until(lambda: len(function.batches) > 20)
+        await poller.keep()
+    counts = await queues.counts(arn)
+    processed = function.seen_of("body")
+    assert counts.in_flight == 0
+    assert len(processed) == len(set(processed)) == 2000 - counts.visible
+
+
+async def test_a_queue_that_cannot_be_settled_is_told_to_every_lane(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = await made(queues, "orders", VisibilityTimeout="0")
+    deleting = queues.delete_batch
+    refusals = iter([ServiceUnavailable("The store is away."), RuntimeError("a bug")])
+
+    async def delete_batch(arn: str, handles: Sequence[str]) -> list[SqsError | None]:
+        for refusal in refusals:
+            raise refusal
+        return await deleting(arn, handles)
+
+    monkeypatch.setattr(queues, "delete_batch", delete_batch)
+    monkeypatch.setattr(queue_source, "HOLD_S", 1.0)
+    await sent(queues, arn, "1", "2")
+    source = QueueSource(queues, arn)
+    [(first, _), (second, _)] = await source.receive(2, 0)
+    failed = await asyncio.gather(source.done([first]), source.done([second]), return_exceptions=True)
+    assert [type(one) for one in failed] == [ServiceUnavailable, ServiceUnavailable]
+    with pytest.raises(RuntimeError):
+        await source.done([first])
+    await source.done([first, second])
+    assert await count(queues, arn) == 0
 
 
 async def test_what_is_reported_comes_back_and_nothing_else(queues: Queues) -> None:

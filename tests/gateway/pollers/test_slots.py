@@ -85,7 +85,8 @@ class Worker:
         await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), PATIENCE_S)
 
     async def kill(self) -> None:
-        """End it as SIGKILL does: nothing is told to anybody."""
+        """End it as SIGKILL does: nothing is told to anybody, so it may not notice that its pollers end."""
+        self.slots._running.clear()
         for task in asyncio.all_tasks():
             if task in self._tasks or task.get_name().startswith(("poller-", "lane-", "changes of")):
                 task.cancel()

@@ -49,6 +49,8 @@ class Front:
         self._guard = guard
         self._clock = services.clock
         self._account = services.settings.account
+        self._is_silent = bool(services.settings.s3_url)
+        """The server tells nobody of changes."""
         self._upstream = services.objects.upstream
         self._rules = RuleBook(services.redis)
         self._intents = Intents(services.redis)
@@ -189,8 +191,12 @@ class Front:
 
     async def ended(self, intent: Intent | None, *, happened: bool) -> None:
         """Withdraw the note of a change that did not happen. One that did is withdrawn when it has been told."""
-        if intent is not None and not happened:
+        if intent is None:
+            return
+        if not happened:
             await self._intents.withdraw(intent)
+        elif self._is_silent:
+            await self._intents.happened(intent)
 
     @property
     def upstream(self) -> Upstream:

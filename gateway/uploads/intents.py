@@ -15,6 +15,8 @@ from gateway.store import reaching_store
 from gateway.uploads import keys
 
 HINT_S: Final = 3600
+_WAIT_S: Final = 4
+"""Shorter than a command to the store may take."""
 MAX_INTENTS: Final = 100_000
 """The oldest are dropped beyond it."""
 
@@ -69,6 +71,19 @@ class Intents:
             commands.zrem(keys.INTENTS, written)
             commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
             await commands.execute()
+
+    async def happened(self, intent: Intent) -> None:
+        """The change is made, by a server that tells nobody of it."""
+        async with reaching_store(), self._redis.pipeline() as commands:
+            commands.rpush(keys.HAPPENED, encode(intent))
+            commands.ltrim(keys.HAPPENED, -MAX_INTENTS, -1)
+            await commands.execute()
+
+    async def next_happened(self) -> Intent | None:
+        """The next change that was made by such a server; `None` when there is none for some seconds."""
+        async with reaching_store():
+            found = await self._redis.blpop(keys.HAPPENED, timeout=_WAIT_S)
+        return None if found is None else decode(found[1])
 
     async def before(self, moment: float, limit: int = 1000) -> list[Intent]:
         """Intents noted before a moment (epoch seconds), oldest first, of which nothing more was heard."""

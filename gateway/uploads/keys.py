@@ -5,6 +5,7 @@
 | `samovar:uploads:rules`              | hash   | bucket → its rules as JSON                                           |
 | `samovar:uploads:cursor`             | string | how far the S3 server's changes have become events                   |
 | `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
+| `samovar:uploads:happened`           | list   | `Intent`s that an S3 of somebody else's has carried out              |
 | `samovar:uploads:hints:<b>/<k>`      | list   | the `Intent`s of one object, oldest first, for an hour               |
 | `samovar:uploads:told:<digest>`      | string | that a state of an object has been told, for a day                   |
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 RULES: Final = "samovar:uploads:rules"
+HAPPENED: Final = "samovar:uploads:happened"
 CURSOR: Final = "samovar:uploads:cursor"
 INTENTS: Final = "samovar:uploads:intents"
 

@@ -42,14 +42,15 @@ class Reconciler:
 
     async def look_into_intents(self, now: float) -> int:
         """Look at the objects that requests were about to change; how many changes had not been told."""
-        missed = 0
-        for intent in await self._intents.before(now - SETTLED_S):
-            state = await self._state(intent)
-            if state is not None:
-                missed += await self._teller.found(state)
-            if state is not None or now - intent.at > SLOWEST_UPLOAD_S:
-                await self._intents.withdraw(intent)
-        return missed
+        return sum([await self.look_into(intent, now) for intent in await self._intents.before(now - SETTLED_S)])
+
+    async def look_into(self, intent: Intent, now: float) -> bool:
+        """Look at the object a request was about to change; whether there was something to tell."""
+        state = await self._state(intent)
+        was_missed = state is not None and await self._teller.found(state)
+        if state is not None or now - intent.at > SLOWEST_UPLOAD_S:
+            await self._intents.withdraw(intent)
+        return was_missed
 
     async def look_into_buckets(self, since_s: int) -> int:
         """Look at every object in buckets with rules that was written since; how many had not been told."""

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+import redis.asyncio
+
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
 from gateway.queues.queues import Queues
@@ -20,6 +22,7 @@ from gateway.uploads.following import follow
 from gateway.uploads.intents import Intents
 from gateway.uploads.ledger import Cursor, Ledger
 from gateway.uploads.objects import Objects
+from gateway.uploads.pruning import EVERY_S, forget_old_changes
 from gateway.uploads.reconciling import Reconciler
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.telling import Teller
@@ -44,14 +47,13 @@ _log = logging.getLogger("samovar.uploads")
 class Watcher:
     """What the process holds open, and how far it is."""
 
-    def __init__(
-        self, settings: Settings, objects: Objects, ledger: Ledger, teller: Teller, reconciler: Reconciler
-    ) -> None:
+    def __init__(self, settings: Settings, objects: Objects, client: redis.asyncio.Redis, teller: Teller) -> None:
         self._settings = settings
         self._objects = objects
-        self._ledger = ledger
+        self._intents = Intents(client)
+        self._ledger = Ledger(client)
         self._teller = teller
-        self._reconciler = reconciler
+        self._reconciler = Reconciler(objects.upstream, self._intents, RuleBook(client), teller)
         self._look_since_s = 0
 
     async def follow(self) -> None:
@@ -116,6 +118,26 @@ class Watcher:
             except SamovarError as error:
                 _log.warning("objects could not be looked into: %s", error)
 
+    async def hear(self) -> None:
+        """Tell at once what gateways have had an S3 of somebody else's do."""
+        while True:
+            try:
+                intent = await self._intents.next_happened()
+                if intent is not None:
+                    await self._reconciler.look_into(intent, time.time())
+            except SamovarError as error:
+                _log.warning("objects could not be looked into: %s", error)
+                await asyncio.sleep(_LAST_PAUSE_S)
+
+    async def prune(self) -> None:
+        """Keep the server's log short. Not at once: whoever starts has other things to do."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await forget_old_changes(self._settings)
+            except (SamovarError, OSError) as error:
+                _log.warning("%s", error)
+
     def folders(self) -> Iterator[Coroutine[Any, Any, None]]:
         """Have folders be buckets."""
         if self._settings.upload_folders:
@@ -140,7 +162,8 @@ class Watcher:
 async def watch(settings: Settings, stop: asyncio.Event) -> None:
     """Follow until `stop` is set."""
     async with opened(settings) as watcher:
-        jobs = [watcher.list() if settings.s3_url else watcher.follow(), watcher.look(), *watcher.folders()]
+        following = [watcher.list(), watcher.hear()] if settings.s3_url else [watcher.follow(), watcher.prune()]
+        jobs = [*following, watcher.look(), *watcher.folders()]
         tasks = [asyncio.create_task(job) for job in jobs]
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -164,8 +187,6 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         stack.push_async_callback(intake.close)
         objects = Objects(settings)
         stack.push_async_callback(objects.close)
-        ledger = Ledger(client)
         queues = Queues(client, SystemClock(), settings.account)
-        teller = Teller(ledger, registry, intake, queues, settings.region)
-        reconciler = Reconciler(objects.upstream, Intents(client), RuleBook(client), teller)
-        yield Watcher(settings, objects, ledger, teller, reconciler)
+        teller = Teller(Ledger(client), registry, intake, queues, settings.region)
+        yield Watcher(settings, objects, client, teller)

@@ -21,6 +21,7 @@ import pytest
 from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
+from gateway.uploads.pruning import forget_old_changes
 from samovar import s3
 from samovar.client import Client
 from samovar.settings import Settings
@@ -286,6 +287,11 @@ def test_nothing_is_lost_when_everything_that_tells_is_killed(lab: Lab, bucket: 
     until(lambda: lab.pids().get("s3") not in (None, before["s3"]), "the server runs again")
     bucket.put_object(Bucket="photos", Key="kept/afterwards", Body=b"1")  # waits for the server
     told(teller, ("ObjectCreated:Put", "kept/afterwards"))
+
+
+async def test_the_servers_log_is_shortened(lab: Lab, bucket: Any) -> None:
+    """Raises what went wrong."""
+    await forget_old_changes(Settings(data_dir=str(lab.platform.data_dir)), days=1)
 
 
 def test_buckets_and_notifications_are_there_after_a_restart(lab: Lab, bucket: Any, teller: Function) -> None:

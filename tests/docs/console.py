@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT = "$ "
+_MORE = ">"
+"""A command goes on; only before its output."""
 _SOMETHING = "…"
 
 
@@ -34,6 +36,8 @@ def steps(page: str) -> list[Step]:
         for line in block.splitlines():
             if line.startswith(_PROMPT):
                 found.append(Step(line.removeprefix(_PROMPT)))
+            elif line.startswith(_MORE) and found and not found[-1].output:
+                found[-1].command += "\n" + line.removeprefix(_MORE).removeprefix(" ")
             else:
                 assert found, f"output before the first command: {line}"
                 found[-1].output.append(line.rstrip())

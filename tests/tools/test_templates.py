@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]  # it ships no types
 import httpx
 import pytest
+from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 
 from samovar import stack_client
 from samovar.client import Client
@@ -17,6 +20,8 @@ from tests.signing import key_for
 
 pytestmark = pytest.mark.component("bubblewrap", "valkey")
 
+STARTED_WITHIN_S = 60.0
+"""Of a function, by a message or an upload, on a machine that does much else."""
 TEMPLATE = """\
 AWSTemplateFormatVersion: "2010-09-09"
 Transform: AWS::Serverless-2016-10-31
@@ -195,3 +200,79 @@ def test_a_folder_with_a_template_is_deployed_under_its_name(platform: Platform,
     (project / "template.json").write_text(json.dumps(text, indent="\t"))
     assert "stack tea-house is deployed" in platform.cli("deploy", project).stdout
     assert json.loads(platform.cli("invoke", "tea-house-Pot").stdout) == 7
+
+
+EVENTS = """\
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Orders:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: 60, RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}}
+  Dead: {Type: AWS::SQS::Queue}
+  Photos: {Type: AWS::S3::Bucket}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            record = event["Records"][0]
+            print("got", record["body"] if "body" in record else record["s3"]["object"]["key"])
+      DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Dead.Arn}
+      Events:
+        Queue: {Type: SQS, Properties: {Queue: !GetAtt Orders.Arn, BatchSize: 5}}
+        Upload:
+          Type: S3
+          Properties:
+            Bucket: !Ref Photos
+            Events: s3:ObjectCreated:*
+            Filter: {S3Key: {Rules: [{Name: suffix, Value: .txt}]}}
+        Yearly:
+          Type: ScheduleV2
+          Properties: {ScheduleExpression: "cron(0 3 1 1 ? *)", ScheduleExpressionTimezone: Europe/Berlin}
+Outputs:
+  Orders: {Value: !Ref Orders}
+  Photos: {Value: !Ref Photos}
+"""
+
+
+def client_of(platform: Platform, service: str) -> Any:
+    """boto3's client of a service of the platform."""
+    key = key_for(platform.endpoint)
+    return boto3.client(
+        service,
+        endpoint_url=platform.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key.key_id,
+        aws_secret_access_key=key.secret,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+
+
+def test_queues_buckets_and_schedules_of_a_template_start_its_function(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(EVENTS)
+    told = deployed(platform, tmp_path)
+    assert deployed(platform, tmp_path)["changed"] == {}
+    sqs, s3, scheduler = (client_of(platform, service) for service in ("sqs", "s3", "scheduler"))
+    sqs.send_message(QueueUrl=told["outputs"]["Orders"], MessageBody="an order")
+    s3.put_object(Bucket=told["outputs"]["Photos"], Key="a.txt", Body=b"1")
+    assert scheduler.get_schedule(Name="tea-WorkerYearly")["ScheduleExpressionTimezone"] == "Europe/Berlin"
+
+    def said() -> set[str]:
+        with Client(platform.endpoint, key_for(platform.endpoint)) as client:
+            return {line.text for line in client.logs("tea-Worker") if line.text.startswith("got")}
+
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while said() != {"got an order", "got a.txt"}:
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.1)
+
+    (tmp_path / "template.yaml").write_text(EVENTS.replace("        Queue: {Type: SQS", "        #"))
+    orphaned = deployed(platform, tmp_path)["orphaned"]
+    assert [one["logical_id"] for one in orphaned] == ["WorkerQueue"]
+    s3.delete_object(Bucket=told["outputs"]["Photos"], Key="a.txt")
+    platform.cli("stacks", "delete", "tea", "--yes")
+    assert "QueueUrls" not in sqs.list_queues()
+    assert s3.list_buckets()["Buckets"] == []
+    assert scheduler.list_schedules()["Schedules"] == []

@@ -133,6 +133,8 @@ TARGETS: tuple[Target, ...] = (
         limits={"any": 8000},
     ),
     _reported("mappings.start-p50", "message → start of its handler, quiet queue, p50", "ms"),
+    _most("uploads.start-p50", "upload → start of its handler, p50", "ms", any=50),
+    _reported("uploads.through", "one upload of 64 MB through the gateway", "MB/s"),
 )
 
 PEERS = ("functions-framework", "awslambdaric", "serverless-offline", "workerd")

@@ -16,6 +16,7 @@ from gateway.engine import Engine
 from gateway.events import tasks as events_tasks
 from gateway.events.doorbell import Doorbell
 from gateway.pollers import tasks as poller_tasks
+from gateway.queues import tasks as queue_tasks
 from gateway.store import Store, connect
 from samovar.settings import load
 
@@ -29,6 +30,7 @@ app: Final = create_app(settings)
 engine: Final = Engine(settings, Doorbell(lambda: app))
 events_tasks.register(app, settings, engine)
 poller_tasks.register(app, settings, engine)
+queue_tasks.register(app, settings)
 
 
 def _with_store(work: Callable[[Store], Awaitable[object]]) -> None:

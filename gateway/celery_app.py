@@ -26,6 +26,7 @@ EVERY_S: Final = {
     "sweep_events": 5.0,
     "trim_events": 3600.0,
     "sweep_mappings": 6.0,
+    "sweep_queues": 900.0,
 }
 """How often each periodic task runs."""
 ANYWHERE: Final = "samovar"

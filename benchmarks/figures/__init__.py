@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.figures import burst, cold, deploy, events, idle, mappings, memory, peers, scale, stream, warm
+from benchmarks.figures import burst, cold, deploy, events, idle, mappings, memory, peers, scale, stream, uploads, warm
 from benchmarks.lab import Plan
 from benchmarks.results import Measured
 
@@ -20,6 +20,7 @@ MODULES: dict[str, Measure] = {
     "stream": stream.measure,
     "events": events.measure,
     "mappings": mappings.measure,
+    "uploads": uploads.measure,
     "scale": scale.measure,
 }
 """What is measured, in this order."""

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from gateway.queues.ending import end
 from gateway.queues.errors import RequestThrottled
 from gateway.queues.scripts import ARRIVALS, PREFIX
 from gateway.store import reaching_store
@@ -44,6 +45,8 @@ class Line:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_ms = 0.0
         self.subscribed: asyncio.Future[None] = self._loop.create_future()
+        self.heard = 0
+        """How often there was something to wake somebody for."""
         self.users = 0
         """Waiters, asleep or looking into the queue."""
         self.closing: asyncio.TimerHandle | None = None
@@ -54,7 +57,8 @@ class Line:
         return len(self._sleepers)
 
     def wake(self, count: int) -> None:
-        """Wake the first so many."""
+        """Wake the first so many; who is looking into the queue just now looks once more."""
+        self.heard += 1
         while count > 0 and self._sleepers:
             sleeper = self._sleepers.popleft()
             if not sleeper.done():
@@ -70,8 +74,13 @@ class Line:
         self._alarm_ms = due_ms
         self._alarm = self._loop.call_later(max(0.0, due_ms / 1000 - self._clock.epoch()), self._ring)
 
-    async def sleep(self, seconds: float) -> None:
-        """Until somebody wakes this waiter, but no longer than `seconds`."""
+    async def sleep(self, seconds: float, heard: int) -> None:
+        """Until somebody wakes this waiter, but no longer than `seconds`.
+
+        `heard` is what it was before the waiter last looked into the queue: what came since may have been missed.
+        """
+        if heard != self.heard:
+            return
         sleeper: asyncio.Future[None] = self._loop.create_future()
         self._sleepers.append(sleeper)
         try:
@@ -121,9 +130,7 @@ class Arrivals:
     ) -> None:
         self.end()
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await end(self._reader)
         for line in self._lines.values():
             if line.closing is not None:
                 line.closing.cancel()

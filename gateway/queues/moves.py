@@ -7,7 +7,6 @@ it dies, the next one that starts goes on where it was.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 import redis.asyncio
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
+from gateway.queues.ending import end
 from gateway.queues.errors import InvalidParameter, MoveResourceNotFound, QueueDoesNotExist
 from gateway.queues.move_store import LEASE_S, Move, MoveStore
 from gateway.queues.names import QueueArn
@@ -50,9 +50,7 @@ class Moves:
     ) -> None:
         """Leave what is not finished to whoever starts next."""
         for task in list(self._running):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def start(self, source: str, destination: str | None, rate: int | None) -> Move:
         """Begin to move messages. Raises `MoveResourceNotFound` and `InvalidParameter`."""
@@ -160,5 +158,10 @@ class Moves:
         elif moved == 0 or moved >= left:
             await self._store.finish(move, "COMPLETED")
         else:
-            return moved / move.rate if move.rate else 0.0
+            return _pause(moved, move.rate)
         return None
+
+
+def _pause(moved: int, rate: int) -> float:
+    """Seconds until the next chunk, so that no more than `rate` are moved a second; 0 is no limit."""
+    return moved / rate if rate else 0.0

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from gateway.queues import translate
 from gateway.queues.arrivals import Arrivals
+from gateway.queues.ending import check_cancelled
 from gateway.queues.errors import OverLimit, SqsError
 from gateway.queues.message import Outgoing, Received, Sent
 from gateway.queues.queue import Queue
@@ -108,13 +109,15 @@ class Queues(Records):
             async with self._arrivals.line(queue.uid) as line:
                 uid = queue.uid
                 while not self._arrivals.ended:
+                    heard = line.heard
                     queue, found, due = await self._take(arn, wanted)
                     if due is not None:
                         line.expect(due)
+                    check_cancelled()
                     left = deadline - self._clock.monotonic()
                     if found or left <= 0 or queue.uid != uid:
                         break
-                    await line.sleep(left)
+                    await line.sleep(left, heard)
                 if found:
                     line.wake(1)  # there may be more
         return found

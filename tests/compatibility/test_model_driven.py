@@ -5,8 +5,10 @@ What is sent and what is expected is made from botocore's model. A score for eac
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +28,10 @@ from tests.signing import key_for
 pytestmark = pytest.mark.component("boto3", "valkey")
 MODEL: Final[Any] = botocore.session.get_session().get_service_model("lambda")
 LAYER: Final = "arn:aws:lambda:us-east-1:123456789012:layer:"
+TEA: Final = f"{ARN}tea"
+QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:tea-orders"
+RUNS_SOMETHING: Final = {"InvokeWithResponseStream"}
+"""Held to the model where there is something that runs: `test_streaming.py`."""
 LONGEST: Final = 2048
 """Longer values than this are not sent: a path has to hold them."""
 IN_OTHER_WORDS: Final = {("CreateFunction", "Runtime"), ("UpdateFunctionConfiguration", "Runtime")}
@@ -141,8 +147,11 @@ def test_what_breaks_the_model_is_refused_by_name(unchecked: Any, capsys: pytest
 # Answers.
 
 
-def scenario() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Operations and what they are given, in an order in which each can do its work."""
+def scenario(answers: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Operations and what they are given, in an order in which each can do its work.
+
+    `answers`: operation → its last answer, of those that came before.
+    """
     tea, live = {"FunctionName": "tea"}, {"FunctionName": "tea", "Name": "live"}
     yield "GetFunction", tea
     yield "GetFunctionConfiguration", tea
@@ -169,6 +178,8 @@ def scenario() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "ListTags", {"Resource": f"{ARN}tea"}
     yield "UntagResource", {"Resource": f"{ARN}tea", "TagKeys": ["team"]}
     yield from of_other_resources(tea)
+    yield from of_calls(tea)
+    yield from of_mappings(tea, answers)
     yield "DeleteAlias", live
     yield "DeleteFunction", {**tea, "Qualifier": "2"}
 
@@ -201,6 +212,36 @@ def of_other_resources(tea: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
     yield "DeleteLayerVersion", cups
 
 
+def of_calls(tea: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is called, and what is kept ready for it. Nothing runs here, so calls are tried or handed in."""
+    yield "Invoke", {**tea, "InvocationType": "DryRun"}
+    yield "Invoke", {**tea, "InvocationType": "Event", "Payload": b"{}"}
+    ready = {**tea, "Qualifier": "live"}
+    yield "UpdateAlias", {**tea, "Name": "live", "RoutingConfig": {"AdditionalVersionWeights": {}}}
+    yield "PutProvisionedConcurrencyConfig", {**ready, "ProvisionedConcurrentExecutions": 1}
+    yield "GetProvisionedConcurrencyConfig", ready
+    yield "ListProvisionedConcurrencyConfigs", tea
+    yield "DeleteProvisionedConcurrencyConfig", ready
+    statement = {"Sid": "one", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Action": "lambda:InvokeFunction", "Resource": TEA}]}
+    yield "PutResourcePolicy", {"ResourceArn": TEA, "Policy": json.dumps(policy)}
+    yield "GetResourcePolicy", {"ResourceArn": TEA}
+    yield "DeleteResourcePolicy", {"ResourceArn": TEA}
+
+
+def of_mappings(tea: dict[str, Any], answers: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A queue's mapping, from its beginning to its end."""
+    filters = {"Filters": [{"Pattern": '{"body": {"cups": [2]}}'}]}
+    yield "CreateEventSourceMapping", {**tea, "EventSourceArn": QUEUE, "BatchSize": 5, "FilterCriteria": filters}
+    uuid = {"UUID": answers["CreateEventSourceMapping"]["UUID"]}
+    yield "GetEventSourceMapping", uuid
+    yield "ListEventSourceMappings", tea
+    scaling = {"ScalingConfig": {"MaximumConcurrency": 4}, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+    yield "UpdateEventSourceMapping", {**uuid, **scaling}
+    yield "GetEventSourceMapping", uuid
+    yield "DeleteEventSourceMapping", uuid
+
+
 def faults(shape: Any, value: Any, at: str) -> Iterator[str]:
     """Where a value is not as its shape has it, beyond its type: values of enumerations, patterns, bounds."""
     if shape.type_name == "structure":
@@ -220,23 +261,85 @@ def faults(shape: Any, value: Any, at: str) -> Iterator[str]:
             yield f"{at} = {value!r} does not match {pattern}"
 
 
-def test_answers_are_as_the_model_has_them(aws: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong: list[str] = []
-    called = {"CreateFunction"}
-    steps = [("CreateFunction", create(aws, "tea", CODE.decode(), Role=ROLE))]
-    for operation, request in scenario():
-        steps.append((operation, getattr(aws, xform_name(operation))(**request)))
-    for operation, answer in steps:
-        called.add(operation)
-        shape = MODEL.operation_model(operation).output_shape
-        content = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-        if shape is None:
-            assert not content
-            continue
-        report = ParamValidator().validate(content, shape)
-        wrong += [f"{operation}: {report.generate_report()}"] if report.has_errors() else []
-        wrong += [f"{operation}: {fault}" for fault in faults(shape, content, operation)]
+def told(operation: str, answer: Mapping[str, Any]) -> list[str]:
+    """What of an answer is not as the model has it."""
+    model = MODEL.operation_model(operation)
+    content = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+    if model.output_shape is None:
+        return [f"{operation}: {content} where nothing is to be"] if content else []
+    if model.has_streaming_output:
+        content.pop(model.output_shape.serialization["payload"], None)
+    report = ParamValidator().validate(content, model.output_shape)
+    wrong = [f"{operation}: {report.generate_report()}"] if report.has_errors() else []
+    return wrong + [f"{operation}: {fault}" for fault in faults(model.output_shape, content, operation)]
+
+
+def test_answers_are_as_the_model_has_them(aws: Any, sqs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    sqs.create_queue(QueueName=QUEUE.rpartition(":")[2])
+    answers: dict[str, Any] = {}
+    wrong = told("CreateFunction", create(aws, "tea", CODE.decode(), Role=ROLE))
+    score = Counter({"CreateFunction": 1})
+    for operation, request in scenario(answers):
+        answers[operation] = getattr(aws, xform_name(operation))(**request)
+        wrong += told(operation, answers[operation])
+        score[operation] += 1
     with capsys.disabled():
-        left = sorted(offered() - called)
-        sys.stdout.write(f"\nAnswers held to AWS's model: {len(called)} operations; not here: {', '.join(left)}\n")
+        lines = [f"{operation:45} {count:3} answers" for operation, count in sorted(score.items())]
+        left = ", ".join(sorted(offered() - score.keys()))
+        sys.stdout.write("\n".join(["", "Answers held to AWS's model:", *lines, f"not here: {left}", ""]))
+    assert not wrong, "\n".join(wrong)
+    assert offered() - score.keys() <= RUNS_SOMETHING
+
+
+# Errors.
+
+
+def smallest(shape: Any) -> Any:
+    """The least that a shape takes."""
+    kind, metadata = shape.type_name, shape.metadata
+    if kind == "structure":
+        return {name: smallest(shape.members[name]) for name in shape.required_members}
+    if kind == "list":
+        return [smallest(shape.member)] * metadata.get("min", 0)
+    if kind == "map":
+        return {}
+    if kind in ("integer", "long"):
+        return metadata.get("min", 1)
+    if kind in ("double", "float"):
+        return float(metadata.get("min", 0))
+    if kind in ("boolean", "blob", "timestamp"):
+        return {"boolean": False, "blob": b"{}", "timestamp": 0}[kind]
+    return shape.enum[0] if shape.enum else KNOWN_TEXTS.get(shape.name, "x" * max(1, metadata.get("min", 1)))
+
+
+KNOWN_TEXTS: Final = {
+    "FunctionArn": f"{ARN}nobody",
+    "FunctionName": "nobody",
+    "NamespacedFunctionName": "nobody",
+    "PolicyResourceArn": f"{ARN}nobody",
+    "RoleArn": ROLE,
+    "TaggableResource": f"{ARN}nobody",
+    "LayerVersionArn": f"{LAYER}nobody:1",
+}
+"""Shapes that have a form of their own, as something that is not there."""
+
+
+def test_what_is_not_there_is_refused_by_errors_of_the_model(
+    unchecked: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each operation, for things that are not there. `ValidationException` is AWS's for all, and in no model."""
+    wrong, refusals = [], Counter[str]()
+    for operation in sorted(offered()):
+        model = MODEL.operation_model(operation)
+        given = smallest(model.input_shape) if model.input_shape is not None else {}
+        status, code, message = refused(unchecked, operation, given)
+        refusals[code or "done"] += 1
+        known = {shape.metadata.get("error", {}).get("code", shape.name) for shape in model.error_shapes}
+        if code and code not in known | {"ValidationException"}:
+            wrong.append(f"{operation}: {status} {code} is none of {', '.join(sorted(known))}: {message[:200]}")
+        if status >= 500:
+            wrong.append(f"{operation}: {status} {code} {message[:200]}")
+    with capsys.disabled():
+        counted = ", ".join(f"{code} {count}" for code, count in refusals.most_common())
+        sys.stdout.write(f"\nThings that are not there: {counted}\n")
     assert not wrong, "\n".join(wrong)

@@ -188,3 +188,11 @@ def test_json_on_the_wire(http: httpx.Client, url: str) -> None:
     unsigned = httpx.post(httpx.URL(url).join("/"), json={}, headers={"X-Amz-Target": "AmazonSQS.ListQueues"})
     assert unsigned.status_code == 403
     assert unsigned.headers["x-amzn-query-error"] == "MissingAuthenticationToken;Sender"
+
+
+def test_who_hangs_up_takes_no_message_along(http: httpx.Client, url: str) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        http.get(httpx.URL(url).path, params={"Action": "ReceiveMessage", "WaitTimeSeconds": "20"}, timeout=0.5)
+    ask(http, "SendMessage", QueueUrl=url, MessageBody="for somebody who is there")
+    received = ask(http, "ReceiveMessage", QueueUrl=url, WaitTimeSeconds="5")
+    assert text(received, "ReceiveMessageResult/Message/Body") == "for somebody who is there"

@@ -47,7 +47,7 @@ def meeting(lab: Lab) -> Function:
     files = files_of("awslambdaric") | {"app.py": MEETING}
     several = {"Variables": {"AWS_LAMBDA_MAX_CONCURRENCY": "4"}}
     return deploy_files(lab, "meeting", files, Runtime="provided.al2023", Handler="app.handler", MemorySize=512,
-                        Timeout=5, Environment=several)  # fmt: skip
+                        Timeout=8, Environment=several)  # fmt: skip
 
 
 def together(function: Function, round_: str, events: list[dict[str, Any]]) -> list[Any]:

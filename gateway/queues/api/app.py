@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from typing import Any, Final
@@ -20,6 +19,7 @@ from gateway.queues.api.call import Answer, Call
 from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import ReceiveMessage
 from gateway.queues.api.requests import Request as Given
+from gateway.queues.ending import end
 from gateway.queues.errors import InvalidAction
 from gateway.queues.gate import TARGET
 from gateway.rendering import Response
@@ -127,7 +127,4 @@ async def _while_connected(request: Request, work: Awaitable[Answer | None]) -> 
         return working.result()
     finally:
         for task in (working, leaving):
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(task)

@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio
 
 from gateway.queues import arrivals
+from gateway.queues.arrivals import Line
 from gateway.queues.errors import QueueDoesNotExist, RequestThrottled
 from gateway.queues.message import Outgoing, Received
 from gateway.queues.names import QueueArn
@@ -154,3 +155,32 @@ async def test_what_is_acknowledged_survives_the_store(own_valkey: Valkey) -> No
         await client.connection_pool.disconnect()
         assert (await queues.counts(arn))[:3] == (1, 1, 0)
         assert bodies(await receive(queues, arn)) == ["in flight"]
+
+
+async def test_what_arrives_while_a_waiter_looks_is_not_missed() -> None:
+    line = Line(SystemClock())
+    heard = line.heard
+    line.wake(1)  # nobody sleeps: the one waiter there is has just been told that the queue is empty
+    async with asyncio.timeout(SOON_S):
+        await line.sleep(60, heard)
+
+
+async def test_pollers_that_come_back_miss_nothing(queues: Queues, orders: str) -> None:
+    seen: list[str] = []
+
+    async def work(at: Queues) -> None:
+        while True:
+            for received in await at.receive(orders, Wanted(wait_s=20)):
+                seen.append(received.message.body)
+                await at.delete(orders, received.handle)
+
+    async with Queues(queues.client, SystemClock(), ACCOUNT) as others, asyncio.timeout(4 * SOON_S):
+        workers = [asyncio.create_task(work(at)) for at in (queues, queues, others)]
+        for number in range(200):
+            await send(others if number % 2 else queues, orders, str(number))
+        while len(seen) < 200:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    assert sorted(map(int, seen)) == list(range(200))

@@ -9,6 +9,7 @@ from gateway.queues.errors import InvalidParameter, OverLimit, QueueDoesNotExist
 from gateway.queues.message import Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
+from gateway.queues.tasks import sweep
 from samovar.clock import ManualClock
 from tests.gateway.queues.queueing import ACCOUNT, REGION, bodies, receive, send
 
@@ -201,3 +202,15 @@ async def test_a_deleted_queue_leaves_no_keys(queues: Queues, orders: str, ledge
         await queues.delete_queue(arn)
     keys = [key async for key in queues.client.scan_iter()]
     assert not [key for key in keys if b":duplicate:" not in key], "ids for deduplication end by themselves"
+
+
+async def test_the_sweep_forgets_what_is_too_old_where_nobody_looks(
+    queues: Queues, orders: str, ledger: str, clock: ManualClock
+) -> None:
+    for arn, group in ((orders, None), (ledger, "g")):
+        await queues.set_attributes(arn, {"MessageRetentionPeriod": "60"})
+        await queues.send_batch(arn, [Outgoing(body=str(number), group=group) for number in range(1500)])
+    clock.advance(61)
+    assert await sweep(queues) == 2
+    keys = [key async for key in queues.client.scan_iter(match="samovar:messages:*")]
+    assert not [key for key in keys if not key.endswith(b":counter") and b":duplicate:" not in key]

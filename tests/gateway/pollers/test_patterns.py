@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.pollers.patterns import MAX_PATTERN_CHARS, PatternError, compiled
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""However busy the machine is."""
 
 ORDER = {
     "id": "o-1",
@@ -226,6 +229,7 @@ fields = st.recursive(leaves, lambda inner: st.dictionaries(st.sampled_from("xyz
 patterns = st.dictionaries(st.sampled_from("xyz"), fields, min_size=1, max_size=3)
 
 
+@calm
 @given(patterns, events)
 def test_all_fields_of_a_pattern_have_to_match_and_one_choice_of_each(pattern: dict[str, Any], event: Any) -> None:
     """Taken apart into its fields, and those into their choices, a pattern says the same."""
@@ -235,16 +239,19 @@ def test_all_fields_of_a_pattern_have_to_match_and_one_choice_of_each(pattern: d
             assert matches({name: part}, event) == any(matches({name: [one]}, event) for one in part)
 
 
+@calm
 @given(patterns, patterns, events)
 def test_or_is_one_or_the_other(left: dict[str, Any], right: dict[str, Any], event: Any) -> None:
     assert matches({"$or": [left, right]}, event) == (matches(left, event) or matches(right, event))
 
 
+@calm
 @given(scalars, st.text("ab", max_size=3))
 def test_anything_but_is_whatever_is_there_and_is_not_that(value: object, text: str) -> None:
     assert matches({"x": [{"anything-but": text}]}, {"x": value}) != matches({"x": [text]}, {"x": value})
 
 
+@calm
 @given(st.text("ab*\\", max_size=12), st.lists(st.text("ab", max_size=3), min_size=1, max_size=4))
 def test_a_wildcard_stands_for_anything(subject: str, filling: list[str]) -> None:
     escaped = subject.replace("\\", "\\\\").replace("*", "\\*")
@@ -253,6 +260,7 @@ def test_a_wildcard_stands_for_anything(subject: str, filling: list[str]) -> Non
     assert not matches({"x": [{"wildcard": f"{escaped}*b"}]}, {"x": f"{subject}a"})
 
 
+@calm
 @given(events)
 def test_an_event_matches_what_it_says_itself(event: dict[str, Any]) -> None:
     for name, value in event.items():
@@ -261,6 +269,7 @@ def test_an_event_matches_what_it_says_itself(event: dict[str, Any]) -> None:
             assert not matches({name: [{"exists": False}]}, event)
 
 
+@calm
 @given(patterns, events)
 def test_matching_does_not_change_the_event(pattern: dict[str, Any], event: Any) -> None:
     before = msgspec.json.encode(event)

@@ -6,13 +6,16 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.pollers.batching import LONG_POLL_S, Batcher, BatchLimits
 from gateway.pollers.filters import MAX_FILTERS, Filters, TooManyFilters
 from gateway.pollers.outcome import Item, failures
 from samovar.invocation import MAX_PAYLOAD_BYTES
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""However busy the machine is."""
 
 
 def passes(body: str, *patterns: Any) -> bool:
@@ -112,6 +115,7 @@ def test_what_has_not_been_handed_over_can_be_had_back() -> None:
     assert (len(collecting), collecting.room()) == (0, 2)
 
 
+@calm
 @given(st.lists(st.integers(1, 3_000_000), max_size=30), st.integers(1, 12))
 def test_every_record_is_handed_over_once_and_in_order(sizes: list[int], most: int) -> None:
     collecting = batcher(records=most)
@@ -194,6 +198,7 @@ def test_of_a_group_nothing_goes_past_its_first_failure() -> None:
     assert failed(reported("1", "4"), batch) == {0, 2, 3, 4}
 
 
+@calm
 @given(st.lists(st.sampled_from(["x", "y", None]), min_size=1, max_size=10), st.data())
 def test_what_succeeds_of_a_group_came_before_all_that_failed(groups: list[str | None], data: st.DataObject) -> None:
     batch = [Item(str(place), group) for place, group in enumerate(groups)]

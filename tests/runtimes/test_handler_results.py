@@ -87,7 +87,7 @@ def test_a_result_that_is_no_json_is_a_marshal_error(launch: Launch, expression:
         "requestId": "request-1",
         "stackTrace": [],
     }
-    assert worker.log().startswith(f"[ERROR] Runtime.MarshalError: Unable to marshal response: {words}\n")
+    assert worker.log().startswith(f"[ERROR] Runtime.MarshalError: Unable to marshal response: {words}\r")
 
 
 def test_an_async_handler_is_told_what_to_do(launch: Launch) -> None:

@@ -111,7 +111,7 @@ def test_a_body_over_the_limit(lab: Lab, anything: Function) -> None:
         ({"Timeout": 901}, "InvalidParameterValueException", "less than or equal to 900"),
         ({"EphemeralStorage": {"Size": 511}}, "ValidationException", "ephemeralStorage.size"),
         ({"Runtime": "cobol85"}, "InvalidParameterValueException", "Value cobol85 at 'runtime'"),
-        ({"Runtime": "python2.7"}, "InvalidParameterValueException", "python3.11"),
+        ({"Runtime": "python2.7"}, "InvalidParameterValueException", "python2.7 is no longer supported"),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "InvalidParameterValueException", "AWS_REGION"),
         ({"Environment": {"Variables": {"A-B": "x"}}}, "ValidationException", "at 'environment.variables'"),
         ({"Environment": {"Variables": {"LONG": "x" * 5000}}}, "InvalidParameterValueException", "4"),

@@ -54,13 +54,13 @@ class QueueSource:
 
     async def receive(self, most: int, wait_s: float) -> list[tuple[Taken, Mapping[str, Any]]]:
         """See `Source`. Raises `QueueDoesNotExist`."""
-        received = await self._queues.receive(self._arn, Wanted(most, int(HOLD_S), wait_s))
-        if not received:
-            return []
-        at = time.monotonic()
-        if self._looked is None or at - self._looked > _LOOKS_S:
+        now = time.monotonic()
+        if self._looked is None or now - self._looked > _LOOKS_S:
             queue = await self._queues.get(self._arn)
-            self._visibility_s, self._looked = max(self._least_s, queue.rules.visibility_ms / 1000), at
+            self._visibility_s, self._looked = max(self._least_s, queue.rules.visibility_ms / 1000), now
+        # The last thing to wait for: a caller that is cancelled leaves nothing in flight.
+        received = await self._queues.receive(self._arn, Wanted(most, int(HOLD_S), wait_s))
+        at = time.monotonic()
         return [self._taken(one, at) for one in received]
 
     def _taken(self, one: Received, at: float) -> tuple[Taken, Mapping[str, Any]]:

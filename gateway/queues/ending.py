@@ -17,10 +17,3 @@ async def end(task: asyncio.Future[Any]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_AGAIN_S)
-
-
-def check_cancelled() -> None:
-    """Raise `CancelledError` in a task that was cancelled and has not noticed."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -6,16 +6,18 @@ and `QueueDoesNotExist`.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from gateway.queues import translate
 from gateway.queues.arrivals import Arrivals
-from gateway.queues.ending import check_cancelled
 from gateway.queues.errors import OverLimit, SqsError
 from gateway.queues.message import Outgoing, Received, Sent
 from gateway.queues.queue import Queue
@@ -24,7 +26,10 @@ from gateway.queues.records import Records
 from gateway.queues.sending import Outcome, Posting, Sending
 from gateway.queues.store import RECORD
 from samovar.clock import Clock
+from samovar.errors import SamovarError
 from samovar.names import new_request_id
+
+_log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 120_000
 """AWS's API model, ReceiveMessage: of standard queues and of FIFO queues."""
@@ -48,6 +53,8 @@ class Queues(Records):
         self.account = account
         self._arrivals = Arrivals(client, clock)
         self._sending = Sending(self._store)
+        self._returning: set[asyncio.Task[None]] = set()
+        """What was received for those who had gone by then."""
 
     async def __aenter__(self) -> Self:
         await self._arrivals.__aenter__()
@@ -57,6 +64,7 @@ class Queues(Records):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._arrivals.__aexit__(kind, error, trace)
+        await asyncio.gather(*self._returning, return_exceptions=True)
 
     @property
     def waiting(self) -> int:
@@ -102,7 +110,7 @@ class Queues(Records):
 
         Raises `OverLimit` when too many are in flight, `RequestThrottled` when too many wait.
         """
-        queue, found, due = await self._take(arn, wanted)
+        queue, found, due = await self._take_whole(arn, wanted)
         wait = queue.rules.wait_s if wanted.wait_s is None else wanted.wait_s
         deadline = self._clock.monotonic() + wait
         while not found and wait > 0 and not self._arrivals.ended and self._clock.monotonic() < deadline:
@@ -110,10 +118,9 @@ class Queues(Records):
                 uid = queue.uid
                 while not self._arrivals.ended:
                     heard = line.heard
-                    queue, found, due = await self._take(arn, wanted)
+                    queue, found, due = await self._take_whole(arn, wanted)
                     if due is not None:
                         line.expect(due)
-                    check_cancelled()
                     left = deadline - self._clock.monotonic()
                     if found or left <= 0 or queue.uid != uid:
                         break
@@ -158,6 +165,25 @@ class Queues(Records):
 
         _, (count, missing) = await self.on_queue(source, "MOVE", arguments)
         return count, missing.decode().removeprefix(RECORD) if missing else None
+
+    async def _take_whole(self, arn: str, wanted: Wanted) -> tuple[Queue, list[Received], int | None]:
+        """`_take`; if its caller is cancelled meanwhile, what was received goes back into the queue."""
+        taking = asyncio.ensure_future(self._take(arn, wanted))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            returning = asyncio.create_task(self._return(arn, taking))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            await asyncio.shield(returning)
+            raise
+
+    async def _return(self, arn: str, taking: asyncio.Future[tuple[Queue, list[Received], int | None]]) -> None:
+        try:
+            _, found, _ = await taking
+            await self.change_visibility_batch(arn, [(one.handle, 0) for one in found])
+        except (SamovarError, RedisError) as error:
+            _log.info("messages of %s come back when their visibility timeout is over: %s", arn, error)
 
     async def _take(self, arn: str, wanted: Wanted) -> tuple[Queue, list[Received], int | None]:
         """What can be received now, and when the next message becomes visible (epoch ms), if that is known."""

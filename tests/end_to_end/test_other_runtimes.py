@@ -35,7 +35,7 @@ def flavour(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def function(lab: Lab, flavour: str) -> Function:
     """The function, for the tests that leave it as it was."""
-    return deploy(lab, f"does-{re.sub('[^a-z0-9]', '-', flavour)}", flavour)
+    return deploy(lab, f"does-{re.sub('[^a-z0-9]', '-', flavour)}", flavour, Timeout=30)
 
 
 def test_an_event_goes_in_and_a_result_comes_out(function: Function) -> None:

@@ -65,7 +65,7 @@ def test_the_context(lab: Lab, function: Function) -> None:
         FunctionName=function.name, Payload=b'{"do": "context"}', ClientContext=custom
     )
     seen = json.loads(answer["Payload"].read())
-    assert 8_000 < seen.pop("left") <= 30_000
+    assert 28_000 < seen.pop("left") <= 30_000
     assert {**seen, "memory": str(seen["memory"])} == {
         "name": function.name,
         "version": "$LATEST",

@@ -12,8 +12,8 @@ from samovar.clock import Clock
 
 _SPAN_S = 0.1
 """The kernel counts in hundredths of a second."""
-_IDLE_SHARE = 0.1
-"""Of all cores' time. Less is what switching from one process to the next leaves over."""
+_IDLE_SHARE = 0.3
+"""Of all cores' time. So much is left over while short calls go from one process to the next as fast as they can."""
 
 
 class Crowd:

@@ -119,7 +119,7 @@ class OverLimit(SqsError):
 
 
 class RequestThrottled(SqsError):
-    """More long polls wait than a gateway bears; SDKs try again after a pause."""
+    """More long polls, or more messages for the store, wait than a gateway bears; SDKs try again after a pause."""
 
     status = 403
     aws_name, code = "RequestThrottled", "RequestThrottled"

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from gateway.queues.errors import SqsError
+from gateway.queues.errors import RequestThrottled, SqsError
 from gateway.queues.message import Outgoing, Sent
 
 Posting = tuple[Outgoing, str]
@@ -20,6 +20,8 @@ Store = Callable[[str, Sequence[Posting]], Awaitable[list[Outcome]]]
 MOST_TOGETHER: Final = 200
 """Messages in one script, so that it does not keep others from Redis for long."""
 MOST_CHARACTERS: Final = 4 * 1024 * 1024
+MOST_WAITING: Final = 64 * 1024 * 1024
+"""Characters of bodies that may wait for the store in one process: as much as waits elsewhere in a gateway."""
 
 
 class Sending:
@@ -30,9 +32,21 @@ class Sending:
         self._store = store
         self._waiting: dict[str, deque[tuple[list[Posting], asyncio.Future[list[Outcome]]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._characters = 0
+        """Of all that has been asked for and is not answered yet."""
 
     async def send(self, arn: str, postings: list[Posting]) -> list[Outcome]:
-        """What became of each. Raises what `store` raises."""
+        """What became of each. Raises what `store` raises, and `RequestThrottled` when too much waits for it."""
+        characters = _characters(postings)
+        if self._characters and self._characters + characters > MOST_WAITING:
+            raise RequestThrottled("Too many messages wait for the store already; try again later.")
+        self._characters += characters
+        try:
+            return await self._sent(arn, postings)
+        finally:
+            self._characters -= characters
+
+    async def _sent(self, arn: str, postings: list[Posting]) -> list[Outcome]:
         done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(arn)
         if waiting is None:
@@ -58,7 +72,7 @@ class Sending:
         shares: list[tuple[int, asyncio.Future[list[Outcome]]]] = []
         characters = 0
         while waiting and (not together or len(together) + len(waiting[0][0]) <= MOST_TOGETHER):
-            size = sum(len(message.body) for message, _ in waiting[0][0])
+            size = _characters(waiting[0][0])
             if together and characters + size > MOST_CHARACTERS:
                 break
             postings, done = waiting.popleft()
@@ -79,3 +93,7 @@ class Sending:
             if not done.done():
                 done.set_result(outcomes[at : at + count])
             at += count
+
+
+def _characters(postings: Sequence[Posting]) -> int:
+    return sum(len(message.body) for message, _ in postings)

@@ -14,6 +14,7 @@ All but the first raise `ResourceNotFound` where there is no such group or strea
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -69,10 +70,8 @@ def read(folder: Path) -> LogGroup | None:
 
     Logs that are older than this record have one made up from their first line.
     """
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return msgspec.json.decode((folder / _RECORD).read_bytes(), type=LogGroup)
-    except FileNotFoundError:
-        pass
     first = next(logs.read_from(folder, logs.Position()), None)
     return None if first is None else LogGroup(created_ms=first[1].epoch_ms)
 

@@ -8,6 +8,7 @@ up to the slot's share.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -301,11 +302,9 @@ class Poller:
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but not once it is to stop."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-        except TimeoutError:
-            pass
 
     def _tell(self, result: str) -> None:
         if result != self._noted:

@@ -104,7 +104,8 @@ def test_celery_on_its_own_sqs_transport(sqs: Any, endpoint: str, tmp_path: Path
     (tmp_path / "kitchen.py").write_text(
         "import os, pathlib\n"
         "from celery import Celery\n"
-        "key, secret = os.environ['AWS_ACCESS_KEY_ID'], os.environ['AWS_SECRET_ACCESS_KEY']\n"
+        "from kombu.utils.url import safequote\n"
+        "key, secret = os.environ['AWS_ACCESS_KEY_ID'], safequote(os.environ['AWS_SECRET_ACCESS_KEY'])\n"
         f"app = Celery('kitchen', broker=f'sqs://{{key}}:{{secret}}@{endpoint.removeprefix('http://')}//')\n"
         "app.conf.update(broker_transport_options={'region': 'us-east-1', 'is_secure': False, 'wait_time_seconds': 2,\n"
         "                'polling_interval': 0.1}, task_default_queue='kitchen', worker_enable_remote_control=False)\n"

@@ -42,6 +42,21 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         return self.event.startswith("ObjectRemoved")
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request to change an object came to, as its client is told."""
+
+    etag: str = ""
+    """Without quotes; empty where the answer's head does not have it."""
+    version: str = ""
+    size: int = 0
+
+
+KEPT_S: Final = 6 * 3600
+"""By then a request that was noted is over, however slow, and has been looked into."""
+_NOTE_OUTCOME: Final = f"""
+if redis.call('ZSCORE', '{keys.INTENTS}', ARGV[1]) then redis.call('SET', KEYS[1], ARGV[2], 'EX', {KEPT_S}) end
+"""
+
 encode: Final = msgspec.json.encode
 decode: Final = msgspec.json.Decoder(Intent).decode
 
@@ -52,6 +67,7 @@ class Intents:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client
         """Untyped on purpose, as in `gateway.store.Store`."""
+        self._note_outcome: Any = client.register_script(_NOTE_OUTCOME)
 
     async def note(self, intent: Intent) -> None:
         """Before the change."""
@@ -70,7 +86,21 @@ class Intents:
         async with reaching_store(), self._redis.pipeline() as commands:
             commands.zrem(keys.INTENTS, written)
             commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
+            commands.delete(keys.answered(intent.request_id))
             await commands.execute()
+
+    async def answered(self, intent: Intent, outcome: Outcome) -> None:
+        """The change is made, and its client is about to be told; unless it has been told to functions already."""
+        async with reaching_store():
+            await self._note_outcome(
+                keys=[keys.answered(intent.request_id)], args=[encode(intent), msgspec.json.encode(outcome)]
+            )
+
+    async def outcome(self, intent: Intent) -> Outcome | None:
+        """What a request came to; `None` when its client was never told that it came to anything."""
+        async with reaching_store():
+            found = await self._redis.get(keys.answered(intent.request_id))
+        return None if found is None else msgspec.json.decode(found, type=Outcome)
 
     async def happened(self, intent: Intent) -> None:
         """The change is made, by a server that tells nobody of it."""

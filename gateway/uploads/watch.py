@@ -37,7 +37,10 @@ LIST_EVERY_S: Final = 60.0
 """How often an S3 of somebody else's is looked at, which says nothing by itself."""
 _OVERLAP_S: Final = 2
 """Clocks of servers and whole seconds differ by so much."""
-_CATCH_UP_S: Final = 2.0
+_QUIET_S: Final = 2.0
+"""When the server has said nothing for so long, it has said what it remembers."""
+_CATCHES_UP_WITHIN_S: Final = 15.0
+"""It may never be quiet."""
 _FIRST_PAUSE_S: Final = 0.2
 _LAST_PAUSE_S: Final = 5.0
 _ADVANCE_EVERY_S: Final = 5.0
@@ -55,6 +58,8 @@ class Watcher:
         self._teller = teller
         self._reconciler = Reconciler(objects.upstream, self._intents, RuleBook(client), teller)
         self._look_since_s = 0
+        self._heard = 0.0
+        """When the server said something last, or was begun to be listened to; monotonic."""
 
     async def follow(self) -> None:
         """Tell what the embedded server says, and go on after it, or the store, was away."""
@@ -89,8 +94,9 @@ class Watcher:
     async def _tell_all(self, cursor: Cursor) -> None:
         server = s3.find(self._settings)
         assert server is not None, "the supervisor starts the server first"
-        written = time.monotonic()
+        written = self._heard = time.monotonic()
         async for told in follow(server.filer, cursor.at_ns):
+            self._heard = time.monotonic()
             here = Cursor(at_ns=told.ts_ns, server=cursor.server, look_since_s=self._look_since_s)
             for change in changes(told):
                 if await self._teller.heard(change, here):
@@ -101,8 +107,12 @@ class Watcher:
 
     async def _look_back(self) -> None:
         """Once what the server remembers has been told: look for what it does not, until that has worked."""
+        began = self._heard = time.monotonic()
         while self._look_since_s:
-            await asyncio.sleep(_CATCH_UP_S)
+            await asyncio.sleep(_QUIET_S)
+            now = time.monotonic()
+            if now - self._heard < _QUIET_S and now - began < _CATCHES_UP_WITHIN_S:
+                continue
             try:
                 await self._reconciler.look_into_buckets(self._look_since_s)
                 self._look_since_s = 0

@@ -202,7 +202,7 @@ class Front:
             return
         said = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
         etag, version = said.get(b"etag", "").strip('"'), said.get(b"x-amz-version-id", "")
-        await self._intents.answered(intent, Outcome(etag=etag, version=version, size=size))
+        await self._intents.answered(intent, Outcome(etag=etag, version=version, size=size), self._clock.epoch())
         if self._is_silent:
             await self._intents.happened(intent)
 

@@ -6,6 +6,7 @@
 | `samovar:uploads:cursor`             | string | how far the S3 server's changes have become events                   |
 | `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
 | `samovar:uploads:happened`           | list   | `Intent`s that an S3 of somebody else's has carried out              |
+| `samovar:uploads:answered`           | zset   | those of them whose clients were answered, by that moment            |
 | `samovar:uploads:answered:<id>`      | string | the `Outcome` of a request whose `Intent` is there, for some hours   |
 | `samovar:uploads:hints:<b>/<k>`      | list   | the `Intent`s of one object, oldest first, for an hour               |
 | `samovar:uploads:told:<digest>`      | string | that a state of an object has been told, for a day                   |
@@ -19,6 +20,7 @@ RULES: Final = "samovar:uploads:rules"
 HAPPENED: Final = "samovar:uploads:happened"
 CURSOR: Final = "samovar:uploads:cursor"
 INTENTS: Final = "samovar:uploads:intents"
+ANSWERED: Final = "samovar:uploads:answered"
 
 
 def hints(bucket: str, key: str) -> str:
@@ -26,9 +28,9 @@ def hints(bucket: str, key: str) -> str:
     return f"samovar:uploads:hints:{bucket}/{key}"
 
 
-def answered(request_id: str) -> str:
+def outcome(request_id: str) -> str:
     """Where it is noted what a request to change an object came to, before its client was told."""
-    return f"samovar:uploads:answered:{request_id}"
+    return f"{ANSWERED}:{request_id}"
 
 
 def told(digest: str) -> str:

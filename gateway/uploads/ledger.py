@@ -74,8 +74,9 @@ class Ledger:
             if intent is not None:
                 written = intents.encode(intent)
                 commands.zrem(keys.INTENTS, written)
+                commands.zrem(keys.ANSWERED, written)
                 commands.lrem(keys.hints(change.bucket, change.key), 1, written)
-                commands.delete(keys.answered(intent.request_id))
+                commands.delete(keys.outcome(intent.request_id))
             await commands.execute()
 
     async def cursor(self) -> Cursor | None:

@@ -24,8 +24,10 @@ from gateway.uploads.telling import Teller
 from gateway.uploads.upstream import Upstream
 from samovar.errors import ServiceUnavailable
 
+ANSWERED_S: Final = 5.0
+"""A change that its client knows of, and of which nothing was heard for so long, is looked into."""
 SETTLED_S: Final = 30.0
-"""An intent of which nothing was heard for so long is looked into. A request that still runs is not forgotten by it."""
+"""So is one that may still be under way. A request that still runs is not forgotten by it."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,9 @@ class Reconciler:
 
     async def look_into_intents(self, now: float) -> int:
         """Look at the objects that requests were about to change; how many changes had not been told."""
-        return sum([await self.look_into(intent, now) for intent in await self._intents.before(now - SETTLED_S)])
+        known = await self._intents.answered_before(now - ANSWERED_S)
+        others = [one for one in await self._intents.before(now - SETTLED_S) if one not in known]
+        return sum([await self.look_into(intent, now) for intent in [*known, *others]])
 
     async def look_into(self, intent: Intent, now: float) -> bool:
         """Look at the object a request was about to change; whether there was something to tell."""

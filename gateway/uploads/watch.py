@@ -31,7 +31,7 @@ from samovar.clock import SystemClock
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 
-LOOK_EVERY_S: Final = 30.0
+LOOK_EVERY_S: Final = 5.0
 """How often intents that nobody was heard of are looked into."""
 LIST_EVERY_S: Final = 60.0
 """How often an S3 of somebody else's is looked at, which says nothing by itself."""
@@ -107,22 +107,27 @@ class Watcher:
 
     async def _look_back(self) -> None:
         """Once what the server remembers has been told: look for what it does not, until that has worked."""
-        began = self._heard = time.monotonic()
         while self._look_since_s:
-            await asyncio.sleep(_QUIET_S)
-            now = time.monotonic()
-            if now - self._heard < _QUIET_S and now - began < _CATCHES_UP_WITHIN_S:
-                continue
+            await self._caught_up()
             try:
                 await self._reconciler.look_into_buckets(self._look_since_s)
                 self._look_since_s = 0
             except SamovarError as error:
                 _log.warning("buckets could not be looked into: %s", error)
 
+    async def _caught_up(self) -> None:
+        """Return when the server has told what it remembers, or goes on telling without an end."""
+        began = self._heard = time.monotonic()
+        now = began
+        while now - self._heard < _QUIET_S and now - began < _CATCHES_UP_WITHIN_S:
+            await asyncio.sleep(_QUIET_S / 4)
+            now = time.monotonic()
+
     async def look(self) -> None:
         """Look into what requests were about to do and nobody was heard of."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            await self._caught_up()
             try:
                 await self._reconciler.look_into_intents(time.time())
             except SamovarError as error:

@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -39,6 +38,7 @@ _FAR_MS: Final = 2**53
 """Stands for no time at all."""
 _log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -198,7 +198,7 @@ class Turn:
                 if self._claimed:
                     await asyncio.sleep(_GATHERS_S)
                 batch, self._ended = self._ended[:_TOGETHER], self._ended[_TOGETHER:]
-                asked = await _patiently(partial(self._lines.settle, self._line, batch, self._now_ms()))
+                asked = await _patiently(self._lines.settle, self._line, batch, self._now_ms())
                 if asked:
                     self._ring(asked)
         except RedisError as error:
@@ -219,10 +219,10 @@ class Turn:
         await self._lines.leave(self._line, self._worker, anyhow=True)
 
 
-async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(step: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
     """What a step answers; while the store is away it is tried again. Raises what redis-py raises in the end."""
     try:
-        return await step()
+        return await step(*given, **named)
     except (RedisError, OSError):
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((RedisError, OSError)),
@@ -231,7 +231,7 @@ async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
             before_sleep=before_sleep_log(_log, logging.WARNING),
             reraise=True,
         )
-        return await retrying(step)
+        return await retrying(step, *given, **named)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import components
+from tests import components, sharing
 
 ORDER = (
     "test_architecture.py",
@@ -27,8 +27,9 @@ _TESTS = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the component table."""
+    """Add the component table, and how processes share the work."""
     components.register(config)
+    config.pluginmanager.register(sharing, "samovar-sharing")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,13 +15,16 @@ ORDER = (
     "gateway",
     "invoker",
     "contracts",
+    "compose",
     "compatibility",
     "end_to_end",
     "examples",
     "docs",
-    "compose",
 )
-"""Quick and small first: what fails there explains what fails later. Other folders run in the middle."""
+"""Quick and small first: what fails there explains what fails later. Other folders run in the middle.
+
+Compose is one long test: at the end, processes that share a run would all wait for the one that has it.
+"""
 
 _TESTS = Path(__file__).parent
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from xdist.remote import Producer  # type: ignore[import-untyped] # it has no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # as above
 
 _ISOLATION = re.compile(r"\b(sandbox|docker)\b")
 
@@ -23,7 +23,7 @@ def share_of(nodeid: str) -> str:
     return f"{module}[{isolation[1]}]" if isolation else module
 
 
-class InShares(LoadScopeScheduling):
+class InShares(LoadScopeScheduling):  # type: ignore[misc] # as above
     """Gives out what `share_of` puts together, in the order of the run."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -10,6 +10,7 @@ from tests import components, sharing
 
 ORDER = (
     "test_architecture.py",
+    "test_whole_runs.py",
     "samovar",
     "runtimes",
     "gateway",

@@ -11,7 +11,7 @@ from gateway.pollers.poller import Called
 from gateway.pollers.spent import GivenUp
 from samovar.errors import ServiceUnavailable
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 Handler = Callable[[list[dict[str, Any]]], Awaitable[object]]
 

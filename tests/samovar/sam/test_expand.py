@@ -40,7 +40,7 @@ def expanded(resources: str, folder: Path = Path()) -> list[Item]:
             package=lambda *_: b"",
             say=lambda _: None,
         )
-        expander = Expander(target)
+        expander = Expander(target, found.shared())
         return [
             item
             for resource in found.ordered({})

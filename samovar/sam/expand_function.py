@@ -12,7 +12,7 @@ from samovar.sam.drivers.functions import FunctionWanted
 from samovar.sam.drivers.qualified import QualifiedWanted
 from samovar.sam.expand_apis import Apis
 from samovar.sam.expand_events import Called
-from samovar.sam.expand_lambdas import FUNCTION_NAME, configured, event_invoke, provisioned
+from samovar.sam.expand_lambdas import FUNCTION_NAME, architectures, configured, event_invoke, provisioned
 from samovar.sam.expand_stores import queue
 from samovar.sam.expanding import Expanded, Expanding
 from samovar.sam.item import Item
@@ -38,13 +38,11 @@ class Functions(Expanding):
         called = Called(resource.name, name, properties.auto_publish_alias, target)
         events = node.members().get("Events", Node(node.line, {})).members()
         role = properties.role or f"arn:aws:iam::{target.account}:role/{target.stack}-{resource.name}Role"
+        code = self._code(resource, node, properties)
         wanted = FunctionWanted(
             configuration={"FunctionName": name, "Role": role, **self._configuration(properties)},
-            at_creation={
-                "PackageType": properties.package_type,
-                **({"Architectures": properties.architectures} if properties.architectures else {}),
-            },
-            code=self._code(resource, node, properties),
+            at_creation={"PackageType": properties.package_type, **architectures(properties, code)},
+            code=code,
             tags=properties.tags,
             reserved=properties.reserved_concurrent_executions,
             recursive_loop=properties.recursive_loop or "Terminate",

@@ -61,6 +61,7 @@ class Lambdas(Expanding):
     def _function(self, resource: Resource, node: Node) -> Expanded:
         properties = convert(node, LambdaFunctionProperties, self.target.path)
         name = self.name(properties.function_name, resource, FUNCTION_NAME)
+        code = self._code(resource, node, properties)
         configuration = {
             "FunctionName": name,
             "Role": properties.role,
@@ -70,8 +71,8 @@ class Lambdas(Expanding):
         }
         wanted = FunctionWanted(
             configuration=configuration,
-            at_creation={"PackageType": properties.package_type, **given(properties, "Architectures")},
-            code=self._code(resource, node, properties),
+            at_creation={"PackageType": properties.package_type, **architectures(properties, code)},
+            code=code,
             tags={tag.key: tag.value for tag in properties.tags},
             reserved=properties.reserved_concurrent_executions,
             recursive_loop=properties.recursive_loop or "Terminate",
@@ -212,6 +213,13 @@ def configured(properties: Any, *, is_image: bool) -> dict[str, Any]:
     if is_image:
         wanted.pop("Layers", None)
     return wanted
+
+
+def architectures(properties: Any, code: Code) -> dict[str, Any]:
+    """`Architectures` of CreateFunction, unless that is no matter: sources are packed for the host they run on."""
+    is_source = code.inline is not None or (code.path is not None and code.path.is_dir())
+    is_interpreted = str(properties.runtime or "").startswith(("python", "nodejs"))
+    return {} if is_source and is_interpreted else given(properties, "Architectures")
 
 
 def event_invoke(properties: EventInvokeMembers, own: dict[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from samovar.log_groups import PREFIX
+from samovar import log_groups
 from samovar.sam.document import Node
 from samovar.sam.drivers.buckets import BucketWanted, NoticeWanted
 from samovar.sam.drivers.logs import LogGroupWanted
@@ -103,9 +103,10 @@ class Stores(Expanding):
         properties = convert(node, LogGroupProperties, self.target.path)
         name = properties.log_group_name or f"{self.target.stack}-{resource.name}"
         known = {resource.name: {"": name, "Arn": self.target.arn("logs", f"log-group:{name}:*")}}
-        if not name.startswith(PREFIX):
-            note = f"{resource.name} ({resource.type}) is made for nobody: logs are those of functions, {PREFIX}NAME"
-            return Expanded(known=known, notes=[self.note(resource.line, note)])
+        try:
+            log_groups.folder_name(name)
+        except ValueError as error:
+            raise self.error(resource.line, f"{resource.name}: {error}") from error
         wanted = LogGroupWanted(
             name=name,
             retention_days=properties.retention_in_days,

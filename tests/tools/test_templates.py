@@ -302,6 +302,7 @@ Resources:
     Properties: {Action: lambda:InvokeFunction, FunctionName: !Ref Kettle, Principal: s3.amazonaws.com}
   Calls:
     Type: AWS::Lambda::EventInvokeConfig
+    DependsOn: Live
     Properties: {FunctionName: !Ref Kettle, Qualifier: live, MaximumRetryAttempts: 1}
   Fed:
     Type: AWS::Lambda::EventSourceMapping

@@ -29,9 +29,9 @@ class LogGroupDriver:
         aws, changed = target.aws("logs"), []
         current = _present(aws, wanted.name)
         if current is None:
-            aws.create_log_group(logGroupName=wanted.name, tags=wanted.tags)
+            aws.create_log_group(logGroupName=wanted.name, **({"tags": wanted.tags} if wanted.tags else {}))
             current, changed = {}, ["created"]
-        elif wanted.tags.items() - aws.list_tags_log_group(logGroupName=wanted.name)["tags"].items():
+        elif wanted.tags and wanted.tags.items() - aws.list_tags_log_group(logGroupName=wanted.name)["tags"].items():
             aws.tag_log_group(logGroupName=wanted.name, tags=wanted.tags)
             changed.append("tags")
         if current.get("retentionInDays") != wanted.retention_days:

@@ -171,7 +171,7 @@ def _covers(current: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def _trimmed(value: Any) -> Any:
-    """Without members that say nothing."""
+    """Without members that say nothing; `None` when nothing is left."""
     if isinstance(value, dict):
-        return {name: _trimmed(item) for name, item in value.items() if item not in (None, [], {}, False, 0)}
-    return value
+        return {name: _trimmed(item) for name, item in value.items() if item not in (None, [], {}, False, 0)} or None
+    return value if value != "" else None

@@ -26,7 +26,7 @@ FUNCTION_IGNORED: Final = {
     "AssumeRolePolicyDocument": _ROLES,
     "PermissionsBoundary": _ROLES,
     "Policies": _ROLES,
-    "RuntimeManagementConfig": "decides nothing here: runtimes are the platform's",
+    "RuntimeManagementConfig": "decides nothing here: PutRuntimeManagementConfig does",
     "SnapStart": "decides nothing here: environments are forked from a running one anyway",
 }
 """Members of a function that are read and told; beside these, what changes nothing for anybody is not even told."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.pollers.poller import Called
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 Handler = Callable[[list[dict[str, Any]]], Awaitable[object]]
 

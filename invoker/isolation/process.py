@@ -21,7 +21,8 @@ from invoker.isolation.child import Child, Command, spawn
 from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
-from invoker.runtimes import Interpreter, require_interpreter, runtime
+from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -64,7 +65,8 @@ class ProcessIsolation:
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
         refuse_image(spec, self.name)
-        program = await asyncio.to_thread(self._program, spec.runtime)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        program = await asyncio.to_thread(self._program, known)
         async with contextlib.AsyncExitStack() as held:
             try:
                 folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"{self._prefix}{spec.id}-"))
@@ -92,19 +94,18 @@ class ProcessIsolation:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: looks for the interpreter."""
-        await asyncio.to_thread(self._program, runtime)
+        await asyncio.to_thread(self._program, find_runtime(runtime))
 
-    def _program(self, name: str) -> _Program:
-        known = runtime(name)
+    def _program(self, known: Runtime) -> _Program:
         if not known.worker:
-            arguments = (self._find_interpreter(name).executable, str(known.bootstrap))
+            arguments = (self._find_interpreter(known.name).executable, str(known.bootstrap))
             return _Program(arguments, known.folder, {})
         carried = provide(self._carrier)
         command: list[str] = []
         if known.interpreters:
-            command = [self._find_interpreter(name).executable, str(known.bootstrap)]
+            command = [self._find_interpreter(known.name).executable, str(known.bootstrap)]
         folder = known.folder if known.interpreters else carried.nothing
-        return _Program(carried.command(str(carried.folder)), folder, variables(known.worker, command))
+        return _Program(carried.command(str(carried.folder)), folder, variables(known, command))
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""

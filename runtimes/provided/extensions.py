@@ -25,6 +25,12 @@ FOLDER = "extensions"
 MOST = 10
 NAME, IDENTIFIER, ERROR_TYPE = (f"lambda-extension-{word}" for word in ("name", "identifier", "function-error-type"))
 
+_RUNTIMES_OWN = frozenset(
+    {"_HANDLER", "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"}
+    | {"LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_X_AMZN_TRACE_ID", "AWS_XRAY_CONTEXT_MISSING"}
+)
+"""Variables that are for the runtime's process alone."""
+
 Fail = Callable[[str, str], None]
 """Told the type and the words of what makes the environment unusable."""
 
@@ -94,7 +100,7 @@ class Extensions:
 
     async def start(self, output: int | None = None) -> None:
         """Start the external ones, and wait until all have registered. Raises `CannotStart`."""
-        variables = {name: value for name, value in self._environment.items() if not name.startswith("_")}
+        variables = {name: value for name, value in self._environment.items() if name not in _RUNTIMES_OWN}
         for path in self.files:
             try:
                 program = Program([path], variables, "/", output)
@@ -109,9 +115,14 @@ class Extensions:
         """Nobody may register any more."""
         self._is_open = False
 
+    @property
+    def are_idle(self) -> bool:
+        """Whether all wait for an event."""
+        return all(one.state in (State.READY, State.EXITED) for one in self._all.values())
+
     async def idle(self) -> None:
-        """Return when all wait for an event."""
-        await self._until(lambda: all(one.state in (State.READY, State.EXITED) for one in self._all.values()))
+        """Return when they do."""
+        await self._until(lambda: self.are_idle)
 
     def invoke(self, head: Mapping[str, Any]) -> None:
         """Tell those who asked for it of an event."""

@@ -55,6 +55,8 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges", *([f"seccomp={seccomp}"] if seccomp else [])],
             "NetworkMode": network_name(instance) if spec.network == "bridge" else spec.network,
+            # Lambda's names for an environment itself: extensions listen there for telemetry.
+            "ExtraHosts": ["sandbox.localdomain:127.0.0.1", "sandbox:127.0.0.1"],
             # `none` is a private namespace without /dev/shm, which would be a second writable place.
             "IpcMode": "none",
             # Output reaches the invoker by a socket; the engine need not copy and store it again.

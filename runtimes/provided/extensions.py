@@ -47,6 +47,9 @@ class State(StrEnum):
     EXITED = "Exited"
 
 
+_FAILED = (State.INIT_ERROR, State.EXIT_ERROR, State.EXITED)
+
+
 class Extension:
     """One extension. External ones are known before they register."""
 
@@ -87,6 +90,16 @@ class Extensions:
 
     def __bool__(self) -> bool:
         return bool(self._all)
+
+    @property
+    def all(self) -> list[Extension]:
+        """Every one there is."""
+        return list(self._all.values())
+
+    @property
+    def failed(self) -> list[Extension]:
+        """Those that have reported an error, or have ended."""
+        return [one for one in self._all.values() if one.state in _FAILED]
 
     @property
     def files(self) -> list[str]:
@@ -233,9 +246,7 @@ class Extensions:
         told = request.headers.get(ERROR_TYPE, "")
         if not told:
             return failure(403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
-        if extension.state in (State.INIT_ERROR, State.EXIT_ERROR, State.EXITED) or (
-            state is State.INIT_ERROR and extension.state is not State.REGISTERED
-        ):
+        if extension.state in _FAILED or (state is State.INIT_ERROR and extension.state is not State.REGISTERED):
             return _not_allowed(extension, state, extension.identifier)
         self._move(extension, state)
         self._fail(f"Extension.{state}", f"extension {extension.name} reported {told}")

@@ -219,6 +219,7 @@ class Service:
                 if self._program is not None:
                     self._program.terminate()
                     await self._program.ended_within(_PROGRAM_GRACE_S)
+                self._telemetry.cut_off(reason)
                 await self._telemetry.flush()
                 await self._extensions.shut_down(reason, deadline_ms)
         except TimeoutError:
@@ -250,7 +251,7 @@ class Service:
             answer = await self._runtime.answer(request)
         elif request.path.startswith(extensions.PREFIX):
             answer = await self._extensions.answer(request)
-        elif request.path in telemetry.PATHS and request.method == "PUT":
+        elif request.path.rstrip("/") in telemetry.PATHS and request.method == "PUT":
             answer = self._telemetry.subscribe(request, self._extensions.find(request))
         return answer or failure(404, "NotFound", f"there is no {request.method} {request.path} here")
 
@@ -267,11 +268,13 @@ class Service:
 
     async def _when_all_are_ready(self) -> None:
         await self._extensions.idle()
+        self._telemetry.extensions_ready(self._extensions.all)
         self._ready(None, b"")
 
     def _unusable(self, error_type: str, words: str) -> None:
         """An extension has failed, and with it the environment."""
         body = error_body(error_type, f"Error: {words}")
+        self._telemetry.extensions_ready(self._extensions.failed, error_type)
         if not self._is_ready:
             self._ready(error_type, body)
         for invocation in list(self._running.values()):
@@ -306,6 +309,7 @@ class Service:
             self._send(bootstrap.CHUNK, stream, None, part, end=0)
         else:
             self._begun.add(stream)
+            self._telemetry.answering(invocation.request_id)
             self._send(RESULT, stream, {"streaming": True, "content_type": content_type}, part, end=0)
 
     def _finished(self, outcome: Outcome) -> None:

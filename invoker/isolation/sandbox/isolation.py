@@ -34,7 +34,8 @@ _VIEW = View(task_root=TASK_ROOT, runtime_dir=RUNTIME_DIR, tmp_dir="/tmp")  # no
 _FILES = {
     "/etc/passwd": PASSWD.encode(),
     "/etc/group": GROUP.encode(),
-    "/etc/hosts": b"127.0.0.1 localhost samovar\n::1 localhost\n",
+    # The two names of the sandbox are Lambda's: extensions listen there for telemetry.
+    "/etc/hosts": b"127.0.0.1 localhost samovar sandbox.localdomain sandbox\n::1 localhost\n",
     "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
 }
 

@@ -58,6 +58,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The module that is the worker of a carried keeper; empty where the keeper is the runtime's own."""
     is_extended: bool = False
     """Whether that worker serves extensions, and has the runtime's own as a child."""
+    sdk: str = ""
+    """The release of boto3 for functions where the one Samovar is installed with needs a newer Python."""
 
     @property
     def can_fork(self) -> bool:

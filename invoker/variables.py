@@ -66,9 +66,9 @@ class Folders(NamedTuple):
         return cls(box.task_root, box.runtime_dir, box.tmp_dir, box.opt_dir)
 
     def search_path(self, runtime: str) -> list[str]:
-        """Where an interpreter looks for modules first: the function's own go before those of its layers."""
+        """Where an interpreter looks for modules first: the function's own, then its layers', then the runtime's."""
         layers = f"{self.opt_dir}/python"
-        return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers]
+        return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers, self.runtime_dir]
 
 
 class Platform(NamedTuple):

@@ -69,6 +69,7 @@ class _SpawnOrder(msgspec.Struct, frozen=True):
     max_response_bytes: int
     search_path: list[str]
     snapshot: bool
+    account_id: str
 
 
 _ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
@@ -229,7 +230,9 @@ class Environment:
         folders = Folders.of(box)
         variables, search_path = self.variables(folders), folders.search_path(self.version.runtime)
         return msgspec.json.encode(
-            _SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot)
+            _SpawnOrder(
+                self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot, self.version.account_id
+            )
         )
 
     @property

@@ -30,6 +30,7 @@ _RUNTIMES_OWN = frozenset(
     | {"LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_X_AMZN_TRACE_ID", "AWS_XRAY_CONTEXT_MISSING"}
 )
 """Variables that are for the runtime's process alone."""
+FEATURES = "lambda-extension-accept-feature"
 
 Fail = Callable[[str, str], None]
 """Told the type and the words of what makes the environment unusable."""
@@ -73,14 +74,21 @@ class Extensions:
     """Owner of all extensions of an environment."""
 
     def __init__(
-        self, environment: Mapping[str, str], fail: Fail, root: str = "/opt", *, hears_events: bool = True
+        self,
+        environment: Mapping[str, str],
+        account_id: str,
+        fail: Fail,
+        root: str = "/opt",
+        *,
+        hears_events: bool = True,
     ) -> None:
-        """`environment` is the function's; `root` is where its layers are.
+        """`environment` and `account_id` are the function's; `root` is where its layers are.
 
         Where several events run at once, nobody hears of them, as on AWS: an extension could not tell them apart.
         """
         self._hears_events = hears_events
         self._environment = environment
+        self._account_id = account_id
         self._fail = fail
         self._folder = os.path.join(root, FOLDER)
         self._all: dict[str, Extension] = {}
@@ -219,6 +227,8 @@ class Extensions:
             "functionVersion": self._environment.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
             "handler": self._environment.get("_HANDLER", ""),
         }
+        if "accountId" in request.headers.get(FEATURES, "").replace(" ", "").split(","):
+            function["accountId"] = self._account_id
         return json_response(200, function, ("Lambda-Extension-Identifier", extension.identifier))
 
     def _refusal(self, name: str, extension: Extension | None) -> Response | None:

@@ -98,7 +98,10 @@ class Service:
         """The function's runtime, where that is one of ours; a wrapper script may start another in its place."""
         self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes)
         self._printers: Printers | None = None
-        self._extensions = Extensions(self._environment, self._unusable, hears_events=self._concurrency == 1)
+        account_id = json.loads(order.body).get("account_id", "")
+        self._extensions = Extensions(
+            self._environment, account_id, self._unusable, hears_events=self._concurrency == 1
+        )
         self._telemetry = Telemetry(self._environment, order.started)
         self._program: Program | None = None
         self._running: dict[int, Invocation] = {}

@@ -72,6 +72,15 @@ def test_an_extension_learns_of_the_function_it_is_in(extension: Runtime) -> Non
     assert uuid.UUID(identified(said)["Lambda_Extension_Identifier"]).version == 4
 
 
+def test_an_extension_learns_of_the_account_if_it_asks_for_that(peer: Peer, tmp_path: Path) -> None:
+    write_program(tmp_path, PROGRAM)
+    extension = Runtime(peer.spawn("any.handler", tmp_path, account_id="123456789012"), tmp_path)
+    asked = {"Lambda_Extension_Name": "one", "Lambda_Extension_Accept_Feature": "accountId"}
+    said = extension.ask("POST", f"{PREFIX}/register", b'{"events": []}', **asked)
+    extension.close()
+    assert said.json()["accountId"] == "123456789012"
+
+
 def test_the_function_is_ready_when_its_extension_is_too(worker: Worker, runtime: Runtime, extension: Runtime) -> None:
     who = identified(register(extension))
     assert runtime.ask("GET", "/nothing").status == 404

@@ -231,7 +231,7 @@ class Environment:
         variables, search_path = self.variables(folders), folders.search_path(self.version.runtime)
         return msgspec.json.encode(
             _SpawnOrder(
-                self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot, self.version.account_id
+                self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot, self.version.account
             )
         )
 

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 
 from invoker.isolation.carried import Carrier
+from invoker.isolation.compiled import Compiler
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.process import ProcessIsolation
@@ -64,10 +65,9 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None, 
     """
     carrier = Carrier(settings.data / "carried")
     docker = DockerIsolation(instance, base_image=settings.base_image, seats=seats, carrier=carrier)
-    candidates: list[Isolation] = [
-        _with_stem_cells(docker, settings, reach),
-        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier), settings, reach),
-    ]
+    compiler = Compiler(settings.data / "compiled")
+    sandbox = SandboxIsolation(instance, seats=seats, carrier=carrier, compiler=compiler)
+    candidates: list[Isolation] = [_with_stem_cells(isolation, settings, reach) for isolation in (docker, sandbox)]
     if settings.isolation == "none":
         candidates.append(ProcessIsolation(instance, carrier=carrier))
     offered: dict[str, Isolation] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
+from invoker.isolation.compiled import Compiler
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop, sweep
 from invoker.isolation.sandbox import probe
@@ -51,18 +52,21 @@ class SandboxIsolation:
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
         seats: Seats | None = None,
         carrier: Carrier | None = None,
+        compiler: Compiler | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
         `find_cgroups` answers `None` where boxes must do without. With `seats`, environments can be forked into boxes.
-        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `compiler` has those
+        that are, compiled; without it each box does that for itself.
         """
         self._instance = instance
         self._seats = seats
         self._find_interpreter = find_interpreter
         self._find_cgroups = find_cgroups
         self._carrier = carrier
+        self._compiler = compiler
         self._users = Users(instance) if os.geteuid() == 0 else None
         self._bridge = Bridge()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
@@ -161,8 +165,9 @@ class SandboxIsolation:
             return self._carried_program(known)
         interpreter = self._find_interpreter(name)
         # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
-        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
-        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
+        start = known.bootstrap if self._compiler is None else self._compiler.provide(known, interpreter)
+        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{start.name}")
+        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=start.parent)
 
     def _carried_program(self, known: Runtime) -> Program:
         carried = provide(self._carrier)

@@ -122,6 +122,11 @@ class Environment:
         return self._lifecycle.state
 
     @property
+    def idle_s(self) -> float | None:
+        """How long it has been idle; `None` while it is not."""
+        return self._clock.monotonic() - self.idle_since if self.state is State.IDLE else None
+
+    @property
     def pid(self) -> int | None:
         """Host pid of the first process in the box."""
         return self._box.pid if self._box is not None else None

@@ -19,6 +19,7 @@ SamovarError
 │   ├── ExpiredToken                 403  ExpiredTokenException
 │   ├── InvalidSignature             403  InvalidSignatureException
 │   ├── ResourceNotFound             404  ResourceNotFoundException
+│   ├── ServiceNotOffered            404  UnknownOperationException
 │   ├── CodeSigningConfigNotFound    404  CodeSigningConfigNotFoundException
 │   ├── ProvisionedConcurrencyConfigNotFound  404  ProvisionedConcurrencyConfigNotFoundException
 │   ├── ResourceConflict             409  ResourceConflictException
@@ -125,6 +126,12 @@ class RecursiveInvocation(CallerError):
     """A function was called too often in one chain of calls."""
 
     status, aws_name = 400, "RecursiveInvocationException"
+
+
+class ServiceNotOffered(CallerError):
+    """The request is signed for a service of AWS's that Samovar does not have."""
+
+    status, aws_name = 404, "UnknownOperationException"
 
 
 class AccessDenied(CallerError):

@@ -61,7 +61,9 @@ def text_of(claim: QueryClaim, request: Signed) -> bytes:
     amz = sorted(name for name in request.headers if name.startswith(b"x-amz-") and name != b"x-amz-date")
     lines = [request.method.encode(), header(b"content-md5", b""), header(b"content-type", b"")]
     lines += [str(claim.expires).encode(), *(name + b":" + header(name, b"").strip() for name in amz)]
-    return b"\n".join([*lines, request.path + _subresources(request.query)])
+    # What names a whole bucket is signed with a slash at its end, whether the request has one or not.
+    path = request.path + b"/" if request.path.rfind(b"/") == 0 and len(request.path) > 1 else request.path
+    return b"\n".join([*lines, path + _subresources(request.query)])
 
 
 def signature(secret: str, text: bytes) -> bytes:

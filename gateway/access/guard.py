@@ -15,14 +15,14 @@ from urllib.parse import parse_qs
 from gateway import policy
 from gateway.access import resources
 from gateway.access.keyring import HeldKey, Keyring
-from gateway.access.operations import INVOKE_URL, Asked, Operation
+from gateway.access.operations import INVOKE_URL, SERVICES, Asked, Operation
 from gateway.access.roles import Deed
 from gateway.access.sessions import RoleSession, Sessions
 from gateway.asgi import Request
 from samovar import aws_chunked, sigv2, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock
-from samovar.errors import AccessDenied, UnrecognizedClient
+from samovar.errors import AccessDenied, ServiceNotOffered, UnrecognizedClient
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
 from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
@@ -201,6 +201,9 @@ class Guard:
         return held
 
     def _check_claim(self, claim: Claim, asked: Asked) -> None:
+        if asked.operation.shares_its_path and claim.service not in SERVICES:
+            offered = ", ".join(sorted(SERVICES))
+            raise ServiceNotOffered(f"Samovar does not offer AWS's service '{claim.service}'; it has {offered}")
         sigv4.check_scope(claim, (asked.operation.service,))
         sigv4.check_time(claim, self._clock.epoch())
 

@@ -32,6 +32,11 @@ class Operation(NamedTuple):
         invokes = (self.service, self.needs) == ("lambda", "invoke") and self != INVOKE_URL
         return f"{self.service}:{'InvokeFunction' if invokes else self.name}"
 
+    @property
+    def shares_its_path(self) -> bool:
+        """Whether several services have its path, so that a request may be meant for any of AWS's."""
+        return self.protocol != "rest-json"
+
 
 class Asked(NamedTuple):
     """An operation, and the function a request names for it as it names it."""
@@ -46,6 +51,9 @@ OPEN: Final = frozenset({("GET", "/samovar/v1/health"), ("GET", "/samovar/v1/ope
 INVOKE: Final = Operation("lambda", "Invoke", "invoke")
 INVOKE_URL: Final = Operation("lambda", "InvokeFunctionUrl", "invoke")
 IDENTITY: Final = Operation("sts", "GetCallerIdentity", None, "query")
+
+SERVICES: Final = frozenset({"lambda", "logs", "s3", "scheduler", "sqs", "sts"})
+"""Those of AWS's that there are, as in the scope of signatures."""
 
 _OWN: Final[dict[Permission, tuple[str, ...]]] = {
     "read": (

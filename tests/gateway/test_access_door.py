@@ -115,6 +115,18 @@ async def test_late_early_and_for_another_service(call: Caller, clock: ManualClo
     )
 
 
+async def test_a_service_that_is_not_offered_is_named(call: Caller) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    topics = await call("POST", "/", body=b"Action=ListTopics&Version=2010-03-31", headers=form, service="sns")
+    assert topics.status_code == 404
+    assert "<Code>UnknownOperation</Code>" in topics.text
+    assert "does not offer AWS's service 'sns'; it has lambda, logs, " in topics.text
+    target = {"x-amz-target": "AmazonSSM.GetParameter", "content-type": "application/x-amz-json-1.1"}
+    parameter = await call("POST", "/", body=b"{}", headers=target, service="ssm")
+    assert (parameter.status_code, parameter.json()["__type"]) == (400, "UnknownOperationException")
+    assert "'ssm'" in parameter.json()["message"]
+
+
 async def test_the_body_is_what_was_signed(call: Caller) -> None:
     body = httpx.Request("POST", BASE, json=creation()).content
     assert fault(await call("POST", FUNCTIONS, body=body, sent=body + b" ")) == MISMATCH

@@ -23,8 +23,9 @@ def presigned(operation: str = "put_object", **more: str) -> Signed:
         aws_access_key_id="AKIDEXAMPLE",
         aws_secret_access_key=SECRET,
     )
-    url = urlsplit(client.generate_presigned_url(operation, Params={"Bucket": "photos", "Key": "a b/ü", **more}))
-    method = {"put_object": "PUT", "get_object": "GET"}[operation]
+    key = {"Key": "a b/ü"} if operation.endswith("object") else {}
+    url = urlsplit(client.generate_presigned_url(operation, Params={"Bucket": "photos", **key, **more}))
+    method = {"put": "PUT", "get": "GET", "list": "GET", "head": "HEAD"}[operation.partition("_")[0]]
     return Signed(method, url.path.encode(), url.query.encode(), {b"host": b"127.0.0.1:9000"})
 
 
@@ -36,7 +37,14 @@ def verify(request: Signed, now: float) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [presigned(), presigned("get_object"), presigned("get_object", VersionId="3", ResponseContentType="text/plain")],
+    [
+        presigned(),
+        presigned("get_object"),
+        presigned("get_object", VersionId="3", ResponseContentType="text/plain"),
+        presigned("list_objects_v2", Prefix="a b/"),
+        presigned("head_bucket"),
+        presigned("get_bucket_notification_configuration"),
+    ],
 )
 def test_what_boto3_presigns_is_taken(request_: Signed) -> None:
     verify(request_, 0)

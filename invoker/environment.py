@@ -176,6 +176,7 @@ class Environment:
         failed initialisation is the function's answer to the call that needed it.
         """
         # The peak is the worker's: what one used that was killed says nothing about its successor.
+        self.use_cpu()  # of the start of the box, which is none of the initialisation's
         self._started_box.reset_peak()
         self.peak_bytes = 0
         return await self._initialised(self.link.spawn(self._spawn_order(snapshot)), timeout_s)

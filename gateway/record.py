@@ -69,7 +69,9 @@ class LayerUse(msgspec.Struct, frozen=True):
 class RuntimeManagement(msgspec.Struct, frozen=True, kw_only=True):
     """When a function is to get newer patch versions of its runtime. Kept and told; runtimes are the host's own."""
 
-    update_on: Literal["Auto", "FunctionUpdate"]
+    update_on: Literal["Auto", "FunctionUpdate", "Manual"]
+    version_arn: str | None = None
+    """The runtime version that it is to stay with; only with `Manual`."""
 
 
 class EventInvoke(msgspec.Struct, frozen=True, kw_only=True):

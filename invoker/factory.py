@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invoker.environment import Environment, InitFailed
+from invoker.filtering import wanted
 from invoker.home import Home
 from invoker.isolation.contract import OPT_DIR, PORT_VARIABLE, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.lifecycle import State
@@ -58,8 +59,9 @@ class EnvironmentFactory:
     def create(self, version: FunctionVersion) -> Environment:
         """An environment in its first state; nothing has been started yet."""
         environment_id = secrets.token_hex(8)
-        stream = log_stream_name(version.version, environment_id, self._clock.epoch())
-        output = EnvironmentLog(self._files, self._clock, version.region, version.name, stream)
+        stream = log_stream_name(version, environment_id, self._clock.epoch())
+        folder = version.logging.folder_of(version.name)
+        output = EnvironmentLog(self._files, self._clock, version.region, folder, stream, wanted(version.logging))
         environment = Environment(environment_id, version, output, self._clock)
         usual = self._settings.default_isolation if version.image is None else "docker"
         environment.isolation = version.placement.isolation or usual

@@ -85,8 +85,8 @@ class Invocation:
         version = environment.version  # newer than the call's own when the function was changed while it waited
         begin = environment.log.begin if environment.slots is None else environment.log.join
         self._log = begin(self._call.request_id, keep_tail=self._call.tail)
-        self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
+        self._log.lines(*report.start_lines(self._call.request_id, version, self._started))
         head = _event_head(self._call, version, self._started)
         if self._stream is not None:
             self._stream.version = version.version
@@ -115,7 +115,7 @@ class Invocation:
         lease.duration_s = self._at.clock.monotonic() - self._began
         reading = self._reading(lease, result)
         init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
-        self._log.lines(*report.end_lines(reading))
+        self._log.lines(*report.end_lines(reading, lease.environment.version, self._started + lease.duration_s))
         if lease.environment.slots is not None:
             lease.environment.log.leave(self._call.request_id)
         return reading, init_output
@@ -189,7 +189,9 @@ class Invocation:
             isolation=environment.isolation,
         )
         self._log = environment.log.begin(self._call.request_id, keep_tail=self._call.tail)
-        self._log.lines(report.start_line(self._call.request_id, version.version), *report.end_lines(reading))
+        now = self._at.clock.epoch()
+        first, last = report.start_lines(self._call.request_id, version, now), report.end_lines(reading, version, now)
+        self._log.lines(*first, *last)
         self._settle(reading, environment.init_log.tail(), failed.payload)
 
 

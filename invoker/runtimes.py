@@ -54,6 +54,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     dockerfile: Path
     worker: str = ""
     """The module that is the worker of a carried keeper; empty where the keeper is the runtime's own."""
+    sdk: str = ""
+    """The release of boto3 for functions where the one Samovar is installed with needs a newer Python."""
 
     @property
     def can_fork(self) -> bool:

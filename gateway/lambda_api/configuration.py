@@ -26,17 +26,21 @@ from gateway.lambda_api.models import (
     FunctionConfiguration,
     Layer,
     Logging,
+    RuntimeVersion,
     SnapStart,
     Storage,
     Tracing,
     Variables,
 )
 from gateway.lambda_api.operations import Operations, asked
+from gateway.lambda_api.runtimes import runtime_version_arn
 from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
+from samovar import log_groups
 from samovar.function import FunctionVersion, Limits
 from samovar.link import Standing
+from samovar.logging_config import LoggingConfig, SystemLogLevel
 from samovar.names import function_arn
 
 router = Operations()
@@ -73,9 +77,22 @@ def configuration(
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
         snap_start=SnapStart(),
-        logging_config=Logging(log_format="Text", log_group=f"/aws/lambda/{version.name}"),
+        runtime_version_config=RuntimeVersion(runtime_version_arn=runtime_version_arn(version.region, version.runtime))
+        if version.image is None
+        else None,
+        logging_config=_logging(version),
     )
     return shown if standing is None or standing.in_force else updating(shown)
+
+
+def _logging(version: FunctionVersion) -> Logging:
+    config = version.logging
+    return Logging(
+        log_format=config.log_format,
+        application_log_level=config.application_log_level,
+        system_log_level=config.system_log_level,
+        log_group=config.group_of(version.name),
+    )
 
 
 def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
@@ -121,6 +138,7 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
     environment = version.environment
     if request.environment is not None:
         environment = request.environment.variables or {}
+    logging = version.logging if request.logging_config is None else logged(version, request.logging_config)
     return msgspec.structs.replace(
         version,
         runtime=request.runtime or version.runtime,
@@ -133,7 +151,26 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
             open_files=limits.open_files,
         ),
         environment=environment,
+        logging=logging,
         image=None if version.image is None else images.with_config(version.image, request.image_config),
+    )
+
+
+def logged(version: FunctionVersion, given: Logging) -> LoggingConfig:
+    """The logging configuration with what is given; what is not given stays. Raises `InvalidParameterValue`.
+
+    Levels begin as INFO when the format becomes JSON, and go when it becomes Text, as on AWS.
+    """
+    current = version.logging
+    log_format = given.log_format or current.log_format
+    kept = current if log_format == current.log_format else LoggingConfig(log_format=log_format)
+    usual: SystemLogLevel | None = "INFO" if log_format == "JSON" else None
+    group = current.log_group if given.log_group is None else given.log_group
+    return LoggingConfig(
+        log_format=log_format,
+        application_log_level=given.application_log_level or kept.application_log_level or usual,
+        system_log_level=given.system_log_level or kept.system_log_level or usual,
+        log_group="" if group == log_groups.PREFIX + version.name else group,
     )
 
 

@@ -32,6 +32,7 @@ from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
+from invoker.kits import Kits
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -43,6 +44,8 @@ Configure = Callable[[BoxSpec, str, str, int, str | None], dict[str, Any]]
 log = logging.getLogger("samovar.invoker.docker")
 
 
+_CALL_DEADLINE_S = 60.0
+"""How long the engine has for each call."""
 _LATE_S = 30.0
 """By then an engine has made the containers that a killed invoker had asked it for."""
 
@@ -58,23 +61,23 @@ class DockerIsolation:
         *,
         base_image: str = "",
         base_url: str | None = None,
-        deadline_s: float = 60.0,
         seats: Seats | None = None,
         carrier: Carrier | None = None,
+        kits: Kits | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `base_image` is what runtime images are built from; empty takes each runtime's public one. `base_url` is
-        the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine. With `seats`,
-        environments can be forked into boxes. `carrier` has the keeper of runtimes that are no Python; without it they
-        cannot be started.
+        the engine's socket; `None` follows `DOCKER_HOST`. With `seats`, environments can be forked into boxes.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `kits` has what
+        Python finds in its runtime; without them that is the runtime alone.
         """
         self._instance = instance
         self._seats = seats
         self._carrier = carrier
         self._base_image = base_image
-        self._engine = Engine(base_url, deadline_s)
-        self._images = Images(self._engine)
+        self._engine = Engine(base_url, _CALL_DEADLINE_S)
+        self._images = Images(self._engine, kits)
         self._exits = ExitWatch(self._engine, instance)
         self._own: set[str] = set()
         """Ids, as on the labels, of the boxes that are being started or have been."""

@@ -21,6 +21,7 @@ from invoker.isolation.child import Child, Command, spawn
 from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
+from invoker.kits import Kits
 from invoker.runtimes import Interpreter, require_interpreter, runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -49,10 +50,12 @@ class ProcessIsolation:
         find_interpreter: Callable[[str], Interpreter] = require_interpreter,
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
         carrier: Carrier | None = None,
+        kits: Kits | None = None,
     ) -> None:
         """As `SandboxIsolation`."""
         self._find_interpreter = find_interpreter
         self._carrier = carrier
+        self._kits = kits
         self._cgroups = find_cgroups(f"{instance}-none")
         self._prefix = f"samovar-{instance}-"
         self._own: set[str] = set()
@@ -97,7 +100,10 @@ class ProcessIsolation:
     def _program(self, name: str) -> _Program:
         known = runtime(name)
         if not known.worker:
-            arguments = (self._find_interpreter(name).executable, str(known.bootstrap))
+            interpreter = self._find_interpreter(name).executable
+            if self._kits is not None:
+                known = self._kits.equip(known, interpreter)
+            arguments = (interpreter, str(known.bootstrap))
             return _Program(arguments, known.folder, {})
         carried = provide(self._carrier)
         command: list[str] = []

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from invoker.isolation.compiled import Compiler
 from invoker.isolation.contract import Box, BoxSpec, Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.fake import FakeIsolation
@@ -72,10 +71,6 @@ def _stem_cells(instance: str, isolation: StemIsolation) -> Isolation:
     return _OnStemCells(isolation, StemSettings(folder=folder, floor=1, most=1, pause_s=0))
 
 
-COMPILER = Compiler(Path(tempfile.gettempdir()) / f"samovar-compiled-{os.geteuid()}")
-"""Where the other kinds start the runtime from its source."""
-
-
 def _watched(instance: str) -> Isolation:
     return SandboxIsolation(instance, find_cgroups=lambda _: None)
 
@@ -91,7 +86,7 @@ KINDS = (
     ),
     Kind(
         "sandbox-stem",
-        lambda instance: _stem_cells(instance, SandboxIsolation(instance, compiler=COMPILER)),
+        lambda instance: _stem_cells(instance, SandboxIsolation(instance)),
         WALLS | {"host network", "seccomp", "fresh peak"} | _BRIDGE,
         ("bubblewrap",),
     ),

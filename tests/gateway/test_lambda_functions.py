@@ -57,11 +57,32 @@ async def test_a_created_function_is_described_as_aws_does(api: httpx.AsyncClien
         "PackageType": "Zip",
         "EphemeralStorage": {"Size": 512},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "RuntimeVersionConfig": {
+            "RuntimeVersionArn": f"arn:aws:lambda:us-east-1::runtime:{hashlib.sha256(b'python3.11').hexdigest()}"
+        },
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/hello"},
     }
     shown = (await api.get(f"{PATH}/hello/configuration")).json()
     assert (shown["RevisionId"], shown["State"], shown["LastUpdateStatus"]) == (revision, "Active", "Successful")
     assert "StateReason" not in shown
+
+
+async def test_a_logging_configuration_is_changed_in_parts(api: httpx.AsyncClient) -> None:
+    async def change(**members: str) -> dict[str, str]:
+        answer = await api.put(f"{PATH}/hello/configuration", json={"LoggingConfig": members})
+        assert answer.status_code == 200
+        shown: dict[str, str] = answer.json()["LoggingConfig"]
+        return shown
+
+    await created(api)
+    usual = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/aws/lambda/hello"}
+    assert await change(LogFormat="JSON") == {"LogFormat": "JSON"} | usual
+    changed = {"LogFormat": "JSON", "ApplicationLogLevel": "ERROR", "SystemLogLevel": "INFO"}
+    assert await change(ApplicationLogLevel="ERROR") == changed | {"LogGroup": "/aws/lambda/hello"}
+    assert await change(LogGroup="/shop/all") == changed | {"LogGroup": "/shop/all"}
+    assert (await api.get(f"{PATH}/hello/configuration")).json()["LoggingConfig"]["LogGroup"] == "/shop/all"
+    assert await change(LogFormat="Text") == {"LogFormat": "Text", "LogGroup": "/shop/all"}
+    assert await change(LogGroup="/aws/lambda/hello") == {"LogFormat": "Text", "LogGroup": "/aws/lambda/hello"}
 
 
 async def test_the_invoker_is_told_of_each_change(

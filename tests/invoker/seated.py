@@ -32,7 +32,7 @@ from invoker.snapshots import REST_S, Snapshot, Snapshots
 from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
-from tests.contracts.conftest import BASE_IMAGE, COMPILER
+from tests.contracts.conftest import BASE_IMAGE
 from tests.contracts.harness import SUBJECT
 from tests.invoker.building import UNREACHABLE, run, take, version
 
@@ -46,7 +46,7 @@ def docker(instance: str, seats: Seats) -> Isolation:
 
 def sandbox(instance: str, seats: Seats) -> Isolation:
     """Bubblewrap."""
-    return SandboxIsolation(instance, seats=seats, compiler=COMPILER)
+    return SandboxIsolation(instance, seats=seats)
 
 
 ISOLATIONS = {"docker": docker, "sandbox": sandbox}

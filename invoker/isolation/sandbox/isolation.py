@@ -13,7 +13,6 @@ from pathlib import Path
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
-from invoker.isolation.compiled import Compiler
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, finished, remove, stop, sweep
 from invoker.isolation.sandbox import probe
@@ -25,6 +24,7 @@ from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
 from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
+from invoker.kits import Kits
 from invoker.runtimes import Interpreter, Runtime, require_interpreter, runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -52,21 +52,21 @@ class SandboxIsolation:
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
         seats: Seats | None = None,
         carrier: Carrier | None = None,
-        compiler: Compiler | None = None,
+        kits: Kits | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
         `find_cgroups` answers `None` where boxes must do without. With `seats`, environments can be forked into boxes.
-        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `compiler` has those
-        that are, compiled; without it each box does that for itself.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `kits` has what
+        Python finds in its runtime; without them that is the runtime alone.
         """
         self._instance = instance
         self._seats = seats
         self._find_interpreter = find_interpreter
         self._find_cgroups = find_cgroups
         self._carrier = carrier
-        self._compiler = compiler
+        self._kits = kits
         self._users = Users(instance) if os.geteuid() == 0 else None
         self._bridge = Bridge()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
@@ -83,7 +83,7 @@ class SandboxIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: what is mounted at `OPT_DIR` would hide an interpreter that runs from there."""
-        return spec.image is None and (spec.layers_dir is None or not _lies_in_opt(self._program(spec.runtime)))
+        return spec.image is None and (spec.layers_dir is None or not _lies_in_opt(self._mounts(spec.runtime)))
 
     async def start_stem(self, spec: BoxSpec) -> SandboxStem:
         """See `StemIsolation.start_stem`."""
@@ -133,6 +133,8 @@ class SandboxIsolation:
     async def close(self) -> None:
         """See `Isolation.close`."""
         await asyncio.to_thread(self._bridge.close)
+        if self._kits is not None:
+            self._kits.close()
         self._starter.shutdown()
         if self._users is not None:
             self._users.close()
@@ -148,7 +150,7 @@ class SandboxIsolation:
 
     def _order(self, spec: BoxSpec, program: Program, stem: bool) -> Order:
         files = dict(_FILES)
-        if spec.layers_dir is not None and _lies_in_opt(program):
+        if spec.layers_dir is not None and _lies_in_opt(program.mounts):
             raise EnvironmentFailure(
                 f"the interpreter of {spec.runtime} on this host is in {OPT_DIR}, where the function's layers belong: "
                 "run the function with isolation docker, or install the interpreter elsewhere"
@@ -159,15 +161,19 @@ class SandboxIsolation:
         seats = self.can_seat(spec)
         return Order(spec=spec, program=program, stem=stem, seats=seats, files=files, connect=connect)
 
+    def _mounts(self, name: str) -> tuple[str, ...]:
+        return self._find_interpreter(name).mounts if runtime(name).interpreters else ()
+
     def _program(self, name: str) -> Program:
         known = runtime(name)
         if known.worker:
             return self._carried_program(known)
         interpreter = self._find_interpreter(name)
+        if self._kits is not None:
+            known = self._kits.equip(known, interpreter.executable)
         # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
-        start = known.bootstrap if self._compiler is None else self._compiler.provide(known, interpreter)
-        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{start.name}")
-        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=start.parent)
+        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
+        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
 
     def _carried_program(self, known: Runtime) -> Program:
         carried = provide(self._carrier)
@@ -228,8 +234,8 @@ def _meter(launched: Launched, spec: BoxSpec, held: contextlib.AsyncExitStack) -
     return watch
 
 
-def _lies_in_opt(program: Program) -> bool:
-    return any(Path(path).is_relative_to(OPT_DIR) for path in program.mounts)
+def _lies_in_opt(mounts: tuple[str, ...]) -> bool:
+    return any(Path(path).is_relative_to(OPT_DIR) for path in mounts)
 
 
 def _mechanisms(cgroups: Cgroups | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ else:
 del sys.path[0]
 # As if it had been told to run that file: whoever looks at `__main__` finds it, multiprocessing in a function, too, and
 # a function's own module of the name `bootstrap` is not taken for it.
-bootstrap.__name__, bootstrap.__spec__ = "__main__", None
+bootstrap.__name__ = "__main__"
+bootstrap.__spec__ = None  # type: ignore[assignment]  # a file that an interpreter is told to run has none
 sys.modules["__main__"] = sys.modules.pop("bootstrap")
 bootstrap.main()

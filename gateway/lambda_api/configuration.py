@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID, uuid5
 
 import msgspec
 from fastapi import Request, Response
@@ -45,6 +46,8 @@ from samovar.names import function_arn
 
 router = Operations()
 _CREATING: Final = "The function is being created."
+_SETTLING: Final = UUID("0b7ad2a1-8c7f-4d0e-9d6f-3f1c4f6f2a55")
+"""Any will do: it only has to stay the same."""
 
 
 def configuration(
@@ -100,13 +103,28 @@ def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
 
     AWS adds a code, `Creating`, that its own model does not have among those of updates.
     """
-    return msgspec.structs.replace(shown, last_update_status="InProgress", last_update_status_reason=_CREATING)
+    return msgspec.structs.replace(
+        shown,
+        last_update_status="InProgress",
+        last_update_status_reason=_CREATING,
+        revision_id=_unsettled(shown.revision_id),
+    )
+
+
+def _unsettled(revision_id: str) -> str:
+    """What a revision is called until it is in force: on AWS, too, it has another name then, and the first is stale."""
+    return str(uuid5(_SETTLING, revision_id))
 
 
 def pending(shown: FunctionConfiguration) -> FunctionConfiguration:
     """As AWS answers when a function or a version has just been made; whoever asks next finds it active."""
     return msgspec.structs.replace(
-        shown, state="Pending", state_reason=_CREATING, state_reason_code="Creating", last_update_status=None
+        shown,
+        state="Pending",
+        state_reason=_CREATING,
+        state_reason_code="Creating",
+        last_update_status=None,
+        revision_id=_unsettled(shown.revision_id),
     )
 
 

@@ -55,7 +55,7 @@ EXTENSION = '''
         if event["eventType"] == "SHUTDOWN":
             break
 '''
-FOUND_WITHIN_S = 10.0
+FOUND_WITHIN_S = 60.0
 
 
 def layer(lab: Lab, name: str, extension: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from invoker import faults
+from invoker import faults, report
 from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
@@ -194,6 +194,8 @@ class Environment:
             raise ForkLost(f"the forked worker was killed before it was ready; {failed}") from None
 
     async def _initialised(self, worker: Worker, timeout_s: float) -> float:
+        first = report.init_lines(self.version, self.initialization_type, self._clock.epoch())
+        self.log.begin(NO_REQUEST, keep_tail=False).lines(*first)
         self.init_log = self.log.begin(NO_REQUEST)
         began = self._clock.monotonic()
         try:

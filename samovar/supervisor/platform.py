@@ -18,7 +18,9 @@ from samovar.supervisor import data_dir, fork, leftovers, readiness, state
 from samovar.supervisor.listener import open_listener, port_of
 from samovar.supervisor.on_demand import OnDemand
 from samovar.supervisor.state import PlatformState
+from samovar.supervisor.store import files_to_sync
 from samovar.supervisor.supervisor import Supervisor
+from samovar.supervisor.syncing import syncing
 from samovar.supervisor.table import children, uploads
 
 log = logging.getLogger("samovar.up")
@@ -96,7 +98,7 @@ class Platform:
             if s3.is_wanted(self._settings):
                 self._uploads = asyncio.create_task(on_demand.want("uploads"), name="uploads")
 
-        async with on_demand.listening(self._demand):
+        async with on_demand.listening(self._demand), syncing(files_to_sync(self._settings)):
             await self._supervisor.run(ready)
 
     def _write_state(self) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from samovar.errors import StartRefused
 from samovar.settings import Settings
 from samovar.supervisor.data_dir import store_dir
+
+_APPEND_ONLY: Final = "appendonlydir"
+"""The folder of the append-only files, in the store's own."""
+
+
+def files_to_sync(settings: Settings) -> Path | None:
+    """The folder whose files the store leaves to us to be written to the disk, if there is one."""
+    if settings.redis_url or settings.store_fsync == "always":
+        return None
+    return store_dir(settings) / _APPEND_ONLY
 
 
 def store_socket(settings: Settings) -> Path:
@@ -31,8 +42,8 @@ def store_command(settings: Settings) -> tuple[str, ...]:
     """The command of the embedded store.
 
     A write is in the kernel's hands before it is acknowledged, so `kill -9` loses nothing. `everysec` means that a
-    power cut may cost the last second, `always` that it costs nothing (valkey.conf, 'appendfsync'). A last entry cut
-    in half by one is dropped at the next start instead of refusing it.
+    power cut may cost the last second, because `syncing.py` sees to the disk, `always` that it costs nothing
+    (valkey.conf, 'appendfsync'). A last entry cut in half by one is dropped at the next start instead of refusing it.
     """
     options = {
         "port": "0",
@@ -40,7 +51,8 @@ def store_command(settings: Settings) -> tuple[str, ...]:
         "unixsocketperm": "700",
         "dir": str(store_dir(settings)),
         "appendonly": "yes",
-        "appendfsync": settings.store_fsync,
+        "appendfsync": "always" if settings.store_fsync == "always" else "no",
+        "appenddirname": _APPEND_ONLY,
         "aof-load-truncated": "yes",
         "save": "",  # the append-only file is the only copy; snapshots would write it all twice
         "maxmemory-policy": "noeviction",

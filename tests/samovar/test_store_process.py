@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from samovar.errors import StartRefused
 from samovar.settings import Settings
 from samovar.supervisor import data_dir
 from samovar.supervisor.readiness import external_store_answers, store_answers
-from samovar.supervisor.store import store_command, store_socket
+from samovar.supervisor.store import files_to_sync, store_command, store_socket
+from samovar.supervisor.syncing import DiskSync
 
 pytestmark = pytest.mark.component("valkey")
 
@@ -50,7 +52,7 @@ async def test_it_answers_on_a_socket_of_its_owner_and_on_no_port(settings: Sett
     expected = {
         "port": "0",
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "no",  # the supervisor sees to the disk
         "maxmemory-policy": "noeviction",
         "save": "",
     }
@@ -68,6 +70,22 @@ async def test_what_it_acknowledged_survives_its_kill(settings: Settings) -> Non
         await store_answers(store_socket(settings))
         with _client(settings) as client:
             assert client.llen("events") == 100
+
+
+async def test_its_files_are_written_to_the_disk_by_others_unless_it_always_does_so_itself(settings: Settings) -> None:
+    folder = files_to_sync(settings)
+    assert folder is not None
+    with _running(settings):
+        await store_answers(store_socket(settings))
+        disk = DiskSync(folder)
+        assert {path.suffix for path in disk.sync()} == {".aof", ".rdb", ".manifest"}
+        assert disk.sync() == []
+        with _client(settings) as client:
+            client.set("name", "value")
+            assert [path.name for path in disk.sync()] == ["appendonly.aof.1.incr.aof"]
+    always = replace(settings, store_fsync="always")
+    assert files_to_sync(always) is None
+    assert "--appendfsync always" in " ".join(store_command(always))
 
 
 async def test_a_last_entry_cut_in_half_is_dropped_not_fatal(settings: Settings) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from invoker import faults
 from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
-from invoker.output import EnvironmentLog
+from invoker.output import EnvironmentLog, OutputListener
 from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
 from invoker.slots import Slots
@@ -30,6 +31,9 @@ from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
 from samovar.logs import NO_REQUEST
+
+if TYPE_CHECKING:
+    from invoker.lease import Lease
 
 log = logging.getLogger("samovar.environment")
 
@@ -92,6 +96,8 @@ class Environment:
         self.is_forked = False
         """Its worker was forked from an initialised process."""
         self.created = self.idle_since = self.busy_since = clock.monotonic()
+        self.followers: deque[Lease] = deque()
+        """Calls whose events lie ready in it, behind the one that runs. Only `handover.py` changes it."""
         self.slots: Slots | None = None
         """Its places, if its worker takes several events at once; only the pool takes them and gives them back."""
         self.invocations = 0
@@ -257,14 +263,47 @@ class Environment:
             head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)), stream
         )
 
+    def lay(self, head: EventHead, event: bytes) -> int:
+        """Have an event lie ready behind the one that runs; see `Worker.lay`."""
+        worker = self.link.worker
+        return 0 if worker is None or self.slots is not None else worker.lay(head, event)
+
+    def take_back(self) -> list[int]:
+        """See `Worker.take_back`."""
+        worker = self.link.worker
+        return [] if worker is None else worker.take_back()
+
+    def go_on(self, number: int, request_id: str, timeout_s: float, done: Callable[[RunResult], None]) -> None:
+        """As `run`, for the event of that number, which lay ready."""
+        worker = self.link.worker
+        assert worker is not None, "it had something laid ready for it"
+        self.invocations += 1
+        self.link.output.begin(number)
+        worker.go_on(number, request_id, timeout_s, lambda outcome: done(self._result(request_id, timeout_s, outcome)))
+
+    def give_up_worker(self) -> None:
+        """The worker is lost, or must go: whatever it has begun since, nothing that it answers counts."""
+        if self.link.worker is not None:
+            self.link.worker.is_given_up = True
+
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
+        output = self.link.output
         if self.slots is None:
-            self.link.output.drain()
+            if isinstance(outcome, Answer) and outcome.is_quiet:
+                output.end_line()
+            else:
+                self._drain(output)
             return self._judged(request_id, timeout_s, outcome)
-        self.link.output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
+        output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
         self.slots.book(self.use_cpu())
         used = self.slots.end(request_id)
         return self._judged(request_id, timeout_s, outcome)._replace(cpu_us=used)
+
+    def _drain(self, output: OutputListener) -> None:
+        worker = self.link.worker
+        if worker is not None and worker.mailbox is not None:
+            output.expect_marks()  # it writes them once it has answered for the first time with output to be read
+        output.drain()
 
     def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from invoker import report
-from invoker.environment import InitFailed, RunResult
+from invoker.environment import Environment, InitFailed, RunResult
 from invoker.lease import Lease, Refusal
 from invoker.metering import Meter
 from invoker.output import InvocationLog
@@ -64,7 +64,8 @@ class Invocation:
         call = self._call
         try:
             version = self._at.versions.resolve(call.arn, call.version, call.serial)
-            self._lease = Lease(version, self._run, self._refused)
+            lay = self._lay if type(self._event) is bytes and self._stream is None else None
+            self._lease = Lease(version, self._run, self._refused, lay)
             self._at.pool.request(self._lease)
         except SamovarError as error:
             self._refused(error)
@@ -72,6 +73,12 @@ class Invocation:
     def withdraw(self) -> bool:
         """The caller went away: if true nothing of it runs and nobody is answered, else it has begun already."""
         return self._lease is not None and self._at.pool.withdraw(self._lease)
+
+    def _lay(self, environment: Environment) -> int:
+        """Have the event lie ready in an environment that is still busy: its number there, or 0."""
+        event = self._event
+        assert isinstance(event, bytes), "it said so"
+        return environment.lay(_event_head(self._call, environment.version, 0.0), event)
 
     def _run(self, lease: Lease) -> None:
         """It has an environment now and runs to its end, as Lambda's do when a caller goes away."""
@@ -87,6 +94,9 @@ class Invocation:
         self._log = begin(self._call.request_id, keep_tail=self._call.tail)
         self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
+        if lease.number:
+            environment.go_on(lease.number, self._call.request_id, version.limits.timeout_s, self._ended)
+            return
         head = _event_head(self._call, version, self._started)
         if self._stream is not None:
             self._stream.version = version.version
@@ -194,6 +204,7 @@ class Invocation:
 
 
 def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:
+    """`started` is in epoch seconds; 0 for an event that lies ready, whose time has not begun."""
     context = base64.b64decode(call.client_context).decode() if call.client_context else None
     return EventHead(
         request_id=call.request_id,

@@ -45,7 +45,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, aro
     version = shelf.version
     oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
-        waiting=len(shelf.waiters),
+        waiting=shelf.waiting,
         oldest_wait_s=oldest_wait_s,
         held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S and not around.saturated else 0,
         reserve=len(shelf.idle) if shelf.waiters else 0,

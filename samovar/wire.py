@@ -27,6 +27,10 @@ MAX_FRAME: Final = 1024 * 1024
 
 END: Final = 0x01
 """Flag: the last frame of its message."""
+QUIET: Final = 0x02
+"""Flag of a result: all that its call has printed was read before."""
+LAID: Final = 0x04
+"""Flag of an event: it lies ready behind another, and its `deadline_ms` counts from when it is taken."""
 
 # Gateway ⇄ invoker.
 REQUEST: Final = 1
@@ -52,6 +56,8 @@ FLOW: Final = 20
 """One streamed answer of several under way is to wait, or to go on."""
 OUTPUT: Final = 21
 """Lines that one of several events under way has printed."""
+MAILBOX: Final = 22
+"""Brings a worker the socket in which it finds its events."""
 
 
 class ProtocolError(Exception):

@@ -10,9 +10,18 @@ import contextlib
 import errno
 import socket
 from collections.abc import Collection
+from typing import Protocol
 
-from samovar.channel import FrameChannel
 from samovar.wire import EVENT, HEADER, MAILBOX, encode
+
+
+class Connection(Protocol):
+    """What a worker is reached by."""
+
+    def duplicate(self) -> socket.socket:
+        """Another hold on it."""
+        ...
+
 
 LARGEST_PACKET = 64 * 1024
 """Larger events go over the worker's connection, and are announced here."""
@@ -28,7 +37,7 @@ class Mailbox:
         self._mine.setblocking(False)
         self._workers.shutdown(socket.SHUT_WR)  # nobody reads what a worker might write into it
 
-    def offer(self, channel: FrameChannel) -> None:
+    def offer(self, channel: Connection) -> None:
         """Give the worker its end, over a connection on which nothing has been sent yet. Raises `OSError`."""
         with channel.duplicate() as connection:
             socket.send_fds(connection, [encode(MAILBOX, 0)], [self._workers.fileno()])

@@ -48,7 +48,7 @@ def value(message: Message) -> Any:
 
 
 async def test_events_are_taken_one_by_one_and_what_is_left_can_be_taken_back(isolation: Isolation) -> None:
-    async with with_mailbox(isolation) as (room, worker, mailbox):
+    async with with_mailbox(isolation) as (room, _, mailbox):
         wait = f"import os, time\nwhile not os.path.exists('{room.box.tmp_dir}/{{}}'): time.sleep(0.001)"
         assert mailbox.put(packet(1, "print('one', flush=True)\n" + wait.format("never")))
         for number in (2, 3, 4):
@@ -71,7 +71,7 @@ async def test_what_is_not_asked_for_stays(isolation: Isolation) -> None:
 
 async def printed(room: Room, text: bytes) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while text not in room.output:
+        while text not in room.output:  # noqa: ASYNC110 - bytes, which tell nobody that they have grown
             await asyncio.sleep(0.001)
 
 

@@ -63,6 +63,8 @@ class RunResult(NamedTuple):
     """The worker is gone, or must go, before the environment can take another event."""
     cpu_us: int | None = None
     """Its part of the CPU time, where others ran beside it."""
+    together: int = 1
+    """How many answers came at once: this one, and those of the calls behind it."""
 
 
 class _SpawnOrder(msgspec.Struct, frozen=True):
@@ -100,10 +102,15 @@ class Environment:
         """Calls whose events lie ready in it, behind the one that runs. Only `handover.py` changes it."""
         self.slots: Slots | None = None
         """Its places, if its worker takes several events at once; only the pool takes them and gives them back."""
+        self.ended = 0.0
+        """Monotonic seconds at which the last call was over; one that lay ready has begun then."""
         self.invocations = 0
         self.peak_bytes = 0
         self.init_cpu_us = 0
         self._cpu_us = 0
+        self._unshared_us = 0
+        self._sharers = 0
+        """How many calls are to be told their part of that."""
         self.init_log = log.begin(NO_REQUEST)
         """What the last initialisation printed; Lambda shows it to the call that waited for it."""
         self.on_idle_death: Callable[[Environment], None] | None = None
@@ -293,7 +300,9 @@ class Environment:
                 output.end_line()
             else:
                 self._drain(output)
-            return self._judged(request_id, timeout_s, outcome)
+            result = self._judged(request_id, timeout_s, outcome)
+            worker = self.link.worker
+            return result if worker is None or worker.together == 1 else result._replace(together=worker.together)
         output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
         self.slots.book(self.use_cpu())
         used = self.slots.end(request_id)
@@ -327,17 +336,23 @@ class Environment:
             return RunResult(Outcome.OUT_OF_MEMORY, payload, worker_lost=True)
         return RunResult(Outcome.EXIT, faults.exited(request_id, ended.end), worker_lost=True)
 
-    def use_cpu(self) -> int:
+    def use_cpu(self, among: int = 1) -> int:
         """Microseconds of CPU the box has used since this was last asked; takes note of the memory peak, too.
 
         Asked once an invocation, at its end: what a function's threads use between two invocations is its own,
-        and counts for the later one.
+        and counts for the later one. When the answers of several calls came at once it is asked for each, `among` so
+        many that have not been told: they share what one look has shown, and their sum is right.
         """
-        used = self._started_box.usage()
-        if used.peak_memory_bytes > self.peak_bytes:
-            self.peak_bytes = used.peak_memory_bytes
-        since, self._cpu_us = self._cpu_us, used.cpu_us
-        return used.cpu_us - since
+        if among != self._sharers:
+            used = self._started_box.usage()
+            if used.peak_memory_bytes > self.peak_bytes:
+                self.peak_bytes = used.peak_memory_bytes
+            since, self._cpu_us = self._cpu_us, used.cpu_us
+            self._unshared_us += used.cpu_us - since
+        part = self._unshared_us // among
+        self._unshared_us -= part
+        self._sharers = among - 1
+        return part
 
     def _worker_ended(self, worker: Worker) -> None:
         if self.state is State.IDLE and self.on_idle_death is not None:

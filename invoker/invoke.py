@@ -95,6 +95,7 @@ class Invocation:
         self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
         if lease.number:
+            self._started, self._began = self._started + environment.ended - self._began, environment.ended
             environment.go_on(lease.number, self._call.request_id, version.limits.timeout_s, self._ended)
             return
         head = _event_head(self._call, version, self._started)
@@ -117,12 +118,15 @@ class Invocation:
         """A fault of ours. The worker is in an unknown state."""
         log.exception("call %s failed unexpectedly", self._call.request_id)
         lease.environment.log.leave(self._call.request_id)
+        lease.environment.ended = self._at.clock.monotonic()
         self._at.pool.release(lease, worker_lost=True)
         self._reply(FAULT, b"")
 
     def _account(self, lease: Lease, result: RunResult) -> tuple[Reading, bytes]:
         """The reading, also written to the log; and what initialisation printed, if the caller wants it."""
-        lease.duration_s = self._at.clock.monotonic() - self._began
+        # Answers that came at once came one after the other; nobody has seen when, so they share the time.
+        lease.duration_s = (self._at.clock.monotonic() - self._began) / result.together
+        lease.environment.ended = self._began + lease.duration_s
         reading = self._reading(lease, result)
         init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
         self._log.lines(*report.end_lines(reading))
@@ -132,7 +136,7 @@ class Invocation:
 
     def _reading(self, lease: Lease, result: RunResult) -> Reading:
         environment, cold = lease.environment, lease.cold
-        cpu_us = environment.use_cpu() if result.cpu_us is None else result.cpu_us
+        cpu_us = environment.use_cpu(result.together) if result.cpu_us is None else result.cpu_us
         init_ms = cold.init_ms if cold is not None else 0.0
         version = environment.version
         return Reading(

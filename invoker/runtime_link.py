@@ -184,6 +184,8 @@ class RuntimeLink:
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
         try:
+            if len(frames) > 1 and self.worker is not None and channel is self.worker.channel:
+                self.worker.expect(frames)
             for frame in frames:
                 if self.worker is not None and channel is self.worker.channel:
                     self.worker.take(frame)

@@ -150,6 +150,8 @@ class Worker:
         self._events = 0
         self._laid: deque[int] = deque()
         """Numbers of events that lie ready, or have been taken, behind the one under way."""
+        self.together = 1
+        """How many answers have come with the one that is being taken, itself and those behind it."""
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
 
@@ -263,6 +265,7 @@ class Worker:
                 outcome = exchange.completed_by(frame)
                 if outcome is not None:
                     self._finish(frame.stream, outcome)
+                    self.together = max(1, self.together - 1)
         elif frame.kind == OUTPUT:
             self._take_output(frame)
         elif frame.kind == READY and not self.ready.done():
@@ -272,6 +275,10 @@ class Worker:
             self.ready.set_result((ready, frame.body))
         else:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a worker")
+
+    def expect(self, frames: list[Frame]) -> None:
+        """These frames of this worker have arrived together, and are to be taken in turn."""
+        self.together = max(1, sum(frame.kind == RESULT and frame.ends_message for frame in frames))
 
     def _take_output(self, frame: Frame) -> None:
         """Lines of one of several events, or of none."""

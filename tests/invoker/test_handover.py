@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from invoker import policy
 from invoker.invoke import Invocation, Invocations
+from invoker.isolation.contract import Usage
 from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
 from invoker.pool import Pool
 from invoker.versions import Versions
 from samovar.clock import SystemClock
 from samovar.invocation import AnswerHead, InvokeHead, Outcome, Reading
+from samovar.wire import END, RESULT, Frame
 from tests.invoker.building import pool_over, until, version
 
 
@@ -175,6 +177,38 @@ async def test_each_has_its_own_output_and_its_own_reading() -> None:
         readings = {one.request_id: one for one in at.ledger.readings}
         assert readings["b"].queue_ms > 0
         assert sum(one.cpu_ms for one in at.ledger.readings) == sum(at.ran.values())
+
+
+async def test_answers_that_come_at_once_share_what_one_look_has_shown() -> None:
+    async with stage() as at:
+        await at.warm_up()
+        (environment,) = at.pool.environments
+        box: Any = environment.home.box
+        environment.use_cpu()
+        box.used = Usage(7, box.used.cpu_us + 1000)
+        shares = [environment.use_cpu(3)]
+        box.used = Usage(7, box.used.cpu_us + 50)  # for the next one: nobody looks before
+        shares += [environment.use_cpu(2), environment.use_cpu(1)]
+        assert shares == [333, 333, 334]
+        assert environment.use_cpu() == 50
+
+
+async def test_calls_whose_answers_come_at_once_have_run_one_after_the_other() -> None:
+    async with stage() as at:
+        await lie_ready(at, "gate", *"bcd")
+        environment = at.pool.environments[0]
+        worker = environment.link.worker
+        assert worker is not None
+        assert worker.channel is not None
+        numbers = [next(iter(worker._exchanges)), *(lease.number for lease in environment.followers)]
+        await asyncio.sleep(0.02)
+        environment.link.frames_received(worker.channel, [Frame(RESULT, END, number, b"", b"1") for number in numbers])
+        names = ["front", *"bcd"]
+        assert await at.answered(*names) == [Outcome.OK] * 4
+        durations = [one.duration_ms for one in at.ledger.readings if one.request_id in names]
+        assert max(durations) - min(durations) < 0.25 * sum(durations)
+        assert sum(durations) >= 20
+        at.open("gate")
 
 
 @pytest.mark.parametrize(

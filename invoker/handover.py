@@ -34,7 +34,11 @@ class Handover:
     def top_up(self, shelf: Shelf, environment: Environment) -> None:
         """Lay calls that wait ready in an environment that has just begun one, if that serves them sooner."""
         followers = environment.followers
-        most = policy.lying_ready(mean_duration_s=shelf.mean_duration_s, starting=shelf.starting)
+        most = policy.lying_ready(
+            mean_duration_s=shelf.mean_duration_s,
+            starting=shelf.starting,
+            is_saturated=self._crowd.is_saturated(environment.busy_since),
+        )
         if len(followers) >= most or self._crowd.holds_back(shelf, shelf.busy - 1):
             return
         while shelf.waiters and len(followers) < most:
@@ -53,7 +57,7 @@ class Handover:
             shelf.crews.add(environment)
             environment.link.output.is_ambiguous = lambda: self._is_ambiguous(shelf, environment)
         if shelf.lookout is None:
-            shelf.lookout = self._loop.call_later(policy.STUCK_AFTER_S, self._look, shelf)
+            shelf.lookout = self._loop.call_later(self._patience(shelf), self._look, shelf)
 
     def follow(self, shelf: Shelf | None, environment: Environment, *, worker_lost: bool) -> bool:
         """A call in an environment is over: begin the next one that lies ready there. Whether there is one."""
@@ -86,7 +90,10 @@ class Handover:
         """An environment is idle: calls that lie ready elsewhere can have it, if the cores have time for one more."""
         if shelf.crews:
             now = self._clock.monotonic()
-            self._free(shelf, now, policy.STUCK_AFTER_S if self._crowd.is_saturated(now) else 0.0)
+            self._free(shelf, now, self._patience(shelf) if self._crowd.is_saturated(now) else 0.0)
+
+    def _patience(self, shelf: Shelf) -> float:
+        return policy.stuck_after(shelf.mean_duration_s)
 
     def _free(self, shelf: Shelf, now: float, after_s: float) -> None:
         """Take back what lies behind calls that have run for so long."""
@@ -114,10 +121,10 @@ class Handover:
     def _look(self, shelf: Shelf) -> None:
         """Take back what is stuck, and come again while anything lies ready."""
         shelf.lookout = None
-        self._free(shelf, self._clock.monotonic(), policy.STUCK_AFTER_S)
+        self._free(shelf, self._clock.monotonic(), self._patience(shelf))
         shelf.crews = {one for one in shelf.crews if one.followers}
         if shelf.crews:
-            shelf.lookout = self._loop.call_later(policy.STUCK_AFTER_S, self._look, shelf)
+            shelf.lookout = self._loop.call_later(self._patience(shelf), self._look, shelf)
 
     def _is_ambiguous(self, shelf: Shelf, environment: Environment) -> bool:
         """Whether output of an environment may be of a call that has not begun here; see `OutputListener`."""

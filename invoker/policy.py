@@ -27,7 +27,7 @@ BRIEF_CALL_S = 0.005
 MOST_LYING_READY = 3
 """Behind each call that runs."""
 STUCK_AFTER_S = 0.003
-"""How long that one may run until those behind it are taken back."""
+"""How long that one may run, at least, until those behind it are taken back."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -218,15 +218,21 @@ def is_crowded(*, busy: int, cores: int, mean_duration_s: float | None, oldest_w
     return is_short and busy >= 2 * cores and oldest_wait_s < PATIENCE_S
 
 
-def lying_ready(*, mean_duration_s: float | None, starting: int) -> int:
+def lying_ready(*, mean_duration_s: float | None, starting: int, is_saturated: bool) -> int:
     """How many calls may lie ready behind one that runs, instead of waiting for whichever environment is free first.
 
     So the environment goes on without being woken. It only does for calls that are over before a process is, and where
-    no environment is being started: a call that waits gets that one.
+    no environment is being started: a call that waits gets that one. Calls that compute take longer while no core has
+    time left; they are no less short for that.
     """
-    if mean_duration_s is None or mean_duration_s >= BRIEF_CALL_S or starting:
+    if mean_duration_s is None or starting:
         return 0
-    return MOST_LYING_READY
+    return MOST_LYING_READY if mean_duration_s < (SHORT_CALL_S if is_saturated else BRIEF_CALL_S) else 0
+
+
+def stuck_after(mean_duration_s: float | None) -> float:
+    """How long a call may run, in seconds, until those that lie ready behind it are taken back."""
+    return min(max(STUCK_AFTER_S, 2 * (mean_duration_s or 0.0)), 2 * SHORT_CALL_S)
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ async def stage(*, stuck_after_s: float = 60.0, timeout_s: int = 60, **options: 
             # On a machine that is busy with other things even these calls may take long.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(policy, "BRIEF_CALL_S", 60.0)
-                patch.setattr(policy, "STUCK_AFTER_S", stuck_after_s)
+                patch.setattr(policy, "stuck_after", lambda _: stuck_after_s)
                 yield at
     finally:
         shutil.rmtree(folder)

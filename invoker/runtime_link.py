@@ -7,6 +7,7 @@ and nonsense ends the connection it came on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -223,12 +224,14 @@ class RuntimeLink:
 
     def _give_mailbox(self, worker: Worker, channel: FrameChannel) -> None:
         try:
-            mailbox = Mailbox()
-            mailbox.offer(channel)
+            with contextlib.ExitStack() as undo:
+                mailbox = Mailbox()
+                undo.callback(mailbox.close)
+                mailbox.offer(channel)
+                undo.pop_all()
+                worker.mailbox = mailbox
         except OSError as error:  # everything works without it
             log.warning("a worker gets its events over its connection: %s; folder %s", error, self._folder)
-        else:
-            worker.mailbox = mailbox
 
     def _from_keeper(self, frame: Frame) -> None:
         if frame.kind != EXITED:

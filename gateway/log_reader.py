@@ -25,12 +25,16 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int = 0
     """Epoch milliseconds of the oldest."""
     request_id: str | None = None
+    function: str | None = None
+    """Of a group that several may write to."""
     limit: int = 1000
     """The last so many of what has been written already; what is still to come is not limited."""
 
     def takes(self, line: LogLine) -> bool:
         """Whether a line is wanted."""
-        return line.epoch_ms >= self.since_ms and self.request_id in (None, line.request_id)
+        if line.epoch_ms < self.since_ms or self.request_id not in (None, line.request_id):
+            return False
+        return self.function is None or f"/{self.function}[" in line.stream
 
 
 def tail(folder: Path, selection: Selection) -> tuple[list[LogLine], Position]:

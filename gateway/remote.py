@@ -28,7 +28,7 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, w
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.exchanges import nothing
-from gateway.invoker_link import Answer, Call
+from gateway.invoker_link import Answer, Call, Errand
 from samovar.access import AccessKey, new_key_id, new_secret
 from samovar.errors import (
     EnvironmentFailure,
@@ -221,6 +221,10 @@ class RemoteRuns:
             )
             return Answer(head, answer.content)
         raise self._failure(answer)
+
+    def begin(self, errand: Errand, deliver: Callable[[Answer | SamovarError], None]) -> bool:
+        """As `InvokerLink.begin`: always false, a request over HTTP is to be waited for."""
+        return False
 
     def _failure(self, answer: httpx.Response) -> SamovarError:
         kind = by_aws_name(answer.headers.get("x-amzn-errortype", ""), answer.status_code)

@@ -43,7 +43,8 @@ async def sweep_logs(store: Store, logs_dir: Path, before: float) -> list[str]:
     A week after a function was deleted, somebody may still ask why; a year after, nobody does. Groups that somebody
     made or gave a retention are left to that.
     """
-    existing = {logs.folder_of(logs_dir, record.version.region, record.name) for record in await store.all()}
+    versions = [record.version for record in await store.all()]
+    existing = {logs.folder_of(logs_dir, one.region, one.logging.folder_of(one.name)) for one in versions}
     forgotten = list(_forgotten(logs_dir, existing, before))
     for folder in forgotten:
         shutil.rmtree(folder, ignore_errors=True)  # the next sweep takes what is left

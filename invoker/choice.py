@@ -17,6 +17,7 @@ from invoker.isolation.sandbox import SandboxIsolation
 from invoker.isolation.seats import Seats
 from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
+from invoker.kits import Kits
 from invoker.reach import Reach
 from invoker.runtimes import default_runtime
 from samovar.errors import EnvironmentFailure, StartRefused
@@ -63,13 +64,14 @@ async def choose(settings: Settings, instance: str, seats: Seats | None = None, 
     when a function asks for them.
     """
     carrier = Carrier(settings.data / "carried")
-    docker = DockerIsolation(instance, base_image=settings.base_image, seats=seats, carrier=carrier)
+    kits = Kits(settings.data / "kits")
+    docker = DockerIsolation(instance, base_image=settings.base_image, seats=seats, carrier=carrier, kits=kits)
     candidates: list[Isolation] = [
         _with_stem_cells(docker, settings, reach),
-        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier), settings, reach),
+        _with_stem_cells(SandboxIsolation(instance, seats=seats, carrier=carrier, kits=kits), settings, reach),
     ]
     if settings.isolation == "none":
-        candidates.append(ProcessIsolation(instance, carrier=carrier))
+        candidates.append(ProcessIsolation(instance, carrier=carrier, kits=kits))
     offered: dict[str, Isolation] = {}
     statuses: list[IsolationStatus] = []
     is_prepared = False

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from invoker import beside
 from invoker.environment import Environment, InitFailed
+from invoker.filtering import wanted
 from invoker.home import Home
 from invoker.isolation.contract import OPT_DIR, PORT_VARIABLE, RUNTIME_DIR, TASK_ROOT, BoxSpec, Isolation
 from invoker.lifecycle import State
@@ -58,8 +60,9 @@ class EnvironmentFactory:
     def create(self, version: FunctionVersion) -> Environment:
         """An environment in its first state; nothing has been started yet."""
         environment_id = secrets.token_hex(8)
-        stream = log_stream_name(version.version, environment_id, self._clock.epoch())
-        output = EnvironmentLog(self._files, self._clock, version.region, version.name, stream)
+        stream = log_stream_name(version, environment_id, self._clock.epoch())
+        folder = version.logging.folder_of(version.name)
+        output = EnvironmentLog(self._files, self._clock, version.region, folder, stream, wanted(version.logging))
         environment = Environment(environment_id, version, output, self._clock)
         usual = self._settings.default_isolation if version.image is None else "docker"
         environment.isolation = version.placement.isolation or usual
@@ -164,12 +167,14 @@ class EnvironmentFactory:
     def _spec(self, environment: Environment) -> BoxSpec:
         version, settings = environment.version, self._settings
         oci_runtime = version.placement.oci_runtime or settings.default_oci_runtime
+        layers_dir = settings.code_dir / version.layers_sha256 if version.layers_sha256 else None
         return BoxSpec(
             id=environment.id,
             runtime=version.runtime,
             image=version.image,
             code_dir=settings.code_dir / version.code_sha256,
-            layers_dir=settings.code_dir / version.layers_sha256 if version.layers_sha256 else None,
+            layers_dir=layers_dir,
+            is_extended=beside.has_something(version, layers_dir),
             socket_dir=settings.environments_dir / environment.id,
             limits=version.limits,
             network=self._network(version),

@@ -92,10 +92,11 @@ class Invocation:
         version = environment.version  # newer than the call's own when the function was changed while it waited
         begin = environment.log.begin if environment.slots is None else environment.log.join
         self._log = begin(self._call.request_id, keep_tail=self._call.tail)
-        self._log.lines(report.start_line(self._call.request_id, version.version))
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
         if lease.number:
             self._started, self._began = self._started + environment.ended - self._began, environment.ended
+        self._log.lines(*report.start_lines(self._call.request_id, version, self._started))
+        if lease.number:
             environment.go_on(lease.number, self._call.request_id, version.limits.timeout_s, self._ended)
             return
         head = _event_head(self._call, version, self._started)
@@ -111,7 +112,13 @@ class Invocation:
         except Exception:  # noqa: BLE001 - logged and answered; who read the result goes on
             self._failed(lease)
         else:
-            self._at.pool.release(lease, worker_lost=result.worker_lost)
+            if result.rests:
+                left_s = lease.environment.version.limits.timeout_s - lease.duration_s
+                lease.environment.rest(
+                    left_s, lambda worker_lost: self._at.pool.release(lease, worker_lost=worker_lost)
+                )
+            else:
+                self._at.pool.release(lease, worker_lost=result.worker_lost)
             self._settle(reading, init_output, result.payload)
 
     def _failed(self, lease: Lease) -> None:
@@ -129,7 +136,7 @@ class Invocation:
         lease.environment.ended = self._began + lease.duration_s
         reading = self._reading(lease, result)
         init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
-        self._log.lines(*report.end_lines(reading))
+        self._log.lines(*report.end_lines(reading, lease.environment.version, self._started + lease.duration_s))
         if lease.environment.slots is not None:
             lease.environment.log.leave(self._call.request_id)
         return reading, init_output
@@ -203,7 +210,9 @@ class Invocation:
             isolation=environment.isolation,
         )
         self._log = environment.log.begin(self._call.request_id, keep_tail=self._call.tail)
-        self._log.lines(report.start_line(self._call.request_id, version.version), *report.end_lines(reading))
+        now = self._at.clock.epoch()
+        first, last = report.start_lines(self._call.request_id, version, now), report.end_lines(reading, version, now)
+        self._log.lines(*first, *last)
         self._settle(reading, environment.init_log.tail(), failed.payload)
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from invoker.filtering import Filter
 from invoker.marks import MOST_UNFINISHED, Marks
 from samovar import log_groups, logs
 from samovar.clock import Clock
@@ -289,10 +290,14 @@ class OutputListener:
 class EnvironmentLog:
     """The log of one environment: sends each line to the file, tied to the invocation that is running."""
 
-    def __init__(self, files: LogFiles, clock: Clock, region: str, name: str, stream: str) -> None:
+    def __init__(
+        self, files: LogFiles, clock: Clock, region: str, folder: str, stream: str, wanted: Filter | None = None
+    ) -> None:
+        """`folder` is that of the log's group. Lines of output that `wanted` does not want are dropped."""
+        self._wanted = wanted
         self._files = files
         self._clock = clock
-        self._file = (region, name)
+        self._file = (region, folder)
         self.stream = stream
         self._no_request = logs.line_prefix(logs.NO_REQUEST, stream)
         self._current: InvocationLog | None = None
@@ -323,6 +328,8 @@ class EnvironmentLog:
 
     def line(self, text: bytes) -> None:
         """A line of output arrived."""
+        if self._wanted is not None and not self._wanted(text):
+            return
         if self._current is not None:
             self._current.lines(text)
         elif self._running:
@@ -332,6 +339,8 @@ class EnvironmentLog:
 
     def line_of(self, request_id: str, text: bytes) -> None:
         """A line of output arrived, and it is known whose it is."""
+        if self._wanted is not None and not self._wanted(text):
+            return
         owner = self._running.get(request_id)
         if owner is not None:
             owner.lines(text)

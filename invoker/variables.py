@@ -27,10 +27,11 @@ _NODE_PATH: Final = (
 )
 
 
-def log_stream_name(version: str, environment_id: str, now_epoch: float) -> str:
-    """The log stream of one environment: `YYYY/MM/DD/[VERSION]32hex`."""
+def log_stream_name(version: FunctionVersion, environment_id: str, now_epoch: float) -> str:
+    """The log stream of one environment: `YYYY/MM/DD/[VERSION]32hex`, with the function's name in a group of others."""
     day = datetime.fromtimestamp(now_epoch, UTC).strftime("%Y/%m/%d")
-    return f"{day}/[{version}]{environment_id.ljust(32, '0')}"
+    name = version.name if version.logging.log_group else ""
+    return f"{day}/{name}[{version.version}]{environment_id.ljust(32, '0')}"
 
 
 def interpreter_variables(task_root: str, runtime_dir: str, opt_dir: str, name: str = "python") -> dict[str, str]:
@@ -66,9 +67,9 @@ class Folders(NamedTuple):
         return cls(box.task_root, box.runtime_dir, box.tmp_dir, box.opt_dir)
 
     def search_path(self, runtime: str) -> list[str]:
-        """Where an interpreter looks for modules first: the function's own go before those of its layers."""
+        """Where an interpreter looks for modules first: the function's own, then its layers', then the runtime's."""
         layers = f"{self.opt_dir}/python"
-        return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers]
+        return [self.task_root, f"{layers}/lib/{runtime}/site-packages", layers, self.runtime_dir]
 
 
 class Platform(NamedTuple):
@@ -96,12 +97,15 @@ def worker_variables(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.limits.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type,
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{version.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": version.logging.group_of(version.name),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         **platform.credentials,
         "LAMBDA_TASK_ROOT": folders.task_root,
         "LAMBDA_RUNTIME_DIR": folders.runtime_dir,
     }
+    if version.logging.is_json:
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        reserved["AWS_LAMBDA_LOG_LEVEL"] = version.logging.application_log_level or "INFO"
     if version.image is not None:  # it has variables of its own, which are in force where the function has none
         del reserved["LAMBDA_TASK_ROOT"], reserved["LAMBDA_RUNTIME_DIR"], reserved["_HANDLER"]
         return {**platform.endpoint, **version.environment, **reserved}

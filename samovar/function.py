@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from samovar.errors import InvalidParameterValue
+from samovar.logging_config import LoggingConfig
 from samovar.names import FUNCTION_NAME, LATEST, function_arn
 from samovar.provisioning import Provision, check_provisions
 
@@ -145,6 +146,7 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     environment: dict[str, str] = {}
     placement: Placement = Placement()
+    logging: LoggingConfig = LoggingConfig()
     max_environments: int | None = None
     """Reserved concurrency; `None` shares what the host has, 0 switches the function off."""
     provisioned: tuple[Provision, ...] = ()

@@ -1,6 +1,7 @@
 """Log groups: what is kept of a function's log beside its lines, and what gateways ask the invoker to do with it.
 
-A group is the folder of a function's log with a record in it. The invoker alone writes both; gateways read.
+A group is the folder of a log, as a rule of one function's, with a record in it. The invoker alone writes both;
+gateways read.
 
 | operation           | body           | what it does                                                        |
 |---------------------|----------------|---------------------------------------------------------------------|
@@ -16,17 +17,43 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from samovar import logs
+from samovar.names import FUNCTION_NAME
 
 PREFIX: Final = "/aws/lambda/"
 """The log group of a function is called this and its name."""
+MAX_GROUP_LENGTH: Final = 250
+"""Of a group's name, which has to fit into one of a file. CloudWatch's limit is 512."""
+_GROUP: Final = re.compile(r"[.\-_/#A-Za-z0-9]+")
+"""CloudWatch Logs API reference, CreateLogGroup."""
+_OTHER: Final = "@"
+"""Begins the names of folders of groups that are not called after a function; no function's name has it."""
 _RECORD: Final = "group.json"
 DAY_MS: Final = 86_400_000
+
+
+def folder_name(group: str) -> str:
+    """What the folder of a group is called, in the folder of its region: as its function, or by its whole name.
+
+    Raises `ValueError` for what is no name of a group, or too long for one of a folder.
+    """
+    name = group.removeprefix(PREFIX)
+    if group.startswith(PREFIX) and FUNCTION_NAME.fullmatch(name):
+        return name
+    if not _GROUP.fullmatch(group) or len(group) > MAX_GROUP_LENGTH:
+        raise ValueError(f"{group!r} is not the name of a log group")
+    return _OTHER + group.replace("/", ",")
+
+
+def group_name(folder: str) -> str:
+    """The group whose folder is called that."""
+    return folder[1:].replace(",", "/") if folder.startswith(_OTHER) else PREFIX + folder
 
 
 class LogGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +78,7 @@ class GroupSubject(msgspec.Struct, frozen=True, kw_only=True):
 
     region: str
     name: str
-    """The function's."""
+    """Of its folder; see `folder_name`."""
     stream: str = ""
 
 
@@ -89,7 +116,7 @@ def remove(folder: Path) -> None:
 
 
 def names(logs_dir: Path, region: str) -> list[str]:
-    """The functions that have a group, in order."""
+    """The folders of all groups, in order."""
     folder = logs_dir / region
     found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     return sorted(path.name for path in found if read(path) is not None)

@@ -40,19 +40,14 @@ class FunctionReference(NamedTuple):
     def parse(cls, text: str) -> FunctionReference:
         """Read any of the accepted forms.
 
-        Raises `ValidationFailed` for other forms and `InvalidParameterValue` for a name that is too long, with AWS's
-        messages.
+        Raises `ValidationFailed` for other forms, with AWS's message. A name may be too long for any function there is:
+        only who makes one is told so, by `check_new_name`.
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
             raise ValidationFailed(
                 f"1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint: "
                 f"Member must satisfy regular expression pattern: {REFERENCE_PATTERN}"
-            )
-        if len(match["name"]) > _MAX_NAME_LENGTH:
-            raise InvalidParameterValue(
-                f"1 validation error detected: Value '{match['name']}' at 'functionName' failed to satisfy "
-                f"constraint: Member must have length less than or equal to {_MAX_NAME_LENGTH}"
             )
         return cls(match["name"], match["qualifier"], match["account"], match["region"])
 
@@ -62,6 +57,15 @@ class FunctionReference(NamedTuple):
         assert self.account is not None, "a name alone is in no account"
         assert self.region is not None, "a name alone is in no region"
         return function_arn(self.account, self.region, self.name)
+
+
+def check_new_name(name: str) -> None:
+    """Raise `InvalidParameterValue`, with AWS's message, for a name that is too long for a function."""
+    if len(name) > _MAX_NAME_LENGTH:
+        raise InvalidParameterValue(
+            f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {_MAX_NAME_LENGTH}"
+        )
 
 
 def function_arn(account: str, region: str, name: str, qualifier: str | None = None) -> str:

@@ -56,7 +56,9 @@ FLOW: Final = 20
 """One streamed answer of several under way is to wait, or to go on."""
 OUTPUT: Final = 21
 """Lines that one of several events under way has printed."""
-MAILBOX: Final = 22
+RESTED: Final = 22
+"""Extensions have ended the work they had after an answer: the worker takes the next event."""
+MAILBOX: Final = 23
 """Brings a worker the socket in which it finds its events."""
 
 

@@ -2,7 +2,7 @@
 
 A test says what it used with `@pytest.mark.component("docker", "runsc")`. With `SAMOVAR_REQUIRE_COMPONENTS=1`
 (`scripts/test` sets it for a whole run) every component below must have been used by a test that passed; with
-`CI=true` too, no test may have been skipped.
+`CI=true` too, no test may have been skipped. Where several processes share a run, the one that reports counts for all.
 """
 
 from __future__ import annotations
@@ -81,22 +81,15 @@ def version_of(component: str) -> str:
         return f"missing ({type(error).__name__})"
 
 
-class ComponentTable:
-    """A pytest plugin that counts the passed tests of each component."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._required = environ.get("SAMOVAR_REQUIRE_COMPONENTS") == "1"
-        self._skips_fail = self._required and environ.get("CI") == "true"
-        self._passed: Counter[str] = Counter()
-        self._skipped = 0
+class ComponentMarks:
+    """A pytest plugin that writes into each test's report which components it used, wherever the test runs."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Count a passed test for all it is marked with, and every skip."""
+        """Reports travel from the processes that run tests to the one that counts, the marks of tests do not."""
         report = yield
-        self._skipped += report.skipped
-        if report.when == "call" and report.passed:
-            self._passed.update({name for mark in item.iter_markers("component") for name in mark.args})
+        used = {name for mark in item.iter_markers("component") for name in mark.args}
+        report.user_properties.append((COMPONENTS_KEY, ",".join(sorted(used))))
         return report
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -108,6 +101,23 @@ class ComponentTable:
                     raise pytest.UsageError(
                         f"{item.nodeid}: no component {', '.join(sorted(unknown))} in tests/components.py"
                     )
+
+
+class ComponentTable:
+    """A pytest plugin that counts the passed tests of each component, in the process that reports on all of them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._required = environ.get("SAMOVAR_REQUIRE_COMPONENTS") == "1"
+        self._skips_fail = self._required and environ.get("CI") == "true"
+        self._passed: Counter[str] = Counter()
+        self._skipped = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a passed test for all it is marked with, and every skip."""
+        self._skipped += report.skipped
+        if report.when == "call" and report.passed:
+            used = str(dict(report.user_properties)[COMPONENTS_KEY])
+            self._passed.update(name for name in used.split(",") if name)
 
     def faults(self) -> list[str]:
         """What makes a whole run fail although its tests passed."""
@@ -138,4 +148,6 @@ class ComponentTable:
 def register(config: pytest.Config) -> None:
     """Add the marker and the table to a run."""
     config.addinivalue_line("markers", "component(*names): the real components of tests/components.py a test uses")
-    config.pluginmanager.register(ComponentTable(os.environ), "samovar-components")
+    config.pluginmanager.register(ComponentMarks(), "samovar-component-marks")
+    if not hasattr(config, "workerinput"):  # pytest-xdist gives it to processes that report to another one
+        config.pluginmanager.register(ComponentTable(os.environ), "samovar-components")

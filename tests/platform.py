@@ -32,6 +32,8 @@ STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 60.0
 COMMAND_TAKES_S = 180.0
 """A deploy installs requirements."""
+PATIENCE: dict[str, str | float] = {"queue_timeout_s": 60, "start_timeout_s": 60}
+"""A busy machine starts environments late: no call is refused for it that a test wants answered."""
 LOG_LINES_SHOWN = 60
 
 
@@ -44,7 +46,8 @@ class Platform:
         self.isolation = isolation
         self.endpoint = ""
         """Where it answers, once it has been started."""
-        chosen = {"port": 0, "isolation": isolation, "base_image": BASE_IMAGE, "data_dir": self.data_dir} | settings
+        usual = {"port": 0, "isolation": isolation, "base_image": BASE_IMAGE, "data_dir": self.data_dir}
+        chosen = PATIENCE | usual | settings
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SAMOVAR_")}
         self.environment = inherited | {f"SAMOVAR_{name.upper()}": str(value) for name, value in chosen.items()}
         self.process: subprocess.Popen[bytes] | None = None

@@ -46,7 +46,7 @@ class Attendance:
         if tools.stopping.is_set() or line in self._turns:
             return
         window = Window(tools.settings.event_concurrency)
-        turn = Turn(self._lines, self._work.do, tools.doorbell.ring, tools.clock, window)
+        turn = Turn(self._lines, self._work, tools.doorbell.ring, tools.clock, window)
         self._turns[line] = turn, tools.clock.monotonic()  # before anything is waited for: one turn at a line
         try:
             if await self._lines.take(line, tools.worker_id):

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from redis.exceptions import RedisError
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gateway.events.intake import Ring
 from gateway.events.lines import Claimed, Lines, Settlement
@@ -27,24 +26,40 @@ LOOK_AROUND_S: Final = 5.0
 AHEAD_BYTES: Final = 4 * 1024 * 1024
 """Payloads that are claimed before they can be run."""
 _AHEAD: Final = 128
-_GATHERS_S: Final = 0.005
+_LOW: Final = 4
+"""With one of so many claimed events left, more are claimed: there is something to run until they are there."""
+_GATHERS_S: Final = 0.02
 """While there is more to run, results are gathered for so long before they are settled together."""
+_TOGETHER: Final = 500
+"""Events settled by one script, so that it does not keep others from the store for long."""
 _GIVE_UP_S: Final = 120.0
 """After so long without the store, what was claimed is left to whoever finds it."""
 _FAR_MS: Final = 2**53
 """Stands for no time at all."""
 _log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
-Do = Callable[[str, Claimed], Awaitable[tuple[Settlement, Ended | None]]]
+
+
+class Does(Protocol):
+    """What is done with an event; `gateway.events.work.Work` is one."""
+
+    def begin(self, line: str, claimed: Claimed, done: Callable[[Settlement, Ended | None], None]) -> bool:
+        """Do it without a task and tell of its end; false, with nothing done, when that cannot be. Does not raise."""
+        ...
+
+    async def do(self, line: str, claimed: Claimed) -> tuple[Settlement, Ended | None]:
+        """Do it, and tell what became of it, and how it ended if it was run. Does not raise."""
+        ...
 
 
 class Turn:
     """One worker's turn at one line. It is over when nothing happens any more, or `stop` is called."""
 
-    def __init__(self, lines: Lines, do: Do, ring: Ring, clock: Clock, window: Window) -> None:
+    def __init__(self, lines: Lines, work: Does, ring: Ring, clock: Clock, window: Window) -> None:
         self._lines = lines
-        self._do = do
+        self._work = work
         self._ring = ring
         self._clock = clock
         self._window = window
@@ -52,7 +67,10 @@ class Turn:
         self._worker = ""
         self._linger_s = 0.0
         self._claimed: deque[Claimed] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Of those that run, the ones that need a task."""
+        self._is_over = False
         self._ended: list[Settlement] = []
         self._settling: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -64,7 +82,7 @@ class Turn:
         """Events that were run, whatever came of it."""
 
     def __repr__(self) -> str:
-        return f"<Turn at {self._line} [{len(self._running)} run, {len(self._claimed)} claimed, {self.done} done]>"
+        return f"<Turn at {self._line} [{self._running} run, {len(self._claimed)} claimed, {self.done} done]>"
 
     def stop(self) -> None:
         """Claim nothing more; what runs, runs to its end."""
@@ -91,7 +109,8 @@ class Turn:
             await self._finish()
             return self._next_due
         finally:
-            for task in self._running:
+            self._is_over = True
+            for task in self._tasks:
                 task.cancel()
 
     def _is_busy(self) -> bool:
@@ -119,7 +138,7 @@ class Turn:
 
     async def _news(self) -> bool:
         """Wait until there is something to do: events to claim, room for claimed ones, or a time that has come."""
-        if self._claimed or self._window.held_for(self._clock.monotonic()):
+        if len(self._claimed) > self._ahead // _LOW or self._window.held_for(self._clock.monotonic()):
             self._changed.clear()
             held_s = self._window.held_for(self._clock.monotonic())
             await _set_within(self._changed, held_s or BLOCK_MS / 1000)
@@ -127,25 +146,37 @@ class Turn:
         until_due_ms = self._next_due_ms - self._now_ms()
         stays_ms = int((self._linger_s - self._clock.monotonic() + self._quiet_since) * 1000)
         block_ms = min(BLOCK_MS, until_due_ms, BLOCK_MS if self._is_busy() else stays_ms)
-        count = max(1, min(_AHEAD, int(AHEAD_BYTES / self._average)))
-        found = await self._lines.claim(self._line, self._worker, count, max(1, block_ms))
+        found = await self._lines.claim(self._line, self._worker, self._ahead, max(1, block_ms))
         for one in found:
             self._average += (len(one.payload) - self._average) / 16
         self._claimed.extend(found)
         self._begin()
         return bool(found)
 
+    @property
+    def _ahead(self) -> int:
+        """How many events are claimed at once."""
+        return max(1, min(_AHEAD, int(AHEAD_BYTES / self._average)))
+
     def _begin(self) -> None:
         """Run as many of the claimed events as there is room for."""
         if self._window.held_for(self._clock.monotonic()):
             return
-        while self._claimed and len(self._running) < self._window.size:
-            task = asyncio.get_running_loop().create_task(self._run(self._claimed.popleft()))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        while self._claimed and self._running < self._window.size:
+            claimed = self._claimed.popleft()
+            self._running += 1
+            if not self._work.begin(self._line, claimed, self._ran):
+                task = asyncio.get_running_loop().create_task(self._do(claimed))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, claimed: Claimed) -> None:
-        settlement, ended = await self._do(self._line, claimed)
+    async def _do(self, claimed: Claimed) -> None:
+        self._ran(*await self._work.do(self._line, claimed))
+
+    def _ran(self, settlement: Settlement, ended: Ended | None) -> None:
+        if self._is_over:
+            return  # it was left to whoever finds it
+        self._running -= 1
         self.done += 1
         if ended is not None and ended.end is End.NOT_NOW:
             self._window.refused(self._clock.monotonic())
@@ -156,10 +187,8 @@ class Turn:
         self._ended.append(settlement)
         if self._settling is None:
             self._settling = asyncio.get_running_loop().create_task(self._settle())
-        # The task is not over yet, but its place is free.
-        self._running.discard(asyncio.current_task())
         self._begin()
-        if not self._claimed:
+        if len(self._claimed) <= self._ahead // _LOW:
             self._changed.set()  # else there is nothing to be looked for yet
 
     async def _settle(self) -> None:
@@ -168,8 +197,8 @@ class Turn:
             while self._ended:
                 if self._claimed:
                     await asyncio.sleep(_GATHERS_S)
-                batch, self._ended = self._ended, []
-                asked = await _patiently(partial(self._lines.settle, self._line, batch, self._now_ms()))
+                batch, self._ended = self._ended[:_TOGETHER], self._ended[_TOGETHER:]
+                asked = await _patiently(self._lines.settle, self._line, batch, self._now_ms())
                 if asked:
                     self._ring(asked)
         except RedisError as error:
@@ -190,19 +219,25 @@ class Turn:
         await self._lines.leave(self._line, self._worker, anyhow=True)
 
 
-async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(step: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
     """What a step answers; while the store is away it is tried again. Raises what redis-py raises in the end."""
     try:
-        return await step()
+        return await step(*given, **named)
     except (RedisError, OSError):
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((RedisError, OSError)),
             wait=wait_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(_GIVE_UP_S),
-            before_sleep=before_sleep_log(_log, logging.WARNING),
+            before_sleep=_say_store_is_away,
             reraise=True,
         )
-        return await retrying(step)
+        return await retrying(step, *given, **named)
+
+
+def _say_store_is_away(state: RetryCallState) -> None:
+    """Without what was to be done: there are events in it."""
+    assert state.outcome is not None, "it has just failed"
+    _log.warning("the store is away, trying again: %s", state.outcome.exception())
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -34,15 +34,18 @@ ASKED: Final = "asked"
 
 # A client repeats a script whose answer was lost; the batch's own name tells that it had worked.
 _ACCEPT: Final = f"""
-local asked = {{}}
+local asked, added = {{}}, {{}}
 if not redis.call('SET', '{keys.once("")}' .. ARGV[1], '1', 'NX', 'EX', 60) then return asked end
 for i = 2, #ARGV, 4 do
   local line, once = ARGV[i], ARGV[i + 1]
   if once == '' or redis.call('SET', '{keys.once("")}' .. once, '1', 'NX', 'EX', {ONCE_S}) then
     redis.call('XADD', '{keys.line("")}' .. line, '*', 'h', ARGV[i + 2], 'p', ARGV[i + 3])
-    redis.call('SADD', '{keys.LINES}', line)
-    if redis.call('SET', '{keys.drain("")}' .. line, '{ASKED}', 'NX', 'PX', {ASKED_MS}) then
-      asked[#asked + 1] = line
+    if not added[line] then
+      added[line] = true
+      redis.call('SADD', '{keys.LINES}', line)
+      if redis.call('SET', '{keys.drain("")}' .. line, '{ASKED}', 'NX', 'PX', {ASKED_MS}) then
+        asked[#asked + 1] = line
+      end
     end
   end
 end

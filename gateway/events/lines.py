@@ -23,6 +23,8 @@ ALIVE_MS: Final = 10_000
 """A worker that has not been heard of for so long is dead."""
 RECLAIMED_AT_ONCE: Final = 500
 _WOKEN_AT_ONCE: Final = 200
+_DROPPED_AT_ONCE: Final = 1000
+"""Far below what Lua can hand to one command."""
 
 _ADD: Final = f"""
 local asked = {{}}
@@ -31,8 +33,11 @@ local function ask(line)
     asked[#asked + 1] = line
   end
 end
+local added = {{}}
 local function add(line, head, payload)
   redis.call('XADD', '{keys.line("")}' .. line, '*', 'h', head, 'p', payload)
+  if added[line] then return end
+  added[line] = true
   redis.call('SADD', '{keys.LINES}', line)
   ask(line)
 end
@@ -44,35 +49,64 @@ local most = {{ok = tonumber(ARGV[3]), failed = tonumber(ARGV[4])}}
 local most_bytes = tonumber(ARGV[5])
 local stream, i = '{keys.line("")}' .. line, 6
 
-local function drop_oldest(kept, kind)
-  local id = redis.call('ZPOPMIN', '{keys.PREFIX}' .. kind .. ':' .. kept)[1]
+local function drop_oldest(kept, kind, count)
+  local popped, ids, size = redis.call('ZPOPMIN', '{keys.PREFIX}' .. kind .. ':' .. kept, count), {{}}, 0
   local heads, payloads = '{keys.past("")}' .. kept, '{keys.past_payloads("")}' .. kept
-  local size = redis.call('HSTRLEN', heads, id) + redis.call('HSTRLEN', payloads, id)
-  redis.call('HDEL', heads, id)
-  redis.call('HDEL', payloads, id)
+  for at = 1, #popped, 2 do
+    local id = popped[at]
+    size = size + redis.call('HSTRLEN', heads, id) + redis.call('HSTRLEN', payloads, id)
+    ids[#ids + 1] = id
+  end
+  redis.call('HDEL', heads, unpack(ids))
+  redis.call('HDEL', payloads, unpack(ids))
   return redis.call('HINCRBY', '{keys.sizes("")}' .. kept, kind, -size)
 end
 
+-- What has ended goes among the past at the end, with one command for all of it that is kept in one place.
+local ends = {{}}
 local function keep(kept, kind, id, head, payload)
   if redis.call('HSETNX', '{keys.past("")}' .. kept, id, head) == 0 then return end
-  redis.call('HSET', '{keys.past_payloads("")}' .. kept, id, payload)
-  local index = '{keys.PREFIX}' .. kind .. ':' .. kept
-  redis.call('ZADD', index, now, id)
-  redis.call('SADD', '{keys.KEPT}', kept)
-  local bytes = redis.call('HINCRBY', '{keys.sizes("")}' .. kept, kind, #head + #payload)
-  local count = redis.call('ZCARD', index)
-  while count > most[kind] or (bytes > most_bytes and count > 1) do
-    bytes = drop_oldest(kept, kind)
-    count = count - 1
+  local name = kind .. kept
+  local one = ends[name]
+  if not one then
+    one = {{kept = kept, kind = kind, payloads = {{}}, scores = {{}}, bytes = 0}}
+    ends[name] = one
+    ends[#ends + 1] = one
+  end
+  local at = #one.scores
+  one.payloads[at + 1], one.payloads[at + 2] = id, payload
+  one.scores[at + 1], one.scores[at + 2] = now, id
+  one.bytes = one.bytes + #head + #payload
+end
+
+local function keep_all()
+  for _, one in ipairs(ends) do
+    local kept, kind = one.kept, one.kind
+    local index = '{keys.PREFIX}' .. kind .. ':' .. kept
+    redis.call('HSET', '{keys.past_payloads("")}' .. kept, unpack(one.payloads))
+    redis.call('ZADD', index, unpack(one.scores))
+    redis.call('SADD', '{keys.KEPT}', kept)
+    local bytes = redis.call('HINCRBY', '{keys.sizes("")}' .. kept, kind, one.bytes)
+    local count = redis.call('ZCARD', index)
+    while count > most[kind] do
+      local some = math.min(count - most[kind], {_DROPPED_AT_ONCE})
+      bytes = drop_oldest(kept, kind, some)
+      count = count - some
+    end
+    while bytes > most_bytes and count > 1 do
+      bytes = drop_oldest(kept, kind, 1)
+      count = count - 1
+    end
   end
 end
 
+local gone = {{}}
 while i <= #ARGV do
   local entry, kind, id, head, payload, due, kept, more = unpack(ARGV, i, i + 7)
   i = i + 8
   local first = redis.call('XACK', stream, '{keys.GROUP}', entry) == 1
   if first then
-    redis.call('XDEL', stream, entry)
+    gone[#gone + 1] = entry
     if kind == 'delayed' then
       redis.call('ZADD', '{keys.delayed("")}' .. line, due, id)
       redis.call('HSET', '{keys.held("")}' .. line, id, head)
@@ -87,6 +121,8 @@ while i <= #ARGV do
     i = i + 3
   end
 end
+if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
+keep_all()
 return asked
 """
 """Settle a batch of a line's events; answers with lines that have something to be drained now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID, uuid5
 
 import msgspec
 from fastapi import Request, Response
@@ -26,21 +27,27 @@ from gateway.lambda_api.models import (
     FunctionConfiguration,
     Layer,
     Logging,
+    RuntimeVersion,
     SnapStart,
     Storage,
     Tracing,
     Variables,
 )
 from gateway.lambda_api.operations import Operations, asked
+from gateway.lambda_api.runtimes import runtime_version_arn
 from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
+from samovar import log_groups
 from samovar.function import FunctionVersion, Limits
 from samovar.link import Standing
+from samovar.logging_config import LoggingConfig, SystemLogLevel
 from samovar.names import function_arn
 
 router = Operations()
 _CREATING: Final = "The function is being created."
+_SETTLING: Final = UUID("0b7ad2a1-8c7f-4d0e-9d6f-3f1c4f6f2a55")
+"""Any will do: it only has to stay the same."""
 
 
 def configuration(
@@ -73,9 +80,22 @@ def configuration(
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
         snap_start=SnapStart(),
-        logging_config=Logging(log_format="Text", log_group=f"/aws/lambda/{version.name}"),
+        runtime_version_config=RuntimeVersion(runtime_version_arn=runtime_version_arn(version.region, version.runtime))
+        if version.image is None
+        else None,
+        logging_config=_logging(version),
     )
     return shown if standing is None or standing.in_force else updating(shown)
+
+
+def _logging(version: FunctionVersion) -> Logging:
+    config = version.logging
+    return Logging(
+        log_format=config.log_format,
+        application_log_level=config.application_log_level,
+        system_log_level=config.system_log_level,
+        log_group=config.group_of(version.name),
+    )
 
 
 def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
@@ -83,13 +103,28 @@ def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
 
     AWS adds a code, `Creating`, that its own model does not have among those of updates.
     """
-    return msgspec.structs.replace(shown, last_update_status="InProgress", last_update_status_reason=_CREATING)
+    return msgspec.structs.replace(
+        shown,
+        last_update_status="InProgress",
+        last_update_status_reason=_CREATING,
+        revision_id=_unsettled(shown.revision_id),
+    )
+
+
+def _unsettled(revision_id: str) -> str:
+    """What a revision is called until it is in force: on AWS, too, it has another name then, and the first is stale."""
+    return str(uuid5(_SETTLING, revision_id))
 
 
 def pending(shown: FunctionConfiguration) -> FunctionConfiguration:
     """As AWS answers when a function or a version has just been made; whoever asks next finds it active."""
     return msgspec.structs.replace(
-        shown, state="Pending", state_reason=_CREATING, state_reason_code="Creating", last_update_status=None
+        shown,
+        state="Pending",
+        state_reason=_CREATING,
+        state_reason_code="Creating",
+        last_update_status=None,
+        revision_id=_unsettled(shown.revision_id),
     )
 
 
@@ -121,6 +156,7 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
     environment = version.environment
     if request.environment is not None:
         environment = request.environment.variables or {}
+    logging = version.logging if request.logging_config is None else logged(version, request.logging_config)
     return msgspec.structs.replace(
         version,
         runtime=request.runtime or version.runtime,
@@ -133,7 +169,26 @@ def _configured_version(version: FunctionVersion, request: ConfigurationRequest)
             open_files=limits.open_files,
         ),
         environment=environment,
+        logging=logging,
         image=None if version.image is None else images.with_config(version.image, request.image_config),
+    )
+
+
+def logged(version: FunctionVersion, given: Logging) -> LoggingConfig:
+    """The logging configuration with what is given; what is not given stays. Raises `InvalidParameterValue`.
+
+    Levels begin as INFO when the format becomes JSON, and go when it becomes Text, as on AWS.
+    """
+    current = version.logging
+    log_format = given.log_format or current.log_format
+    kept = current if log_format == current.log_format else LoggingConfig(log_format=log_format)
+    usual: SystemLogLevel | None = "INFO" if log_format == "JSON" else None
+    group = current.log_group if given.log_group is None else given.log_group
+    return LoggingConfig(
+        log_format=log_format,
+        application_log_level=given.application_log_level or kept.application_log_level or usual,
+        system_log_level=given.system_log_level or kept.system_log_level or usual,
+        log_group="" if group == log_groups.PREFIX + version.name else group,
     )
 
 

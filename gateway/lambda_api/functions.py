@@ -39,10 +39,11 @@ from gateway.lambda_api.validation import check_creation
 from gateway.listing import every_version
 from gateway.published import Publication, Published
 from gateway.record import FunctionRecord
+from gateway.registry import not_found
 from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion
-from samovar.names import LATEST
+from samovar.names import LATEST, check_new_name
 
 router = Operations()
 
@@ -61,6 +62,7 @@ async def create_function(
 ) -> Response:
     """CreateFunction."""
     create = asked(request, CreateFunctionRequest)
+    check_new_name(reference.name)
     check_creation(create)
     await runtimes.check(create.runtime)
     image = None
@@ -144,6 +146,8 @@ async def delete_function(
     qualifier = reference.qualifier
     if qualifier == LATEST:
         raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
+    if qualifier is not None and "$" in qualifier:  # no version and no alias is called so
+        raise not_found(reference.arn)
     if qualifier is not None and not qualifier.isdecimal():
         raise InvalidParameterValue("Deletion of aliases is not currently supported.")
     record = await services.registry.fresh(reference.arn)

@@ -75,12 +75,12 @@ def target_of(function_name: str, query: bytes, account: str, region: str) -> Ta
     Raises `ValidationFailed` and `InvalidParameterValue`, and `ResourceNotFound` and `AccessDenied` for functions of
     another region or account.
     """
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("Qualifier", [None])[-1]
     try:
         reference = FunctionReference.parse(function_name)
     except CallerError:
-        constraints.check("Invoke", {"FunctionName": function_name})
+        constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
         raise
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("Qualifier", [None])[-1]
     if given is not None and _QUALIFIER.fullmatch(given) is None:
         constraints.check("Invoke", {"FunctionName": function_name, "Qualifier": given})
     if given is not None and reference.qualifier is not None and given != reference.qualifier:

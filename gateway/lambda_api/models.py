@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from samovar.logging_config import ApplicationLogLevel, LogFormat, SystemLogLevel
+
 
 class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Members that would change what a function does and that Samovar does not offer; see `validation.offered`."""
@@ -19,7 +21,6 @@ class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     file_system_configs: Any = None
     code_signing_config_arn: Any = None
     snap_start: Any = None
-    logging_config: Any = None
     tenancy_config: Any = None
     capacity_provider_config: Any = None
     durable_config: Any = None
@@ -91,6 +92,7 @@ class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"
     tracing_config: Tracing | None = None
     dead_letter_config: DeadLetter | None = None
     layers: list[str] | None = None
+    logging_config: Logging | None = None
     image_config: ImageConfig | None = None
     revision_id: str | None = None
 
@@ -123,11 +125,19 @@ class SnapStart(msgspec.Struct, frozen=True, rename="pascal"):
     optimization_status: str = "Off"
 
 
-class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """`LoggingConfig`."""
+class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """`LoggingConfig`, request and answer. `None` was not given, or is not told."""
 
-    log_format: str
-    log_group: str
+    log_format: LogFormat | None = None
+    application_log_level: ApplicationLogLevel | None = None
+    system_log_level: SystemLogLevel | None = None
+    log_group: str | None = None
+
+
+class RuntimeVersion(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`RuntimeVersionConfig`."""
+
+    runtime_version_arn: str
 
 
 class Layer(msgspec.Struct, frozen=True, rename="pascal"):
@@ -167,6 +177,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     architectures: list[str]
     ephemeral_storage: Storage
     snap_start: SnapStart
+    runtime_version_config: RuntimeVersion | None = None
     logging_config: Logging
 
 
@@ -393,11 +404,12 @@ class RuntimeManagementRequest(msgspec.Struct, frozen=True, kw_only=True, rename
     runtime_version_arn: str | None = None
 
 
-class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal"):
+class RuntimeManagementAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """`PutRuntimeManagementConfig` and `GetRuntimeManagementConfig`."""
 
     update_runtime_on: str
     function_arn: str
+    runtime_version_arn: str | None = None
 
 
 class ResourcePolicyName(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -58,7 +58,7 @@ NOTES: Final[dict[str, str]] = {
     "UpdateEventSourceMapping": _RECORDS,
     "PutFunctionEventInvokeConfig": "destinations are functions, queues, buckets and HTTP endpoints",
     "UpdateFunctionEventInvokeConfig": "as PutFunctionEventInvokeConfig",
-    "PutRuntimeManagementConfig": f"{_KEPT}; `Manual` is refused, for runtimes are the host's own",
+    "PutRuntimeManagementConfig": f"{_KEPT}; runtimes are the host's own, and `Manual` takes the one version there is",
     "PublishLayerVersion": "from `ZipFile`",
     "AddPermission": "lets in access keys by their ARN; services and other accounts do not call here",
     "AddLayerVersionPermission": "kept and told exactly; all layers are of one account",

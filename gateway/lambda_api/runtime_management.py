@@ -1,7 +1,7 @@
 """When a function gets newer patch versions of its runtime: Put and GetRuntimeManagementConfig.
 
-Runtimes are the host's own interpreters and images, which its operator updates. `Auto` and `FunctionUpdate` are kept
-and told; there are no versions of AWS's runtimes to pin a function to.
+Runtimes are the host's own interpreters and images, which its operator updates: there is one version of each. The
+choice is kept and told, and `Manual` names that version.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, 
 from gateway.lambda_api.models import RuntimeManagementAnswer, RuntimeManagementRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier
+from gateway.lambda_api.runtimes import runtime_version_arn
 from gateway.record import Attached, RuntimeManagement, attached_to, with_attached
 from samovar.errors import InvalidParameterValue
+from samovar.function import FunctionVersion
 from samovar.names import FunctionReference
 
 router = Operations()
@@ -26,19 +28,31 @@ async def put_runtime_management_config(
 ) -> Response:
     """PutRuntimeManagementConfig."""
     wanted = asked(request, RuntimeManagementRequest)
-    update_on = wanted.update_runtime_on
-    if update_on == "Manual" or wanted.runtime_version_arn is not None:
-        raise InvalidParameterValue(
-            "UpdateRuntimeOn = Manual and RuntimeVersionArn are not offered by Samovar: runtimes are this host's own "
-            "interpreters and images, and change when its operator updates them"
-        )
     await check_qualifier(services, reference)
+    record = await find(services, reference._replace(qualifier=None))
+    _check(wanted, record.version)
+    management = RuntimeManagement(update_on=wanted.update_runtime_on, version_arn=wanted.runtime_version_arn)
 
     def edit(found: Attached) -> Attached:
-        return msgspec.structs.replace(found, runtime_management=RuntimeManagement(update_on=update_on))
+        return msgspec.structs.replace(found, runtime_management=management)
 
     await functions.attach(reference.arn, lambda record: with_attached(record, reference.qualifier, edit))
-    return answer(_shown(reference, update_on))
+    return answer(_shown(reference, management))
+
+
+def _check(wanted: RuntimeManagementRequest, version: FunctionVersion) -> None:
+    arn = wanted.runtime_version_arn
+    if wanted.update_runtime_on != "Manual":
+        if arn is not None:
+            raise InvalidParameterValue("RuntimeVersionArn can only be set when UpdateRuntimeOn is set to Manual.")
+        return
+    if arn is None:
+        raise InvalidParameterValue("RuntimeVersionArn must be set when UpdateRuntimeOn is set to Manual.")
+    if version.image is not None or arn != runtime_version_arn(version.region, version.runtime):
+        raise InvalidParameterValue(
+            f"Runtime version {arn} is not offered by Samovar: each runtime has the one version this host has, which "
+            "GetFunctionConfiguration tells as RuntimeVersionConfig"
+        )
 
 
 @router.operation("GetRuntimeManagementConfig")
@@ -47,9 +61,9 @@ async def get_runtime_management_config(reference: Named, services: UsesServices
     await check_qualifier(services, reference)
     record = await find(services, reference._replace(qualifier=None))
     found = attached_to(record, reference.qualifier).runtime_management
-    return answer(_shown(reference, "Auto" if found is None else found.update_on))
+    return answer(_shown(reference, RuntimeManagement(update_on="Auto") if found is None else found))
 
 
-def _shown(reference: FunctionReference, update_on: str) -> RuntimeManagementAnswer:
+def _shown(reference: FunctionReference, management: RuntimeManagement) -> RuntimeManagementAnswer:
     arn = f"{reference.arn}:{reference.qualifier}" if reference.qualifier else reference.arn
-    return RuntimeManagementAnswer(update_on, arn)
+    return RuntimeManagementAnswer(management.update_on, arn, management.version_arn)

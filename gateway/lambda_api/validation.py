@@ -24,13 +24,11 @@ MAX_TAGS: Final = 50
 
 _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
     "snap_start": ({"ApplyOn": "None"},),
-    "logging_config": ({"LogFormat": "Text"},),
 }
 """Values of unoffered members that ask for nothing but what happens anyway."""
 
 _INSTEAD: Final[dict[str, str]] = {
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
-    "logging_config": "logs are text, one file set per function; read them with `samovar logs`",
     "kms_key_arn": "encrypt the disk that holds Samovar's data directory",
 }
 

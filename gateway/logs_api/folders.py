@@ -14,7 +14,7 @@ from gateway.invoker_link import InvokerLink
 from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.errors import InvalidParameter, ResourceNotFound
-from samovar.log_groups import PREFIX, GroupChange, GroupSubject, LogGroup
+from samovar.log_groups import GroupChange, GroupSubject, LogGroup
 
 NO_GROUP: Final = "The specified log group does not exist."
 NO_STREAM: Final = "The specified log stream does not exist."
@@ -36,15 +36,15 @@ class Place:
     link: InvokerLink
 
     def arn(self, name: str) -> str:
-        """The ARN of a function's group, without the `:*` that stands for its streams."""
-        return f"arn:aws:logs:{self.region}:{self.account}:log-group:{PREFIX}{name}"
+        """The ARN of the group in a folder, without the `:*` that stands for its streams."""
+        return f"arn:aws:logs:{self.region}:{self.account}:log-group:{log_groups.group_name(name)}"
 
     def folder(self, name: str) -> Path:
-        """Where a function's lines are."""
+        """Where the lines of a group are."""
         return logs.folder_of(self.logs_dir, self.region, name)
 
-    def function_of(self, group: str | None, identifier: str | None = None) -> str:
-        """The function whose group is meant, by name or ARN. Raises `InvalidParameter` and `ResourceNotFound`."""
+    def folder_of(self, group: str | None, identifier: str | None = None) -> str:
+        """The folder of the group that is meant, by name or ARN. Raises `InvalidParameter` and `ResourceNotFound`."""
         if (group is None) == (identifier is None):
             raise InvalidParameter("Exactly one of logGroupName and logGroupIdentifier must be specified.")
         named = identifier if group is None else group
@@ -54,14 +54,14 @@ class Place:
             if (arn["region"], arn["account"]) != (self.region, self.account):
                 raise ResourceNotFound(NO_GROUP)
             named = arn["name"]
-        name = named.removeprefix(PREFIX)
-        if not named.startswith(PREFIX) or "/" in name or name in ("", ".", ".."):
-            raise ResourceNotFound(NO_GROUP)
-        return name
+        try:
+            return log_groups.folder_name(named)
+        except ValueError:
+            raise ResourceNotFound(NO_GROUP) from None
 
     async def find(self, group: str | None, identifier: str | None = None) -> tuple[str, LogGroup]:
-        """The function of a group, and its record. Raises as `function_of`."""
-        name = self.function_of(group, identifier)
+        """The folder of a group, and its record. Raises as `folder_of`."""
+        name = self.folder_of(group, identifier)
         record = await asyncio.to_thread(log_groups.read, self.folder(name))
         if record is None:
             raise ResourceNotFound(NO_GROUP)

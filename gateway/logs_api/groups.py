@@ -11,8 +11,7 @@ from gateway.logs_api import tokens
 from gateway.logs_api.folders import Place
 from samovar import log_groups, logs
 from samovar.errors import InvalidParameter
-from samovar.log_groups import PREFIX, GroupChange, GroupSubject, LogGroup
-from samovar.names import FUNCTION_NAME
+from samovar.log_groups import GroupChange, GroupSubject, LogGroup
 
 _DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Days a policy may keep events (PutRetentionPolicy)."""
@@ -31,7 +30,7 @@ class DescribeLogGroups(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class CreateLogGroup(msgspec.Struct, kw_only=True, rename="camel"):
-    """A group to be made before its function writes."""
+    """A group to be made before functions write to it."""
 
     log_group_name: str
     tags: dict[str, str] = {}
@@ -87,7 +86,7 @@ async def describe(place: Place, request: DescribeLogGroups) -> dict[str, Any]:
 
 
 def _is_meant(place: Place, request: DescribeLogGroups, name: str) -> bool:
-    group = PREFIX + name
+    group = log_groups.group_name(name)
     if not group.startswith(request.log_group_name_prefix or ""):
         return False
     if (request.log_group_name_pattern or "").lower() not in group.lower():
@@ -105,7 +104,7 @@ def _shown(place: Place, name: str) -> dict[str, Any] | None:
         return None  # deleted since it was listed
     retention = {} if group.retention_days is None else {"retentionInDays": group.retention_days}
     return {
-        "logGroupName": PREFIX + name,
+        "logGroupName": log_groups.group_name(name),
         "creationTime": group.created_ms,
         **retention,
         "metricFilterCount": 0,
@@ -117,13 +116,15 @@ def _shown(place: Place, name: str) -> dict[str, Any] | None:
 
 
 async def create(place: Place, request: CreateLogGroup) -> None:
-    """CreateLogGroup, for a function that need not exist yet."""
-    name = request.log_group_name.removeprefix(PREFIX)
-    if not request.log_group_name.startswith(PREFIX) or not FUNCTION_NAME.fullmatch(name):
+    """CreateLogGroup, also for functions that need not exist yet."""
+    try:
+        name = log_groups.folder_name(request.log_group_name)
+    except ValueError:
         raise InvalidParameter(
-            f"Log group {request.log_group_name} is not offered: Samovar keeps the logs of functions, "
-            f"in groups called {PREFIX}FUNCTION"
-        )
+            f"1 validation error detected: Value '{request.log_group_name}' at 'logGroupName' failed to satisfy "
+            "constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+, and have length less "
+            f"than or equal to {log_groups.MAX_GROUP_LENGTH}"
+        ) from None
     if request.log_group_class != "STANDARD" or request.kms_key_id:
         raise InvalidParameter("Samovar offers log groups of the class STANDARD, without keys of their own")
     await place.order("create_log_group", GroupChange(region=place.region, name=name, add_tags=request.tags))
@@ -131,7 +132,7 @@ async def create(place: Place, request: CreateLogGroup) -> None:
 
 async def delete(place: Place, request: NamedGroup) -> None:
     """DeleteLogGroup: the lines are gone; the function's next one makes a new group."""
-    name = place.function_of(request.log_group_name)
+    name = place.folder_of(request.log_group_name)
     await place.order("delete_log_group", GroupSubject(region=place.region, name=name))
 
 
@@ -151,7 +152,7 @@ async def delete_retention(place: Place, request: NamedGroup) -> None:
 
 
 async def _keep_for(place: Place, group: str, days: int | None) -> None:
-    name = place.function_of(group)
+    name = place.folder_of(group)
     await place.order("change_log_group", GroupChange(region=place.region, name=name, retention_days=days))
 
 
@@ -181,13 +182,13 @@ async def list_tags(place: Place, request: NamedGroup) -> dict[str, Any]:
 
 async def tag(place: Place, request: TaggedGroup) -> None:
     """TagLogGroup, the older form."""
-    name = place.function_of(request.log_group_name)
+    name = place.folder_of(request.log_group_name)
     await place.order("change_log_group", GroupChange(region=place.region, name=name, add_tags=request.tags))
 
 
 async def untag(place: Place, request: UntaggedGroup) -> None:
     """UntagLogGroup, the older form."""
-    name = place.function_of(request.log_group_name)
+    name = place.folder_of(request.log_group_name)
     await place.order("change_log_group", GroupChange(region=place.region, name=name, remove_tags=request.tags))
 
 

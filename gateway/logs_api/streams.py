@@ -71,6 +71,6 @@ def _shown(group_arn: str, stream: str, span: Span) -> dict[str, Any]:
 
 async def delete(place: Place, request: DeleteLogStream) -> None:
     """DeleteLogStream: its lines are overwritten; what its environment writes from now on makes it anew."""
-    name = place.function_of(request.log_group_name)
+    name = place.folder_of(request.log_group_name)
     subject = GroupSubject(region=place.region, name=name, stream=request.log_stream_name)
     await place.order("delete_log_stream", subject)

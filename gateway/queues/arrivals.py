@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from gateway.queues.ending import end
 from gateway.queues.errors import RequestThrottled
-from gateway.queues.scripts import ARRIVALS, PREFIX
+from gateway.queues.places import ARRIVALS, PREFIX
 from gateway.store import reaching_store
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable

@@ -32,6 +32,8 @@ from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
+from invoker.kits import Kits
+from invoker.runtimes import extended
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -43,6 +45,8 @@ Configure = Callable[[BoxSpec, str, str, int, str | None], dict[str, Any]]
 log = logging.getLogger("samovar.invoker.docker")
 
 
+_CALL_DEADLINE_S = 60.0
+"""How long the engine has for each call."""
 _LATE_S = 30.0
 """By then an engine has made the containers that a killed invoker had asked it for."""
 
@@ -58,23 +62,23 @@ class DockerIsolation:
         *,
         base_image: str = "",
         base_url: str | None = None,
-        deadline_s: float = 60.0,
         seats: Seats | None = None,
         carrier: Carrier | None = None,
+        kits: Kits | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `base_image` is what runtime images are built from; empty takes each runtime's public one. `base_url` is
-        the engine's socket; `None` follows `DOCKER_HOST`. `deadline_s` bounds each call to the engine. With `seats`,
-        environments can be forked into boxes. `carrier` has the keeper of runtimes that are no Python; without it they
-        cannot be started.
+        the engine's socket; `None` follows `DOCKER_HOST`. With `seats`, environments can be forked into boxes.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `kits` has what
+        Python finds in its runtime; without them that is the runtime alone.
         """
         self._instance = instance
         self._seats = seats
         self._carrier = carrier
         self._base_image = base_image
-        self._engine = Engine(base_url, deadline_s)
-        self._images = Images(self._engine)
+        self._engine = Engine(base_url, _CALL_DEADLINE_S)
+        self._images = Images(self._engine, kits)
         self._exits = ExitWatch(self._engine, instance)
         self._own: set[str] = set()
         """Ids, as on the labels, of the boxes that are being started or have been."""
@@ -91,6 +95,7 @@ class DockerIsolation:
             self._seats is not None
             and self._seats.why_none(self.name) is None
             and spec.oci_runtime == "runc"
+            and not spec.is_extended
             and find_runtime(spec.runtime).can_fork
         )
 
@@ -100,7 +105,7 @@ class DockerIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: other OCI runtimes have no mount namespace, or one out of reach."""
-        return spec.oci_runtime == "runc" and spec.image is None
+        return spec.oci_runtime == "runc" and spec.image is None and not spec.is_extended
 
     async def start_stem(self, spec: BoxSpec) -> DockerBox:
         """See `StemIsolation.start_stem`."""
@@ -115,8 +120,9 @@ class DockerIsolation:
             await self._ensure_network()
         seccomp = profile() if facts.has_seccomp and self.can_seat(spec) else None
         config = configure(spec, self._instance, image, facts.cpus, seccomp)
-        if worker := find_runtime(spec.runtime).worker:
-            told = variables(worker) if own is None else image_variables(worker, own, spec)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        if known.worker:
+            told = variables(known) if own is None else image_variables(known, own, spec)
             carry(config, await asyncio.to_thread(provide, self._carrier), told)
         self._own.add(spec.id)
         try:

@@ -14,6 +14,7 @@ from docker import APIClient
 from docker.errors import NotFound
 
 from invoker.isolation.docker_engine import Engine
+from invoker.kits import Kits
 from invoker.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 
@@ -27,10 +28,13 @@ BUILD_TIMEOUT_S = 600.0
 
 
 def image_tag(repository: str, folder: Path, base_image: str) -> str:
-    """`<repository>:<digest>`; the digest changes with the files and the base it is built from."""
+    """`<repository>:<digest>`; the digest changes with the files and the base it is built from.
+
+    Folders count by their names: they are libraries, whose versions are in the names of their metadata.
+    """
     digest = hashlib.sha256(base_image.encode())
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(b"\0" + file.name.encode() + b"\0" + file.read_bytes())
+    for path in sorted(path for path in folder.iterdir() if path.name != "__pycache__"):
+        digest.update(b"\0" + path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b""))
     return f"{repository}:{digest.hexdigest()[:12]}"
 
 
@@ -47,8 +51,9 @@ class ImageFacts:
 class Images:
     """Builds each missing image once, however many starts wait for it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, kits: Kits | None = None) -> None:
         self._engine = engine
+        self._kits = kits
         self._tags: dict[tuple[str, str], str] = {}
         self._present: set[str] = set()
         self._building: dict[str, asyncio.Task[None]] = {}
@@ -63,6 +68,8 @@ class Images:
         tag = self._tags.get((runtime.name, base_image))
         if tag in self._present:
             return tag
+        if self._kits is not None:
+            runtime = await asyncio.to_thread(self._kits.equip, runtime)
         tag = await asyncio.to_thread(image_tag, runtime.image, runtime.folder, base_image)
         self._tags[runtime.name, base_image] = tag
         build = self._building.get(tag)

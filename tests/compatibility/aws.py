@@ -22,9 +22,9 @@ SANDBOX = pytest.param("sandbox", marks=pytest.mark.component("bubblewrap"))
 DOCKER = pytest.param("docker", marks=pytest.mark.component("docker"))
 
 
-def package(source: str) -> bytes:
-    """A deployment package, zipped in memory: one module `app`."""
-    return zip_of({"app.py": textwrap.dedent(source).encode()})
+def package(source: str, name: str = "app.py") -> bytes:
+    """A deployment package, zipped in memory: one module."""
+    return zip_of({name: textwrap.dedent(source).encode()})
 
 
 def create(aws: Any, name: str, source: str, **members: Any) -> dict[str, Any]:

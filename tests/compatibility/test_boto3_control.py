@@ -44,11 +44,14 @@ def test_a_function_lives(aws: Any) -> None:
 
     changed = aws.update_function_configuration(FunctionName="hello", MemorySize=256, Timeout=10)
     assert (changed["MemorySize"], changed["Environment"]) == (256, {"Variables": {"A1": "x"}})
-    coded = aws.update_function_code(
-        FunctionName="hello", ZipFile=zip_of({"b.py": b""}), RevisionId=changed["RevisionId"]
-    )
+    code = {"FunctionName": "hello", "ZipFile": zip_of({"b.py": b""})}
+    settled = aws.get_function_configuration(FunctionName="hello")["RevisionId"]
+    with pytest.raises(aws.exceptions.PreconditionFailedException):  # it is another one once the change is in force
+        aws.update_function_code(**code, RevisionId=changed["RevisionId"])
+    coded = aws.update_function_code(**code, RevisionId=settled)
     assert coded["CodeSha256"] != made["CodeSha256"]
-    assert aws.get_function_configuration(FunctionName="hello")["RevisionId"] == coded["RevisionId"]
+    after = aws.get_function_configuration(FunctionName="hello")["RevisionId"]
+    assert len({made["RevisionId"], changed["RevisionId"], settled, coded["RevisionId"], after}) == 5
 
     assert aws.delete_function(FunctionName="hello")["ResponseMetadata"]["HTTPStatusCode"] == 204
     with pytest.raises(aws.exceptions.ResourceNotFoundException) as error:
@@ -100,7 +103,8 @@ def test_errors_are_boto3s_own_exceptions(aws: Any) -> None:
 
 
 def test_of_twenty_updates_on_one_revision_exactly_one_wins(aws: Any) -> None:
-    revision = create(aws)["RevisionId"]
+    create(aws)
+    revision = aws.get_function_configuration(FunctionName="hello")["RevisionId"]
 
     def update(number: int) -> str:
         try:

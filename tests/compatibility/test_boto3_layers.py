@@ -56,7 +56,9 @@ def a_library() -> bytes:
     """Any shared object of this host, under a name that only a layer has."""
     name = ctypes.util.find_library("z")
     assert name is not None
-    return next(path for folder in ("/lib", "/usr/lib") for path in Path(folder).rglob(name)).read_bytes()
+    ctypes.CDLL(name)  # the loader finds it at once; a search of the disk takes seconds
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return next(Path(line.split()[-1]) for line in maps if "/libz.so" in line).read_bytes()
 
 
 def test_a_layer_lives(aws: Any) -> None:

@@ -22,7 +22,7 @@ HOW = """
     def handler(event, context):
         return [os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], context.function_version]
 """
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 on_a_platform = pytest.mark.parametrize("platform", [SANDBOX], indirect=True)
 
 

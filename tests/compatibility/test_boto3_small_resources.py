@@ -48,7 +48,22 @@ def test_the_runtimes_updates_are_a_choice_that_is_kept(aws: Any) -> None:
     assert aws.get_runtime_management_config(FunctionName="shop")["UpdateRuntimeOn"] == "FunctionUpdate"
     with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
         aws.put_runtime_management_config(FunctionName="shop", UpdateRuntimeOn="Manual")
-    assert "this host's own interpreters" in refusal(error)[1]
+    assert refusal(error)[1] == "RuntimeVersionArn must be set when UpdateRuntimeOn is set to Manual."
+    manual = {"FunctionName": "shop", "UpdateRuntimeOn": "Manual"}
+    other = "arn:aws:lambda:us-east-1::runtime:" + "0" * 64
+    with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
+        aws.put_runtime_management_config(**manual, RuntimeVersionArn=other)
+    assert "the one version this host has" in refusal(error)[1]
+    version = aws.get_function_configuration(FunctionName="shop")["RuntimeVersionConfig"]["RuntimeVersionArn"]
+    aws.put_runtime_management_config(**manual, RuntimeVersionArn=version)
+    assert without_metadata(aws.get_runtime_management_config(FunctionName="shop")) == {
+        "UpdateRuntimeOn": "Manual",
+        "FunctionArn": f"{ARN}shop",
+        "RuntimeVersionArn": version,
+    }
+    with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
+        aws.put_runtime_management_config(FunctionName="shop", UpdateRuntimeOn="Auto", RuntimeVersionArn=version)
+    assert "can only be set when UpdateRuntimeOn is set to Manual" in refusal(error)[1]
     with pytest.raises(aws.exceptions.ResourceNotFoundException):
         aws.get_runtime_management_config(FunctionName="never")
 

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.component("boto3", "valkey"),
     pytest.mark.parametrize("platform", [SANDBOX, DOCKER], indirect=True),
 ]
-ENDS_WITHIN_S = 20.0
+ENDS_WITHIN_S = 60.0
 """A handler that nobody holds up any more."""
 TEA = """
     import json, time
@@ -94,6 +94,7 @@ def test_other_functions_answer_in_one_part(cloud: Any) -> None:
     assert streamed(cloud, {})[2]["ErrorCode"] == "KeyError"
     dry = cloud.invoke_with_response_stream(FunctionName="tea", InvocationType="DryRun")
     assert dry["StatusCode"] == 204
+    dry["EventStream"].close()
     with pytest.raises(cloud.exceptions.ResourceNotFoundException, match=f"Function not found: {ARN}coffee"):
         cloud.invoke_with_response_stream(FunctionName="coffee")
 
@@ -146,7 +147,7 @@ def test_parts_arrive_when_they_are_yielded(cloud: Any) -> None:
 
 
 def test_a_slow_client_slows_the_handler_and_a_gone_one_does_not(cloud: Any, platform: Platform) -> None:
-    create(cloud, "slow", TEA, Timeout=30)
+    create(cloud, "slow", TEA, Timeout=120)
     parts = urlsplit(url_of(cloud, "slow"))
 
     def log() -> str:
@@ -164,7 +165,9 @@ def test_a_slow_client_slows_the_handler_and_a_gone_one_does_not(cloud: Any, pla
         assert 0 < settled < 32, "the handler goes on although nobody takes anything"
         taken = 0
         while taken < 24 * 1024 * 1024:
-            taken += len(client.recv(1024 * 1024))
+            part = client.recv(1024 * 1024)
+            assert part, "the answer ends before its end"
+            taken += len(part)
         assert settled < written() < 64
     deadline = time.monotonic() + ENDS_WITHIN_S
     while "REPORT" not in log():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ import httpx
 import pytest
 from docker import APIClient
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "samovar-base:bookworm"
 REDIS_IMAGE = "samovar-test/redis:latest"
@@ -26,12 +27,13 @@ STARTS_WITHIN_S = 60.0
 pytestmark = [pytest.mark.component("compose", "docker"), pytest.mark.usefixtures("redis_image", "wheelhouse")]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Compose:
     """One project: a name and the variables compose.yaml takes."""
 
     project: str
     environment: dict[str, str]
+    is_down: bool = False
 
     def run(self, *arguments: str) -> str:
         """Run a compose command; fails with what it said."""
@@ -41,6 +43,12 @@ class Compose:
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
+
+    def down(self) -> None:
+        """Remove everything of it, once: each command of compose takes seconds."""
+        if not self.is_down:
+            self.run("down", "--volumes", "--timeout", "60")
+            self.is_down = True
 
     @property
     def url(self) -> str:
@@ -84,14 +92,11 @@ def compose() -> Iterator[Compose]:
     # Not tmp_path: sockets below it would have names that are too long for the kernel.
     data_dir = Path(tempfile.mkdtemp(prefix="smv-"))
     data_dir.chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     compose = Compose(
         f"smv{os.urandom(3).hex()}",
         {
             "SAMOVAR_DATA_DIR": str(data_dir),
-            "SAMOVAR_PORT": str(port),
+            "SAMOVAR_PORT": str(free_port()),
             "SAMOVAR_TAG": "test",
             "BASE_IMAGE": BASE_IMAGE,
             "SAMOVAR_BASE_IMAGE": BASE_IMAGE,
@@ -103,7 +108,7 @@ def compose() -> Iterator[Compose]:
     try:
         yield compose
     finally:
-        compose.run("down", "--volumes", "--timeout", "60")
+        compose.down()
         shutil.rmtree(data_dir)
 
 
@@ -126,7 +131,7 @@ def test_a_function_deployed_to_the_composed_platform_answers_over_http(compose:
     instance = (Path(compose.environment["SAMOVAR_DATA_DIR"]) / "instance").read_text().strip()
     boxes = {"label": f"samovar.instance={instance}"}
     assert engine.containers(filters=boxes)
-    compose.run("down", "--volumes", "--timeout", "60")
+    compose.down()
     assert engine.containers(all=True, filters=boxes) == []
     assert engine.containers(all=True, filters={"label": f"com.docker.compose.project={compose.project}"}) == []
     assert engine.networks(filters={"label": f"com.docker.compose.project={compose.project}"}) == []

@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 SAMOVAR = (sys.executable, "-P", "-c", "from samovar.cli import main; main()")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME")
 
 
@@ -30,7 +30,7 @@ def samovar(*arguments: str, prefix: Sequence[str] = (), **variables: str) -> su
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S * 2,
+        timeout=PATIENCE_S,
         check=False,
         cwd="/",
     )

@@ -25,7 +25,8 @@ JAVASCRIPT = """
         case "exit": process.exit(3);
         case "hang": await new Promise((resolve) => setTimeout(resolve, 60_000)); break;
         case "big": return "x".repeat(6_300_000);
-        case "eat": for (const held = []; ; ) held.push(Buffer.alloc(8 << 20, 1));
+        // In one system call: a process that goes on running at its limit has its own code paged out and in for long.
+        case "eat": return fs.readSync(fs.openSync("/dev/zero"), Buffer.allocUnsafe(1 << 28));
         case "print": console.log("printed for", context.awsRequestId); return null;
         case "burn": for (const since = process.cpuUsage(); process.cpuUsage(since).user < 200_000; ); return null;
         case "keep": fs.writeFileSync("/tmp/kept", "x"); return null;
@@ -54,9 +55,7 @@ PYTHON = """
         if do == "exit": os._exit(3)
         if do == "hang": time.sleep(60)
         if do == "big": return "x" * 6_300_000
-        if do == "eat":
-            held = []
-            while True: held.append(b"x" * (8 << 20))
+        if do == "eat": open("/dev/zero", "rb", 0).readinto(bytearray(1 << 28))  # as above
         if do == "print": print("printed for", context.aws_request_id)
         if do == "burn":
             end = time.process_time() + 0.2

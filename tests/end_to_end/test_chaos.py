@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -86,11 +87,11 @@ def test_a_call_that_runs_when_the_invoker_is_killed_is_told_so(lab: Lab) -> Non
     function.value(0)
     with load(function, callers=1, event=30) as seen:
         until(lambda: any(view.state == "busy" for view in lab.client.environments()), "the call runs")
+        seen.stop.set()  # no other call after this one
         began = time.monotonic()
         os.kill(lab.pids()["invoker"], signal.SIGKILL)
         until(lambda: seen.answers, "it is answered")
-        seen.stop.set()
-        assert time.monotonic() - began < 5
+        assert seen.answers[0].ended - began < 9  # it does not wait for the function's own end
     assert (seen.answers[0].status, seen.answers[0].error) == (502, "ServiceException")
     assert b"whether the function ran to its end is not known" in seen.answers[0].body
     assert function.value(0) is None
@@ -197,16 +198,16 @@ def test_an_environment_that_dies_while_idle(lab: Lab) -> None:
 
 @pytest.mark.parametrize("isolation", [SANDBOX])
 def test_a_full_box(isolation: str) -> None:
-    with laboratory(isolation, max_environments_per_function=1, queue_timeout_s=0.5, memory_budget_mb=256) as lab:
+    with laboratory(isolation, max_environments_per_function=1, queue_timeout_s=2, memory_budget_mb=256) as lab:
         function = lab.deploy("import time\ndef handler(event, context): time.sleep(event or 0)")
         function.value()
-        with load(function, callers=1, event=2) as seen:
+        with load(function, callers=1, event=7) as seen, ThreadPoolExecutor() as pool:
             until(lambda: any(view.state == "busy" for view in lab.client.environments()), "it runs")
+            seen.stop.set()  # no other call after this one
             invocations = f"{lab.endpoint}/2015-03-31/functions/{function.name}/invocations"
-            throttled = httpx.post(invocations, content=b"0", auth=lab.signing)
-            by_http = httpx.get(function.url)
-            seen.stop.set()
-        for answer in (throttled, by_http):
+            by_api = pool.submit(httpx.post, invocations, content=b"0", auth=lab.signing, timeout=60)
+            by_url = pool.submit(httpx.get, function.url, timeout=60)
+        for answer in (by_api.result(), by_url.result()):
             assert answer.status_code == 429
             assert answer.headers["x-amzn-errortype"] == "TooManyRequestsException"
             assert answer.json()["Reason"].endswith("ConcurrentInvocationLimitExceeded")
@@ -242,8 +243,7 @@ def test_a_restart_and_a_killed_supervisor(isolation: str) -> None:
         os.kill(platform.process.pid, signal.SIGKILL)
         platform.process.wait(10)
         platform.process = None
-        own = f"socket {platform.data_dir}/run/demand.sock"  # the killed process's; the next start removes it
-        until(lambda: set(remains(platform.data_dir, instance)) <= {own}, "everything ends")
+        until(lambda: remains(platform.data_dir, instance) == [], "everything ends")
         platform.start()
         assert function.value() == "done"
         assert [reading.cold for reading in function.readings()] == [ColdReason.FIRST_CALL] * 3

@@ -46,9 +46,9 @@ def test_an_initialisation_that_takes_too_long(lab: Lab) -> None:
     function = lab.deploy("import time; time.sleep(60)")
     began = time.monotonic()
     told = function.error()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert told["errorType"] == "Sandbox.Timedout"
-    assert "timed out after 2.00 seconds" in told["errorMessage"]
+    assert "timed out after 5.00 seconds" in told["errorMessage"]
     assert [reading.outcome for reading in function.readings()] == [Outcome.TIMEOUT]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # it ships no types
@@ -11,8 +14,7 @@ import pytest
 
 from gateway import lineage
 from samovar.errors import SamovarError
-from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab
-from tests.end_to_end.sdk import packed
+from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab, zipped
 from tests.signing import key_for
 
 SOURCE = """
@@ -35,9 +37,11 @@ SOURCE = """
 """
 
 
-def deploy(lab: Lab, name: str, **parameters: Any) -> Function:
+def deploy(lab: Lab, name: str, files: Mapping[str, bytes] = MappingProxyType({}), **parameters: Any) -> Function:
     usual = {"FunctionName": name, "Role": ROLE, "Runtime": RUNTIME, "Handler": "app.handler", "Timeout": 60}
-    lab.client.create_function(usual | {"MemorySize": 512} | parameters, packed(SOURCE))
+    lab.client.create_function(
+        usual | {"MemorySize": 512} | parameters, zipped({"app.py": textwrap.dedent(SOURCE), **files})
+    )
     return Function(lab, name)
 
 
@@ -59,6 +63,20 @@ def test_it_is_its_role_and_calls_a_function(lab: Lab, sdk: Function) -> None:
     assert who["Account"] == "123456789012"
     answer = sdk.run("result = attempted('lambda', 'invoke', FunctionName='called', Payload=b'[1, 2]')")
     assert (answer["StatusCode"], json.loads(answer["Payload"])) == (200, {"told": [1, 2]})
+
+
+def test_boto3_is_in_the_runtime_behind_what_the_function_brings(lab: Lab, sdk: Function) -> None:
+    lines = """
+        import subprocess, sys, boto3, dateutil, s3transfer, six, urllib3
+        command = [sys.executable, "-S", "-c", "import boto3; print(boto3.__version__)"]
+        told = subprocess.run(command, capture_output=True)
+        path = sys.path[:4]
+        result = [boto3.__file__, boto3.__version__, told.stdout.decode().strip(), path]
+    """
+    path = ["/var/task", f"/opt/python/lib/{RUNTIME}/site-packages", "/opt/python", "/var/runtime"]
+    assert sdk.run(lines) == ["/var/runtime/boto3/__init__.py", boto3.__version__, boto3.__version__, path]
+    own = deploy(lab, "own-sdk", {"boto3.py": b"version = 'my own'"})
+    assert own.run("import boto3; result = boto3.version") == "my own"
 
 
 def test_it_sends_to_a_queue_and_takes_from_it(lab: Lab, sdk: Function) -> None:

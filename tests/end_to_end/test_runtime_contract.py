@@ -158,7 +158,7 @@ def test_the_report_tells_the_truth(lab: Lab) -> None:
     before = int(report["used"])
     began = time.monotonic()
     second = function.attempt("import time\nheld = bytearray(60 * 1024 * 1024)\nheld[::4096] = b'x' * (60 * 256)\n"
-                              "end = time.monotonic() + 0.3\nwhile time.monotonic() < end: pass")  # fmt: skip
+                              "end = time.thread_time() + 0.3\nwhile time.thread_time() < end: pass")  # fmt: skip
     took = (time.monotonic() - began) * 1000
     report = REPORT.search(second.log)
     assert report
@@ -170,7 +170,7 @@ def test_the_report_tells_the_truth(lab: Lab) -> None:
     one, two = function.readings()
     assert (two.request_id, two.peak_mb, two.outcome) == (second.request_id, int(report["used"]), Outcome.OK)
     assert two.duration_ms == pytest.approx(float(report["duration"]), abs=0.01)
-    assert two.cpu_ms > 100
+    assert two.cpu_ms > 250
     assert one.cpu_ms < two.cpu_ms
     assert (one.isolation, one.cold) == (lab.platform.isolation, "first-call")
     assert two.cold is None

@@ -161,9 +161,12 @@ def test_killing_the_snapshot_process_under_load_costs_no_call(lab: Lab) -> None
 def test_what_cannot_be_forked_is_started_whole(lab: Lab, left: str) -> None:
     function = lab.deploy(KIND.format(init=left))
     assert function.value() == "on-demand"
-    answers = at_once(function, 3, 0.5)
-    assert [answer.status for answer in answers] == [200] * 3
-    assert {answer.value for answer in answers} == {"on-demand"}
+    for seconds in (0.5, 2, 8):  # a busy machine may start another one too late to be of use
+        answers = at_once(function, 3, seconds)
+        assert [answer.status for answer in answers] == [200] * 3
+        assert {answer.value for answer in answers} == {"on-demand"}
+        if len(function.environments()) >= 2:
+            break
     assert len(function.environments()) >= 2
 
 

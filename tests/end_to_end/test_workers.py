@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,16 +26,12 @@ from samovar.names import function_arn
 from tests.end_to_end.lab import Function, laboratory
 from tests.end_to_end.platform_box import until
 from tests.platform import SAMOVAR
+from tests.ports import free_port
 from tests.valkey import BINARY
 
 pytestmark = pytest.mark.component("bubblewrap", "valkey", "celery")
 
 SLOW = "import time\ndef handler(event, context): time.sleep(0.05)"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

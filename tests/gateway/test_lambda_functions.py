@@ -57,11 +57,33 @@ async def test_a_created_function_is_described_as_aws_does(api: httpx.AsyncClien
         "PackageType": "Zip",
         "EphemeralStorage": {"Size": 512},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "RuntimeVersionConfig": {
+            "RuntimeVersionArn": f"arn:aws:lambda:us-east-1::runtime:{hashlib.sha256(b'python3.11').hexdigest()}"
+        },
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/hello"},
     }
     shown = (await api.get(f"{PATH}/hello/configuration")).json()
-    assert (shown["RevisionId"], shown["State"], shown["LastUpdateStatus"]) == (revision, "Active", "Successful")
+    assert (shown["State"], shown["LastUpdateStatus"]) == ("Active", "Successful")
+    assert shown["RevisionId"] != revision, "AWS renews it when a change is in force"
     assert "StateReason" not in shown
+
+
+async def test_a_logging_configuration_is_changed_in_parts(api: httpx.AsyncClient) -> None:
+    async def change(**members: str) -> dict[str, str]:
+        answer = await api.put(f"{PATH}/hello/configuration", json={"LoggingConfig": members})
+        assert answer.status_code == 200
+        shown: dict[str, str] = answer.json()["LoggingConfig"]
+        return shown
+
+    await created(api)
+    usual = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/aws/lambda/hello"}
+    assert await change(LogFormat="JSON") == {"LogFormat": "JSON"} | usual
+    changed = {"LogFormat": "JSON", "ApplicationLogLevel": "ERROR", "SystemLogLevel": "INFO"}
+    assert await change(ApplicationLogLevel="ERROR") == changed | {"LogGroup": "/aws/lambda/hello"}
+    assert await change(LogGroup="/shop/all") == changed | {"LogGroup": "/shop/all"}
+    assert (await api.get(f"{PATH}/hello/configuration")).json()["LoggingConfig"]["LogGroup"] == "/shop/all"
+    assert await change(LogFormat="Text") == {"LogFormat": "Text", "LogGroup": "/shop/all"}
+    assert await change(LogGroup="/aws/lambda/hello") == {"LogFormat": "Text", "LogGroup": "/aws/lambda/hello"}
 
 
 async def test_the_invoker_is_told_of_each_change(
@@ -204,7 +226,8 @@ async def test_an_environment_is_shown_once_it_was_given_even_empty(api: httpx.A
 
 
 async def test_of_twenty_updates_of_one_revision_exactly_one_wins(api: httpx.AsyncClient) -> None:
-    revision = (await created(api))["RevisionId"]
+    await created(api)
+    revision = (await api.get(f"{PATH}/hello/configuration")).json()["RevisionId"]
     answers = await asyncio.gather(
         *(
             api.put(f"{PATH}/hello/configuration", json={"Description": str(n), "RevisionId": revision})
@@ -214,7 +237,7 @@ async def test_of_twenty_updates_of_one_revision_exactly_one_wins(api: httpx.Asy
     won = [answer for answer in answers if answer.status_code == 200]
     assert len(won) == 1
     assert {fault(answer)[:2] for answer in answers if answer not in won} == {(412, "PreconditionFailedException")}
-    assert (await api.get(f"{PATH}/hello/configuration")).json()["RevisionId"] == won[0].json()["RevisionId"]
+    assert (await api.get(f"{PATH}/hello/configuration")).json()["Description"] == won[0].json()["Description"]
 
 
 async def test_a_dry_run_checks_and_changes_nothing(api: httpx.AsyncClient, services: Services) -> None:
@@ -284,3 +307,14 @@ async def test_code_that_is_replaced_or_deleted_outlives_the_calls_that_run_it(
     await api.put(f"{PATH}/hello/code", json={"ZipFile": new})
     await api.delete(f"{PATH}/other")
     assert await services.artifacts.collect(set()) == []
+
+
+async def test_names_that_no_function_can_have_are_not_found(api: httpx.AsyncClient) -> None:
+    await created(api)
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+    for name in ("a" * 65, "function"):
+        assert fault(await api.get(f"{PATH}/{name}")) == (
+            404, "ResourceNotFoundException", f"Function not found: {arn}{name}",
+        )  # fmt: skip
+        assert fault(await api.delete(f"{PATH}/{name}"))[2] == f"Function not found: {arn}{name}"
+    assert fault(await api.delete(f"{PATH}/hello?Qualifier=$latest"))[2] == f"Function not found: {arn}hello"

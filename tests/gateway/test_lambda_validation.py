@@ -50,7 +50,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         VALUE,
         "name a queue",
     ),
-    "JSON logs": ({"LoggingConfig": {"LogFormat": "JSON"}}, VALUE, "LoggingConfig"),
+    "levels of text logs": ({"LoggingConfig": {"SystemLogLevel": "WARN"}}, VALUE, "can only be set when LogFormat"),
+    "log format": ({"LoggingConfig": {"LogFormat": "XML"}}, VALIDATION, "Value 'XML' at 'loggingConfig.logFormat'"),
+    "log group": ({"LoggingConfig": {"LogGroup": "a b"}}, VALIDATION, "Value 'a b' at 'loggingConfig.logGroup'"),
+    "long log group": ({"LoggingConfig": {"LogGroup": "g" * 251}}, VALUE, "longer than 250 characters"),
     "tracing": ({"TracingConfig": {"Mode": "Sometimes"}}, VALIDATION, "enum value set: [Active, PassThrough]"),
     "architecture": (
         {"Architectures": ["riscv"]},
@@ -122,7 +125,7 @@ async def test_a_wrong_creation_is_refused_and_makes_nothing(
 
 HARMLESS: dict[str, dict[str, Any]] = {
     "empty members": {"Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "Publish": False},
-    "defaults": {"PackageType": "Zip", "SnapStart": {"ApplyOn": "None"}, "LoggingConfig": {"LogFormat": "Text"}},
+    "defaults": {"PackageType": "Zip", "SnapStart": {"ApplyOn": "None"}, "LoggingConfig": {}},
     "nulls": {"Layers": None, "DeadLetterConfig": {}, "KMSKeyArn": ""},
     "members of another time": {"Unheard": {"Of": 1}},
 }

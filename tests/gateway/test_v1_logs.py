@@ -42,6 +42,18 @@ def test_the_last_lines_come_oldest_first_over_several_files(tmp_path: Path) -> 
     assert texts(tmp_path, since_ms=9) == []
 
 
+async def test_lines_come_from_the_group_the_function_names(api: httpx.AsyncClient, services: Services) -> None:
+    config = {"LogGroup": "/shop/all"}
+    assert (await api.post("/2015-03-31/functions", json=creation(LoggingConfig=config))).status_code == 201
+    folder = folder_of(services.settings.logs_dir, "us-east-1", "@,shop,all")
+    folder.mkdir(parents=True)
+    lines = [(f"2026/11/23/{name}[$LATEST]{'0' * 32}", name) for name in ("hello", "other", "hello-too")]
+    with segment_path(folder, 1).open("ab") as file:
+        file.writelines(format_line(1, "a", stream, name.encode()) for stream, name in lines)
+    answer = await api.get(PATH)
+    assert [msgspec.json.decode(line, type=LogRecord).text for line in answer.content.splitlines()] == ["hello"]
+
+
 def test_a_line_in_the_making_waits(tmp_path: Path) -> None:
     write(tmp_path, 1, (1, "a", "whole"))
     with segment_path(tmp_path, 1).open("ab") as file:

@@ -25,7 +25,7 @@ from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 UNREACHABLE = Reach(None, b"key")
 """No platform is there for functions to reach."""
 

@@ -36,7 +36,7 @@ from tests.contracts.conftest import BASE_IMAGE
 from tests.contracts.harness import SUBJECT
 from tests.invoker.building import UNREACHABLE, run, take, version
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def docker(instance: str, seats: Seats) -> Isolation:

@@ -17,7 +17,7 @@ from invoker.endpoint import Endpoint
 from invoker.isolation.contract import PORTS_SOCKET
 from invoker.relay import Address
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class Service:

@@ -48,11 +48,10 @@ def test_an_entry_names_what_an_environment_needs(name: str) -> None:
     assert entry.can_fork == (name in PYTHONS)
 
 
-@pytest.mark.parametrize(("name", "pattern"), [("python3.11", "*.py"), ("nodejs22.x", "*.mjs")])
-def test_the_image_holds_every_file_of_the_runtime(name: str, pattern: str) -> None:
-    entry = runtimes.runtime(name)
+def test_the_image_holds_every_file_of_the_runtime() -> None:
+    entry = runtimes.runtime("nodejs22.x")
     copied = entry.dockerfile.read_text()
-    own = [path.name for path in entry.folder.glob(pattern) if path.name != "__init__.py"]
+    own = [path.name for path in entry.folder.glob("*.mjs")]
     assert own
     patterns = re.search(r"^COPY (.*) /var/runtime/$", copied, re.MULTILINE)
     assert patterns is not None

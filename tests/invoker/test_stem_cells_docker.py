@@ -90,7 +90,7 @@ def stem_cells(engine: Engine, tmp_path: Path, keep_s: float = 600) -> StemCells
 
 async def until(holds: Callable[[], bool]) -> None:
     """Return when it does."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await asyncio.to_thread(holds):
             await asyncio.to_thread(threading.Event().wait, 0.01)
 

@@ -8,7 +8,7 @@ import pytest
 
 from samovar.errors import InvalidParameterValue, ValidationFailed
 from samovar.function import FunctionVersion, Limits, check_environment
-from samovar.names import FunctionReference, function_arn, new_request_id, new_url_id
+from samovar.names import FunctionReference, check_new_name, function_arn, new_request_id, new_url_id
 from samovar.provisioning import Provision
 
 
@@ -100,9 +100,11 @@ def test_what_names_no_function_is_refused(text: str) -> None:
         FunctionReference.parse(text)
 
 
-def test_a_name_that_is_too_long_is_refused() -> None:
+def test_a_name_that_is_too_long_is_refused_to_who_makes_a_function() -> None:
+    assert FunctionReference.parse("123456789012:function:" + "x" * 65).name == "x" * 65
     with pytest.raises(InvalidParameterValue, match="Member must have length less than or equal to 64"):
-        FunctionReference.parse("123456789012:function:" + "x" * 65)
+        check_new_name("x" * 65)
+    check_new_name("x" * 64)
 
 
 def test_arns_carry_the_qualifier() -> None:

@@ -16,7 +16,7 @@ from tests.platform import SAMOVAR, Platform
 
 pytestmark = pytest.mark.component("bubblewrap", "valkey")
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 SOURCE = """
 import os
 def handler(event, context):

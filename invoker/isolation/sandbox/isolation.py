@@ -24,7 +24,9 @@ from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
 from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
-from invoker.runtimes import Interpreter, Runtime, require_interpreter, runtime
+from invoker.kits import Kits
+from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -33,7 +35,8 @@ _VIEW = View(task_root=TASK_ROOT, runtime_dir=RUNTIME_DIR, tmp_dir="/tmp")  # no
 _FILES = {
     "/etc/passwd": PASSWD.encode(),
     "/etc/group": GROUP.encode(),
-    "/etc/hosts": b"127.0.0.1 localhost samovar\n::1 localhost\n",
+    # The two names of the sandbox are Lambda's: extensions listen there for telemetry.
+    "/etc/hosts": b"127.0.0.1 localhost samovar sandbox.localdomain sandbox\n::1 localhost\n",
     "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
 }
 
@@ -51,18 +54,21 @@ class SandboxIsolation:
         find_cgroups: Callable[[str], Cgroups | None] = Cgroups.find,
         seats: Seats | None = None,
         carrier: Carrier | None = None,
+        kits: Kits | None = None,
     ) -> None:
         """`instance` is the same for every invoker on one data directory and for no other.
 
         `find_interpreter` may take its time and raises `EnvironmentFailure` for a runtime this host lacks;
         `find_cgroups` answers `None` where boxes must do without. With `seats`, environments can be forked into boxes.
-        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started.
+        `carrier` has the keeper of runtimes that are no Python; without it they cannot be started. `kits` has what
+        Python finds in its runtime; without them that is the runtime alone.
         """
         self._instance = instance
         self._seats = seats
         self._find_interpreter = find_interpreter
         self._find_cgroups = find_cgroups
         self._carrier = carrier
+        self._kits = kits
         self._users = Users(instance) if os.geteuid() == 0 else None
         self._bridge = Bridge()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
@@ -70,7 +76,9 @@ class SandboxIsolation:
 
     def can_seat(self, spec: BoxSpec) -> bool:
         """See `Isolation.can_seat`."""
-        return self._seats is not None and self._seats.why_none(self.name) is None and runtime(spec.runtime).can_fork
+        if self._seats is None or self._seats.why_none(self.name) is not None or spec.is_extended:
+            return False
+        return find_runtime(spec.runtime).can_fork
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`."""
@@ -79,7 +87,9 @@ class SandboxIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: what is mounted at `OPT_DIR` would hide an interpreter that runs from there."""
-        return spec.image is None and (spec.layers_dir is None or not _lies_in_opt(self._program(spec.runtime)))
+        if spec.image is not None or spec.is_extended:
+            return False
+        return spec.layers_dir is None or not _lies_in_opt(self._mounts(spec.runtime))
 
     async def start_stem(self, spec: BoxSpec) -> SandboxStem:
         """See `StemIsolation.start_stem`."""
@@ -93,7 +103,8 @@ class SandboxIsolation:
         """A box that has been built, and all it holds."""
         refuse_image(spec, self.name)
         launcher, _ = self._ready()
-        program = await asyncio.to_thread(self._program, spec.runtime)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        program = await asyncio.to_thread(self._program, known)
         async with contextlib.AsyncExitStack() as held:
             try:
                 order = self._order(spec, program, stem)
@@ -110,7 +121,7 @@ class SandboxIsolation:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: looks for the interpreter."""
-        await asyncio.to_thread(self._program, runtime)
+        await asyncio.to_thread(self._program, find_runtime(runtime))
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
@@ -129,6 +140,8 @@ class SandboxIsolation:
     async def close(self) -> None:
         """See `Isolation.close`."""
         await asyncio.to_thread(self._bridge.close)
+        if self._kits is not None:
+            self._kits.close()
         self._starter.shutdown()
         if self._users is not None:
             self._users.close()
@@ -144,7 +157,7 @@ class SandboxIsolation:
 
     def _order(self, spec: BoxSpec, program: Program, stem: bool) -> Order:
         files = dict(_FILES)
-        if spec.layers_dir is not None and _lies_in_opt(program):
+        if spec.layers_dir is not None and _lies_in_opt(program.mounts):
             raise EnvironmentFailure(
                 f"the interpreter of {spec.runtime} on this host is in {OPT_DIR}, where the function's layers belong: "
                 "run the function with isolation docker, or install the interpreter elsewhere"
@@ -155,29 +168,33 @@ class SandboxIsolation:
         seats = self.can_seat(spec)
         return Order(spec=spec, program=program, stem=stem, seats=seats, files=files, connect=connect)
 
-    def _program(self, name: str) -> Program:
-        known = runtime(name)
-        if known.worker:
-            return self._carried_program(known)
-        interpreter = self._find_interpreter(name)
-        # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
-        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
-        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
+    def _mounts(self, name: str) -> tuple[str, ...]:
+        return self._find_interpreter(name).mounts if find_runtime(name).interpreters else ()
 
-    def _carried_program(self, known: Runtime) -> Program:
+    def _program(self, known: Runtime) -> Program:
+        if not known.interpreters:
+            carried = provide(self._carrier)
+            return Program(
+                arguments=carried.command(),
+                mounts=(),
+                runtime_dir=carried.nothing,
+                keeper_dir=carried.folder,
+                variables=variables(known),
+            )
+        interpreter = self._find_interpreter(known.name)
+        kit = known if self._kits is None else self._kits.equip(known, interpreter.executable)
+        # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
+        flags = ("-S",) if known.language == "python" else ()
+        command = (interpreter.executable, *flags, f"{RUNTIME_DIR}/{known.bootstrap.name}")
+        if not known.worker:
+            return Program(arguments=command, mounts=interpreter.mounts, runtime_dir=kit.folder)
         carried = provide(self._carrier)
-        mounts: tuple[str, ...] = ()
-        command: list[str] = []
-        if known.interpreters:
-            interpreter = self._find_interpreter(known.name)
-            mounts = interpreter.mounts
-            command = [interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}"]
         return Program(
             arguments=carried.command(),
-            mounts=mounts,
-            runtime_dir=known.folder if known.interpreters else carried.nothing,
+            mounts=interpreter.mounts,
+            runtime_dir=kit.folder,
             keeper_dir=carried.folder,
-            variables=variables(known.worker, command),
+            variables=variables(known, command),
         )
 
     def _hold(self, launched: Launched, bridged: bool, held: contextlib.AsyncExitStack) -> Child:
@@ -223,8 +240,8 @@ def _meter(launched: Launched, spec: BoxSpec, held: contextlib.AsyncExitStack) -
     return watch
 
 
-def _lies_in_opt(program: Program) -> bool:
-    return any(Path(path).is_relative_to(OPT_DIR) for path in program.mounts)
+def _lies_in_opt(mounts: tuple[str, ...]) -> bool:
+    return any(Path(path).is_relative_to(OPT_DIR) for path in mounts)
 
 
 def _mechanisms(cgroups: Cgroups | None) -> dict[str, str]:

@@ -40,14 +40,26 @@ async def until_done(drainer: Turn, count: int) -> None:
 
 
 class Handler:
-    """Runs events: all succeed but those it is told of."""
+    """Runs events, with a task of the turn's or without one: all succeed but those it is told of."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, begins: bool = False) -> None:
+        self.begins = begins
+        self.tasks: set[asyncio.Task[None]] = set()
         self.ran: list[str] = []
         self.now = 0
         self.most = 0
         self.refuses = 0
         self.gate: asyncio.Event | None = None
+
+    def begin(self, line: str, claimed: Claimed, done: Callable[[Settlement, Ended | None], None]) -> bool:
+        async def doing() -> None:
+            done(*await self.do(line, claimed))
+
+        if self.begins:
+            task = asyncio.create_task(doing())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return self.begins
 
     async def do(self, line: str, claimed: Claimed) -> tuple[Settlement, Ended | None]:
         self.now += 1
@@ -63,8 +75,13 @@ class Handler:
         return Settlement(claimed, Happening.SUCCEED, head, kept_for=ARN), Ended(End.SUCCESS)
 
 
+@pytest.fixture(params=[False, True], ids=["with-tasks", "without"])
+def handler(request: pytest.FixtureRequest) -> Handler:
+    return Handler(begins=request.param)
+
+
 def turn(client: Any, handler: Handler, most: int = 8) -> Turn:
-    return Turn(Lines(client, KEEPING), handler.do, nobody, SystemClock(), Window(most))
+    return Turn(Lines(client, KEEPING), handler, nobody, SystemClock(), Window(most))
 
 
 async def put(client: Any, count: int) -> None:
@@ -74,8 +91,7 @@ async def put(client: Any, count: int) -> None:
     )
 
 
-async def test_a_line_is_drained_and_left(client: Any) -> None:
-    handler = Handler()
+async def test_a_line_is_drained_and_left(client: Any, handler: Handler) -> None:
     await put(client, 500)
     async with asyncio.timeout(30):
         assert await turn(client, handler).at(ARN, "a", linger_s=0) is None
@@ -85,8 +101,7 @@ async def test_a_line_is_drained_and_left(client: Any) -> None:
     assert not await client.exists(keys.line(ARN), keys.LINES)
 
 
-async def test_an_event_that_comes_while_somebody_lingers_is_run_at_once(client: Any) -> None:
-    handler = Handler()
+async def test_an_event_that_comes_while_somebody_lingers_is_run_at_once(client: Any, handler: Handler) -> None:
     drainer = turn(client, handler)
     task = asyncio.create_task(drainer.at(ARN, "a", linger_s=60))
     for count in (1, 2, 3):
@@ -97,8 +112,7 @@ async def test_an_event_that_comes_while_somebody_lingers_is_run_at_once(client:
         await task
 
 
-async def test_what_could_not_be_run_is_run_later_and_meanwhile_less_is_begun(client: Any) -> None:
-    handler = Handler()
+async def test_what_could_not_be_run_is_run_later_and_meanwhile_less_is_begun(client: Any, handler: Handler) -> None:
     handler.refuses = 6
     await put(client, 40)
     async with asyncio.timeout(30):
@@ -107,8 +121,7 @@ async def test_what_could_not_be_run_is_run_later_and_meanwhile_less_is_begun(cl
     assert await client.zcard(keys.ended("ok", ARN)) == 40
 
 
-async def test_a_turn_that_is_stopped_finishes_what_runs_and_leaves_the_rest(client: Any) -> None:
-    handler = Handler()
+async def test_a_turn_that_is_stopped_finishes_what_runs_and_leaves_the_rest(client: Any, handler: Handler) -> None:
     handler.gate = asyncio.Event()
     await put(client, 50)
     drainer = turn(client, handler)
@@ -155,7 +168,8 @@ async def test_a_store_that_is_killed_and_comes_back_loses_nothing(own_valkey: V
     own_valkey.start()
     async with asyncio.timeout(30):
         await task
-    assert sorted(handler.ran) == sorted(f"r-{number}" for number in range(20))
+    # Twice where the store's file did not have yet who had claimed what: it puts that off while its disk is busy.
+    assert set(handler.ran) == {f"r-{number}" for number in range(20)}
     found: Any = client
     assert await found.zcard(keys.ended("ok", ARN)) == 20
     await client.aclose()

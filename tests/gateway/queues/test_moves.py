@@ -14,7 +14,7 @@ from gateway.queues.queues import Queues
 from samovar.clock import ManualClock
 from tests.gateway.queues.queueing import ACCOUNT, REGION
 
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from invoker import faults, report
 from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
-from invoker.output import EnvironmentLog
+from invoker.output import EnvironmentLog, OutputListener
 from invoker.response_stream import ResponseStream
 from invoker.runtime_link import RuntimeLink
 from invoker.slots import Slots
@@ -30,6 +31,9 @@ from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
 from samovar.logs import NO_REQUEST
+
+if TYPE_CHECKING:
+    from invoker.lease import Lease
 
 log = logging.getLogger("samovar.environment")
 
@@ -61,6 +65,8 @@ class RunResult(NamedTuple):
     """Its part of the CPU time, where others ran beside it."""
     rests: bool = False
     """The environment takes another event only when its extensions are ready; see `Environment.rest`."""
+    together: int = 1
+    """How many answers came at once: this one, and those of the calls behind it."""
 
 
 class _SpawnOrder(msgspec.Struct, frozen=True):
@@ -95,12 +101,19 @@ class Environment:
         self.is_forked = False
         """Its worker was forked from an initialised process."""
         self.created = self.idle_since = self.busy_since = clock.monotonic()
+        self.followers: deque[Lease] = deque()
+        """Calls whose events lie ready in it, behind the one that runs. Only `handover.py` changes it."""
         self.slots: Slots | None = None
         """Its places, if its worker takes several events at once; only the pool takes them and gives them back."""
+        self.ended = 0.0
+        """Monotonic seconds at which the last call was over; one that lay ready has begun then."""
         self.invocations = 0
         self.peak_bytes = 0
         self.init_cpu_us = 0
         self._cpu_us = 0
+        self._unshared_us = 0
+        self._sharers = 0
+        """How many calls are to be told their part of that."""
         self.init_log = log.begin(NO_REQUEST)
         """What the last initialisation printed; Lambda shows it to the call that waited for it."""
         self.on_idle_death: Callable[[Environment], None] | None = None
@@ -276,14 +289,49 @@ class Environment:
         assert worker is not None, "it has just answered"
         worker.rest(timeout_s, done)
 
+    def lay(self, head: EventHead, event: bytes) -> int:
+        """Have an event lie ready behind the one that runs; see `Worker.lay`."""
+        worker = self.link.worker
+        return 0 if worker is None or self.slots is not None else worker.lay(head, event)
+
+    def take_back(self) -> list[int]:
+        """See `Worker.take_back`."""
+        worker = self.link.worker
+        return [] if worker is None else worker.take_back()
+
+    def go_on(self, number: int, request_id: str, timeout_s: float, done: Callable[[RunResult], None]) -> None:
+        """As `run`, for the event of that number, which lay ready."""
+        worker = self.link.worker
+        assert worker is not None, "it had something laid ready for it"
+        self.invocations += 1
+        self.link.output.begin(number)
+        worker.go_on(number, request_id, timeout_s, lambda outcome: done(self._result(request_id, timeout_s, outcome)))
+
+    def give_up_worker(self) -> None:
+        """The worker is lost, or must go: whatever it has begun since, nothing that it answers counts."""
+        if self.link.worker is not None:
+            self.link.worker.is_given_up = True
+
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
+        output = self.link.output
         if self.slots is None:
-            self.link.output.drain()
-            return self._judged(request_id, timeout_s, outcome)
-        self.link.output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
+            if isinstance(outcome, Answer) and outcome.is_quiet:
+                output.end_line()
+            else:
+                self._drain(output)
+            result = self._judged(request_id, timeout_s, outcome)
+            worker = self.link.worker
+            return result if worker is None or worker.together == 1 else result._replace(together=worker.together)
+        output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
         self.slots.book(self.use_cpu())
         used = self.slots.end(request_id)
         return self._judged(request_id, timeout_s, outcome)._replace(cpu_us=used)
+
+    def _drain(self, output: OutputListener) -> None:
+        worker = self.link.worker
+        if worker is not None and worker.mailbox is not None:
+            output.expect_marks()  # it writes them once it has answered for the first time with output to be read
+        output.drain()
 
     def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):
@@ -308,17 +356,23 @@ class Environment:
             return RunResult(Outcome.OUT_OF_MEMORY, payload, worker_lost=True)
         return RunResult(Outcome.EXIT, faults.exited(request_id, ended.end), worker_lost=True)
 
-    def use_cpu(self) -> int:
+    def use_cpu(self, among: int = 1) -> int:
         """Microseconds of CPU the box has used since this was last asked; takes note of the memory peak, too.
 
         Asked once an invocation, at its end: what a function's threads use between two invocations is its own,
-        and counts for the later one.
+        and counts for the later one. When the answers of several calls came at once it is asked for each, `among` so
+        many that have not been told: they share what one look has shown, and their sum is right.
         """
-        used = self._started_box.usage()
-        if used.peak_memory_bytes > self.peak_bytes:
-            self.peak_bytes = used.peak_memory_bytes
-        since, self._cpu_us = self._cpu_us, used.cpu_us
-        return used.cpu_us - since
+        if among != self._sharers:
+            used = self._started_box.usage()
+            if used.peak_memory_bytes > self.peak_bytes:
+                self.peak_bytes = used.peak_memory_bytes
+            since, self._cpu_us = self._cpu_us, used.cpu_us
+            self._unshared_us += used.cpu_us - since
+        part = self._unshared_us // among
+        self._unshared_us -= part
+        self._sharers = among - 1
+        return part
 
     def _worker_ended(self, worker: Worker) -> None:
         if self.state is State.IDLE and self.on_idle_death is not None:

@@ -98,6 +98,7 @@ class EnvironmentFactory:
         try:
             number, home = snapshot.make_home(environment.log.line)
             environment.move_in(home)
+            home.link.has_mailboxes = self._shares_kernel(environment)
             await home.link.open()
             await snapshot.fork(environment.id, number, home, environment.variables(snapshot.folders))
             environment.is_forked = True
@@ -116,6 +117,7 @@ class EnvironmentFactory:
         isolation = self._isolation(environment)
         home = Home(self._settings.environments_dir / environment.id, environment.log.line)
         environment.move_in(home)
+        home.link.has_mailboxes = self._shares_kernel(environment)
         await home.link.open()
         spec = self._spec(environment)
         if PORT_VARIABLE in spec.variables and self._reach.gateway is not None:
@@ -146,6 +148,10 @@ class EnvironmentFactory:
         except InitFailed as failed:
             failed.environment = environment
             raise
+
+    def _shares_kernel(self, environment: Environment) -> bool:
+        oci_runtime = environment.version.placement.oci_runtime or self._settings.default_oci_runtime
+        return environment.isolation != "docker" or oci_runtime == "runc"
 
     def _network(self, version: FunctionVersion) -> Network:
         return version.placement.network or self._settings.default_network

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from invoker import report
-from invoker.environment import InitFailed, RunResult
+from invoker.environment import Environment, InitFailed, RunResult
 from invoker.lease import Lease, Refusal
 from invoker.metering import Meter
 from invoker.output import InvocationLog
@@ -64,7 +64,8 @@ class Invocation:
         call = self._call
         try:
             version = self._at.versions.resolve(call.arn, call.version, call.serial)
-            self._lease = Lease(version, self._run, self._refused)
+            lay = self._lay if type(self._event) is bytes and self._stream is None else None
+            self._lease = Lease(version, self._run, self._refused, lay)
             self._at.pool.request(self._lease)
         except SamovarError as error:
             self._refused(error)
@@ -72,6 +73,12 @@ class Invocation:
     def withdraw(self) -> bool:
         """The caller went away: if true nothing of it runs and nobody is answered, else it has begun already."""
         return self._lease is not None and self._at.pool.withdraw(self._lease)
+
+    def _lay(self, environment: Environment) -> int:
+        """Have the event lie ready in an environment that is still busy: its number there, or 0."""
+        event = self._event
+        assert isinstance(event, bytes), "it said so"
+        return environment.lay(_event_head(self._call, environment.version, 0.0), event)
 
     def _run(self, lease: Lease) -> None:
         """It has an environment now and runs to its end, as Lambda's do when a caller goes away."""
@@ -86,7 +93,12 @@ class Invocation:
         begin = environment.log.begin if environment.slots is None else environment.log.join
         self._log = begin(self._call.request_id, keep_tail=self._call.tail)
         self._started, self._began = self._at.clock.epoch(), self._at.clock.monotonic()
+        if lease.number:
+            self._started, self._began = self._started + environment.ended - self._began, environment.ended
         self._log.lines(*report.start_lines(self._call.request_id, version, self._started))
+        if lease.number:
+            environment.go_on(lease.number, self._call.request_id, version.limits.timeout_s, self._ended)
+            return
         head = _event_head(self._call, version, self._started)
         if self._stream is not None:
             self._stream.version = version.version
@@ -113,12 +125,15 @@ class Invocation:
         """A fault of ours. The worker is in an unknown state."""
         log.exception("call %s failed unexpectedly", self._call.request_id)
         lease.environment.log.leave(self._call.request_id)
+        lease.environment.ended = self._at.clock.monotonic()
         self._at.pool.release(lease, worker_lost=True)
         self._reply(FAULT, b"")
 
     def _account(self, lease: Lease, result: RunResult) -> tuple[Reading, bytes]:
         """The reading, also written to the log; and what initialisation printed, if the caller wants it."""
-        lease.duration_s = self._at.clock.monotonic() - self._began
+        # Answers that came at once came one after the other; nobody has seen when, so they share the time.
+        lease.duration_s = (self._at.clock.monotonic() - self._began) / result.together
+        lease.environment.ended = self._began + lease.duration_s
         reading = self._reading(lease, result)
         init_output = lease.environment.init_log.tail() if self._call.tail and lease.cold is not None else b""
         self._log.lines(*report.end_lines(reading, lease.environment.version, self._started + lease.duration_s))
@@ -128,7 +143,7 @@ class Invocation:
 
     def _reading(self, lease: Lease, result: RunResult) -> Reading:
         environment, cold = lease.environment, lease.cold
-        cpu_us = environment.use_cpu() if result.cpu_us is None else result.cpu_us
+        cpu_us = environment.use_cpu(result.together) if result.cpu_us is None else result.cpu_us
         init_ms = cold.init_ms if cold is not None else 0.0
         version = environment.version
         return Reading(
@@ -202,6 +217,7 @@ class Invocation:
 
 
 def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:
+    """`started` is in epoch seconds; 0 for an event that lies ready, whose time has not begun."""
     context = base64.b64decode(call.client_context).decode() if call.client_context else None
     return EventHead(
         request_id=call.request_id,

@@ -30,15 +30,25 @@ class Lease:
         "duration_s",
         "environment",
         "is_settled",
+        "lay",
+        "number",
         "queue_ms",
         "since",
         "version",
     )
 
     def __init__(
-        self, version: FunctionVersion, granted: Callable[[Lease], None], refused: Callable[[Refusal], None]
+        self,
+        version: FunctionVersion,
+        granted: Callable[[Lease], None],
+        refused: Callable[[Refusal], None],
+        lay: Callable[[Environment], int] | None = None,
     ) -> None:
+        """With `lay`, its event may lie ready in an environment, under the number that this answers with, or 0."""
         self.version = version
+        self.lay = lay
+        self.number = 0
+        """Of its event where that lies ready; `environment` says where."""
         self.environment: Environment
         self.cold: Cold | None = None
         """Why and how it was started, when the call had to wait for just that."""
@@ -70,3 +80,4 @@ class Lease:
         """Let go of who asked: both would keep each other in memory until the garbage collector comes, with a pause."""
         self.is_settled = True
         self._granted = self._refused = _nobody
+        self.lay = None

@@ -13,6 +13,7 @@ BUSY          a worker runs an invocation
 STOPPING      being destroyed; takes no work
 DEAD          nothing of it is left
 
+Where an event lies ready when an invocation ends, the environment goes on with that (`NEXT`): it never was idle.
 A forked worker that is killed before it was ready leads back to STARTING (`LOST`): the environment is started whole.
 A worker that times out or crashes costs its environment the worker only: `RESET` leads back to INITIALISING with `/tmp`
 intact. Everything else that goes wrong leads to STOPPING.
@@ -42,6 +43,7 @@ class Event(StrEnum):
     BOOTED = "booted"
     READY = "ready"
     LEASED = "leased"
+    NEXT = "next"
     RELEASED = "released"
     RESET = "reset"
     LOST = "lost"
@@ -53,7 +55,12 @@ TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
     State.STARTING: {Event.BOOTED: State.INITIALISING, Event.STOP: State.STOPPING},
     State.INITIALISING: {Event.READY: State.IDLE, Event.LOST: State.STARTING, Event.STOP: State.STOPPING},
     State.IDLE: {Event.LEASED: State.BUSY, Event.STOP: State.STOPPING},
-    State.BUSY: {Event.RELEASED: State.IDLE, Event.RESET: State.INITIALISING, Event.STOP: State.STOPPING},
+    State.BUSY: {
+        Event.NEXT: State.BUSY,
+        Event.RELEASED: State.IDLE,
+        Event.RESET: State.INITIALISING,
+        Event.STOP: State.STOPPING,
+    },
     State.STOPPING: {Event.DIED: State.DEAD},
     State.DEAD: {},
 }

@@ -53,7 +53,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, aro
     version = shelf.version
     oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
     return Demand(
-        waiting=len(shelf.waiters),
+        waiting=shelf.waiting,
         oldest_wait_s=oldest_wait_s,
         held=_held(version, roster, now, PATIENCE_S if around.saturated else SHORT_CALL_S) if shelf.waiters else 0,
         reserve=len(shelf.idle) if shelf.waiters else 0,

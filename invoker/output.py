@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from invoker.filtering import Filter
+from invoker.marks import MOST_UNFINISHED, Marks
 from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.invocation import LOG_TAIL_BYTES
@@ -179,9 +180,15 @@ class OutputListener:
 
     def __init__(self, path: Path, deliver: Callable[[bytes], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._deliver = deliver
+        self._deliver = self._line = deliver
+        """`_line` takes marks out, where there may be any."""
         self._partial = b""
         self._connections: set[socket.socket] = set()
+        self._marks: Marks | None = None
+        """Once events may begin in the worker before the invoker knows of it, and lines have been printed."""
+        self.is_ambiguous: Callable[[], bool] | None = None
+        """Asked while there are no marks: whether what can be read is to wait, as it may be of a call to come."""
+        self._is_held = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._listener.bind(str(path))
         self._listener.listen(8)
@@ -192,7 +199,7 @@ class OutputListener:
             connection, _ = self._listener.accept()
             connection.setblocking(False)
             self._connections.add(connection)
-            self._loop.add_reader(connection, self._read, connection)
+            self._loop.add_reader(connection, self._look, connection)
 
     def drain(self, *, newcomers: bool = False, unfinished: bool = True) -> None:
         """Deliver every line that has been written so far; an unfinished last line counts as one.
@@ -205,9 +212,50 @@ class OutputListener:
         for connection in tuple(self._connections):
             while self._read(connection):
                 pass
-        if self._partial and unfinished:
-            self._deliver(self._partial)
+        if unfinished:
+            self.end_line()
+
+    def end_line(self) -> None:
+        """Deliver an unfinished last line; all that was written before has been read."""
+        if self._partial and not (self._marks is not None and self._marks.is_ahead):
+            self._line(self._partial)
             self._partial = b""
+
+    def expect_marks(self) -> None:
+        """From now on, the worker marks where an event begins that has lain ready for it."""
+        if self._marks is None:
+            self._marks = Marks(self._deliver)
+            self._line = self._marks.take
+
+    def begin(self, number: int) -> None:
+        """An event has begun that lay ready."""
+        if self._marks is not None:
+            self._marks.begin(number)
+        self.release()
+
+    def release(self) -> None:
+        """Read on, if that had to wait."""
+        if self._is_held:
+            self._is_held = False
+            for connection in self._connections:
+                self._loop.add_reader(connection, self._look, connection)
+
+    def forget_marks(self) -> None:
+        """The worker is gone."""
+        if self._marks is not None:
+            self._marks.forget()
+            self._marks = None
+            self._line = self._deliver
+        self.release()
+
+    def _look(self, connection: socket.socket) -> None:
+        """Something can be read."""
+        if self._marks is None and self.is_ambiguous is not None and self.is_ambiguous():
+            self._is_held = True
+            for one in self._connections:
+                self._loop.remove_reader(one)
+        else:
+            self._read(connection)
 
     def _read(self, connection: socket.socket) -> bool:
         """Read once; whether there may be more."""
@@ -224,9 +272,9 @@ class OutputListener:
             return False
         *lines, rest = (self._partial + data).split(b"\n")
         for line in lines:
-            self._deliver(line)
-        while len(rest) > logs.MAX_LINE_BYTES:
-            self._deliver(rest[: logs.MAX_LINE_BYTES])
+            self._line(line)
+        while len(rest) > MOST_UNFINISHED:
+            self._line(rest[: logs.MAX_LINE_BYTES])
             rest = rest[logs.MAX_LINE_BYTES :]
         self._partial = rest
         return len(data) == _READ_SIZE

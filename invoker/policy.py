@@ -22,6 +22,14 @@ PATIENCE_S = 0.25
 """What such calls may wait before more environments than the cores can serve are tried."""
 
 
+BRIEF_CALL_S = 0.005
+"""Calls that take less on average may lie ready behind each other."""
+MOST_LYING_READY = 3
+"""Behind each call that runs."""
+STUCK_AFTER_S = 0.003
+"""How long that one may run, at least, until those behind it are taken back."""
+
+
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of a function and what it has and wants."""
 
@@ -208,6 +216,23 @@ def is_crowded(*, busy: int, cores: int, mean_duration_s: float | None, oldest_w
     """
     is_short = mean_duration_s is not None and mean_duration_s < SHORT_CALL_S
     return is_short and busy >= 2 * cores and oldest_wait_s < PATIENCE_S
+
+
+def lying_ready(*, mean_duration_s: float | None, starting: int, is_saturated: bool) -> int:
+    """How many calls may lie ready behind one that runs, instead of waiting for whichever environment is free first.
+
+    So the environment goes on without being woken. It only does for calls that are over before a process is, and where
+    no environment is being started: a call that waits gets that one. Calls that compute take longer while no core has
+    time left; they are no less short for that.
+    """
+    if mean_duration_s is None or starting:
+        return 0
+    return MOST_LYING_READY if mean_duration_s < (SHORT_CALL_S if is_saturated else BRIEF_CALL_S) else 0
+
+
+def stuck_after(mean_duration_s: float | None) -> float:
+    """How long a call may run, in seconds, until those that lie ready behind it are taken back."""
+    return min(max(STUCK_AFTER_S, 2 * (mean_duration_s or 0.0)), 2 * SHORT_CALL_S)
 
 
 def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment]) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from invoker import keepalive, outlook, policy
+from invoker import keepalive, outlook, policy, sharing
 from invoker.crowd import Crowd
 from invoker.ending import Ending
 from invoker.environment import Environment, InitFailed
 from invoker.expiry import Expiry
 from invoker.factory import EnvironmentFactory
 from invoker.floors import Floors
+from invoker.handover import Handover
 from invoker.lease import Lease
 from invoker.lifecycle import Event, State
 from invoker.outlook import PoolSettings
@@ -56,6 +57,7 @@ class Pool:
         self.warmth = Warmth(self._shelves, self._floors, self._roster, settings, self._retire, self._shelf)
         """What is started before calls get it."""
         self._patience = Patience(clock, settings.queue_timeout_s, self.__repr__)
+        self._handover = Handover(clock, crowd, self._look_again)
         self._starting = 0
         self._starved = False
         """Whether somebody needs room, which an environment that becomes idle can make."""
@@ -108,7 +110,7 @@ class Pool:
             raise ServiceUnavailable("the invoker is shutting down", retry_after=1)
         shelf = self._shelf(lease.version)
         if shelf.sharing:
-            self._join(shelf, lease)
+            sharing.join(shelf, lease, self._clock.monotonic())
             return
         now = self._clock.monotonic()
         if shelf.idle and not shelf.waiters and not self._crowd.holds_back(shelf, shelf.busy):
@@ -130,10 +132,11 @@ class Pool:
 
     def withdraw(self, lease: Lease) -> bool:
         """Take a request back; whether it was still waiting."""
-        if lease.is_settled:
+        shelf = self._shelf(lease.version)
+        if lease.is_settled or not self._handover.recall(shelf, lease):
             return False
         lease.settle()
-        self._shelf(lease.version).waiters.remove(lease)
+        shelf.waiters.remove(lease)
         return True
 
     def release(self, lease: Lease, *, worker_lost: bool) -> None:
@@ -146,9 +149,11 @@ class Pool:
             worker_lost = environment.slots.leave(worker_lost=worker_lost)
             if shelf is not None:
                 shelf.note_room(environment)
-                self._fill(shelf)
+                sharing.fill(shelf, self._clock.monotonic())
             if environment.slots.taken:
                 return
+        if self._handover.follow(shelf, environment, worker_lost=worker_lost):
+            return
         self._ending.look()
         if shelf is None or self._closing:
             self._stop(environment, "outdated" if shelf is None else "shutdown")
@@ -178,6 +183,7 @@ class Pool:
             if self._worth:
                 shelf.clocks[environment.id] = self._worth
             self._expiry.arm(shelf.next_expiry)
+            self._handover.relieve(shelf)
             if self._starved:
                 self._loop.call_soon(self._scale_all)
 
@@ -206,6 +212,11 @@ class Pool:
                 self._starved = True
             case policy.Wait(again_s):
                 self._scale_later(shelf, again_s)
+
+    def _look_again(self, shelf: Shelf) -> None:
+        """Calls are back in its queue."""
+        self._patience.watch(shelf)
+        self._scale(shelf)
 
     def _scale_later(self, shelf: Shelf, delay_s: float | None) -> None:
         if shelf.timer is not None:
@@ -283,20 +294,9 @@ class Pool:
             shelf.seat(environment)
         waiter.queue_ms = (self._clock.monotonic() - waiter.since) * 1000
         waiter.grant(environment, cold)
-        self._fill(shelf)
-
-    def _join(self, shelf: Shelf, lease: Lease) -> None:
-        """Let a call run beside others, in an environment that takes several."""
-        environment = shelf.sharing[-1]
-        shelf.seat(environment)
-        if lease.since:
-            lease.queue_ms = (self._clock.monotonic() - lease.since) * 1000
-        lease.grant(environment)
-
-    def _fill(self, shelf: Shelf) -> None:
-        """Let calls that wait join others, where there is room."""
-        while shelf.sharing and (waiter := shelf.next_waiter()) is not None:
-            self._join(shelf, waiter)
+        if shelf.waiters:
+            self._handover.top_up(shelf, environment)
+            sharing.fill(shelf, self._clock.monotonic())
 
     def _start_failed(self, shelf: Shelf, failure: InitFailed | SamovarError) -> None:
         """The calls that wait for a start share its failure: each of their own would meet the same.
@@ -334,6 +334,7 @@ class Pool:
             return
         if old.version.serial >= version.serial:
             return
+        self._handover.take_back(old)
         shelf, outdated = self._shelves.succeed(version)
         for one in outdated:
             self._retire(one)
@@ -347,6 +348,7 @@ class Pool:
         """A version is gone: its environments drain, its waiting calls are told."""
         for shelf in self._shelves.remove(key):
             gone = f"Function not found: {shelf.version.qualified_arn}, it was deleted while the call waited"
+            self._handover.take_back(shelf)
             shelf.fail_waiting(ResourceNotFound(gone))
             self._retire(shelf)
 
@@ -410,6 +412,7 @@ class Pool:
         """Take no more calls, let the running ones finish for `deadline_s`, then stop everything."""
         self._closing = True
         for shelf in self._shelves:
+            self._handover.take_back(shelf)
             shelf.fail_waiting(ServiceUnavailable("the invoker is shutting down", retry_after=1))
             self._scale_later(shelf, None)
         self._expiry.cancel()

@@ -7,6 +7,7 @@ and nonsense ends the connection it came on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -18,6 +19,7 @@ import msgspec
 
 from invoker.faults import ProcessEnd
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET
+from invoker.mailbox import Mailbox
 from invoker.output import OutputListener
 from invoker.worker import Worker
 from samovar.channel import FrameChannel, FrameReceiver
@@ -38,6 +40,8 @@ _CREDENTIALS = struct.Struct("iII")
 
 class _Hello(msgspec.Struct, frozen=True):
     role: str
+    mailbox: bool = False
+    """A worker can find its events in one."""
 
 
 class Peer(NamedTuple):
@@ -86,6 +90,8 @@ class RuntimeLink:
         self.on_worker_end: Callable[[Worker], None] | None = None
         self.on_snapshot: Callable[[RuntimeChannel], None] | None = None
         """Given the connection of a snapshot process; without it there is to be none."""
+        self.has_mailboxes = False
+        """Workers may be given descriptors: what runs inside shares this kernel."""
 
     async def open(self) -> None:
         """Listen. The runtime runs as another user, and only its own box can see the folder."""
@@ -105,6 +111,7 @@ class RuntimeLink:
         """Ask the keeper for a worker; `Worker.ready` tells when it has the handler loaded."""
         self._workers += 1
         self.worker = Worker(self._workers)
+        self.output.forget_marks()
         if self._keeper is None:
             self._end_worker(ProcessEnd(signal=9))
         else:
@@ -178,6 +185,8 @@ class RuntimeLink:
     def frames_received(self, channel: FrameChannel, frames: list[Frame]) -> None:
         """From `FrameReceiver`."""
         try:
+            if len(frames) > 1 and self.worker is not None and channel is self.worker.channel:
+                self.worker.expect(frames)
             for frame in frames:
                 if self.worker is not None and channel is self.worker.channel:
                     self.worker.take(frame)
@@ -193,13 +202,16 @@ class RuntimeLink:
         if frame.kind != HELLO:
             raise ValueError(f"frame of kind {frame.kind} before HELLO")
         assert isinstance(channel, RuntimeChannel), "as `_accept` made it"
-        role = msgspec.json.decode(frame.head, type=_Hello).role
+        hello = msgspec.json.decode(frame.head, type=_Hello)
+        role = hello.role
         worker = self.worker
         if role == "keeper" and worker is None and not self._hello.done():
             self._keeper = channel
             self._hello.set_result(channel.peer)
         elif role == "worker" and worker is not None and worker.number == frame.stream and worker.channel is None:
             worker.channel = channel
+            if hello.mailbox and self.has_mailboxes:
+                self._give_mailbox(worker, channel)
             if not self._hello.done():
                 self._hello.set_result(channel.peer)
         elif role == "snapshot" and self.on_snapshot is not None:
@@ -209,6 +221,17 @@ class RuntimeLink:
         else:
             raise ValueError(f"unexpected HELLO of {role} {frame.stream}")
         self._strangers.discard(channel)
+
+    def _give_mailbox(self, worker: Worker, channel: FrameChannel) -> None:
+        try:
+            with contextlib.ExitStack() as undo:
+                mailbox = Mailbox()
+                undo.callback(mailbox.close)
+                mailbox.offer(channel)
+                undo.pop_all()
+                worker.mailbox = mailbox
+        except OSError as error:  # everything works without it
+            log.warning("a worker gets its events over its connection: %s; folder %s", error, self._folder)
 
     def _from_keeper(self, frame: Frame) -> None:
         if frame.kind != EXITED:

@@ -76,6 +76,10 @@ class Shelf:
         """Those that run calls and have room for more; empty while calls wait."""
         self._most_at_once = version.concurrency
         self.waiters: deque[Lease] = deque()
+        self.crews: set[Environment] = set()
+        """Those that have calls lying ready, or had them a moment ago."""
+        self.lookout: asyncio.TimerHandle | None = None
+        """When to look whether those calls are stuck behind long ones."""
         self.occasions: deque[Occasion] = deque()
         """Of the environments that are being started, in the order it was decided."""
         self.starting = 0
@@ -127,6 +131,11 @@ class Shelf:
     def busy(self) -> int:
         """Those of them that run a call."""
         return self.ready - len(self.idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not begun, those that lie ready in an environment among them."""
+        return len(self.waiters) + sum(len(one.followers) for one in self.crews)
 
     @property
     def provisioned(self) -> int:

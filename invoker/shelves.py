@@ -78,7 +78,7 @@ class Shelves:
     @property
     def waiting(self) -> int:
         """Calls in all queues."""
-        return sum(len(shelf.waiters) for shelf in self._current.values())
+        return sum(shelf.waiting for shelf in self._current.values())
 
     def hungry(self) -> list[Shelf]:
         """Those that have calls waiting, the longest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
@@ -15,11 +16,27 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from invoker.faults import ProcessEnd
+from invoker.mailbox import LARGEST_PACKET, Mailbox
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, END, EVENT, FLOW, OUTPUT, READY, RESTED, RESULT, SHUTDOWN, Frame
+from samovar.wire import (
+    CHUNK,
+    END,
+    EVENT,
+    FLOW,
+    HEADER,
+    LAID,
+    OUTPUT,
+    QUIET,
+    READY,
+    RESTED,
+    RESULT,
+    SHUTDOWN,
+    Frame,
+    encode,
+)
 
 
 class WorkerEnded(Exception):
@@ -65,11 +82,15 @@ class Answer(NamedTuple):
     """It is the worker's last."""
     rests: bool = False
     """The worker's extensions have something to do yet; see `Worker.rest`."""
+    is_quiet: bool = False
+    """All that was printed until then had been read before."""
 
 
 Farewell = Literal["SPINDOWN", "TIMEOUT", "FAILURE"]
 """Why a worker is to end, in the words of Lambda's Extensions API."""
 _MOST_FAREWELL_S = 2.5
+_READING_S = 0.05
+"""How long it may take to read what has been sent."""
 MOST_CONCURRENCY = 1600
 """Events at once in one environment; AWS's bound on `PerExecutionEnvironmentMaxConcurrency`."""
 
@@ -116,6 +137,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         self.number = number
         self.channel: FrameChannel | None = None
+        self.mailbox: Mailbox | None = None
+        """Where it finds its events, if it has one."""
+        self.is_given_up = False
+        """It is to be killed, whatever it answers."""
         self.has_hung_up = False
         """Its connection has been read to the end."""
         self.ready: asyncio.Future[tuple[Ready, bytes]] = loop.create_future()
@@ -131,6 +156,10 @@ class Worker:
         self.concurrency = 1
         """How many it takes at once; known once it is ready."""
         self._events = 0
+        self._laid: deque[int] = deque()
+        """Numbers of events that lie ready, or have been taken, behind the one under way."""
+        self.together = 1
+        """How many answers have come with the one that is being taken, itself and those behind it."""
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
         self._rest: tuple[Rested, asyncio.TimerHandle] | None = None
@@ -149,11 +178,61 @@ class Worker:
         self._exchanges[self._events] = _Exchange(head.request_id, done, deadline, stream)
         if stream is not None:
             stream.attach(self.channel if self.concurrency == 1 else _Valve(self.channel, self._events))
-        if isinstance(event, bytes):
-            self.channel.send_at_once(EVENT, self._events, _encode(head), event)
+        self._give(self.channel, self._events, head, event)
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look_at_the_time)
+
+    def _give(self, channel: FrameChannel, number: int, head: EventHead, event: Event) -> None:
+        told = _encode(head)
+        if self.mailbox is None:
+            is_given = True
+        elif isinstance(event, bytes) and _fits(told, event):
+            if not self.mailbox.put(encode(EVENT, number, told, event)):
+                self._loop.call_soon(self._lose_event, number)
+            return
         else:
-            self.channel.send(EVENT, self._events, _encode(head), flags=0)
-            event.pull(partial(self._pass_on, event, self._events), partial(self._lose_event, self._events))
+            is_given = self.mailbox.announce(number)
+        if not is_given:
+            self._loop.call_soon(self._lose_event, number)
+        elif isinstance(event, bytes):
+            channel.send_at_once(EVENT, number, told, event)
+        else:
+            channel.send(EVENT, number, told, flags=0)
+            event.pull(partial(self._pass_on, event, number), partial(self._lose_event, number))
+
+    def lay(self, head: EventHead, event: bytes) -> int:
+        """Have an event lie ready behind the one under way: its number, or 0 if it cannot.
+
+        The head's deadline is a span of time, which begins when the worker takes it.
+        """
+        told = _encode(head)
+        if self.mailbox is None or self.ended.done() or not _fits(told, event):
+            return 0
+        number = self._events + 1
+        if not self.mailbox.put(encode(EVENT, number, told, event, END | LAID)):
+            return 0
+        self._events = number
+        self._laid.append(number)
+        return number
+
+    def take_back(self) -> list[int]:
+        """Numbers of the events that lie ready and have not begun; they never will."""
+        if self.mailbox is None or not self._laid:
+            return []
+        numbers = self.mailbox.take_back(self._laid)
+        for number in numbers:
+            self._laid.remove(number)
+        return numbers
+
+    def go_on(self, number: int, request_id: str, timeout_s: float, done: Done) -> None:
+        """The event of that number, which lay ready, has begun, or would have: as `ask`."""
+        self._laid.remove(number)
+        if self.ended.done() or self.is_given_up:
+            end = self.ended.result() if self.ended.done() else ProcessEnd(signal=9)
+            self._loop.call_soon(done, WorkerEnded(end))
+            return
+        deadline = self._loop.time() + timeout_s
+        self._exchanges[number] = _Exchange(request_id, done, deadline, None)
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look_at_the_time)
 
@@ -174,8 +253,11 @@ class Worker:
         self._timer = None
         while self._exchanges:
             number, exchange = next(iter(self._exchanges.items()))
-            if exchange.deadline > self._loop.time():
-                self._timer = self._loop.call_at(exchange.deadline, self._look_at_the_time)
+            # Whoever lays events ready takes them back when one runs for long. The worker has taken those that are
+            # still there: then its answer has come, in time, and only has to be read.
+            due = exchange.deadline if not self._laid else exchange.deadline + _READING_S
+            if due > self._loop.time():
+                self._timer = self._loop.call_at(due, self._look_at_the_time)
                 return
             self._finish(number, TimeoutError())
 
@@ -193,6 +275,7 @@ class Worker:
                 outcome = exchange.completed_by(frame)
                 if outcome is not None:
                     self._finish(frame.stream, outcome)
+                    self.together = max(1, self.together - 1)
         elif frame.kind == OUTPUT:
             self._take_output(frame)
         elif frame.kind == RESTED:
@@ -204,6 +287,10 @@ class Worker:
             self.ready.set_result((ready, frame.body))
         else:
             raise ValueError(f"unexpected frame of kind {frame.kind} from a worker")
+
+    def expect(self, frames: list[Frame]) -> None:
+        """These frames of this worker have arrived together, and are to be taken in turn."""
+        self.together = max(1, sum(frame.kind == RESULT and frame.ends_message for frame in frames))
 
     def _take_output(self, frame: Frame) -> None:
         """Lines of one of several events, or of none."""
@@ -254,6 +341,17 @@ class Worker:
         if self.channel is not None:
             channel, self.channel = self.channel, None
             channel.abort()
+        self.close_mailbox()
+
+    def close_mailbox(self) -> None:
+        """Nothing is given to it any more."""
+        if self.mailbox is not None:
+            self.mailbox.close()
+
+
+def _fits(head: bytes, event: bytes) -> bool:
+    """Whether an event goes into a mailbox whole."""
+    return HEADER.size + len(head) + len(event) <= LARGEST_PACKET
 
 
 class _Valve:
@@ -301,7 +399,7 @@ class _Exchange:
             return None
         head = _decode_result(self._head) if self._head else _PLAIN_RESULT
         payload = b"".join((*self._parts, frame.body)) if self._parts else frame.body
-        return Answer(head.error, payload, head.ends, head.rests)
+        return Answer(head.error, payload, head.ends, head.rests, bool(frame.flags & QUIET))
 
     def _begins(self, frame: Frame, stream: ResponseStream) -> bool:
         """Whether the answer comes in parts, of which this is the first."""

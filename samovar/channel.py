@@ -8,6 +8,8 @@ messages overtake them and a slow reader cannot make the sender's buffer grow.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -68,6 +70,11 @@ class FrameChannel(asyncio.Protocol):
         self._waiting.clear()
         self._writable.set()
         self._receiver.channel_lost(self, self._fault or exc)
+
+    def duplicate(self) -> socket.socket:
+        """Another hold on the connection, to be closed: for what frames cannot carry. Raises `OSError`."""
+        assert self._transport is not None, "only an open connection is asked"
+        return socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def pause_writing(self) -> None:
         """asyncio: the peer is slow."""

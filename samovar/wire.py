@@ -27,6 +27,10 @@ MAX_FRAME: Final = 1024 * 1024
 
 END: Final = 0x01
 """Flag: the last frame of its message."""
+QUIET: Final = 0x02
+"""Flag of a result: all that its call has printed was read before."""
+LAID: Final = 0x04
+"""Flag of an event: it lies ready behind another, and its `deadline_ms` counts from when it is taken."""
 
 # Gateway ⇄ invoker.
 REQUEST: Final = 1
@@ -54,6 +58,8 @@ OUTPUT: Final = 21
 """Lines that one of several events under way has printed."""
 RESTED: Final = 22
 """Extensions have ended the work they had after an answer: the worker takes the next event."""
+MAILBOX: Final = 23
+"""Brings a worker the socket in which it finds its events."""
 
 
 class ProtocolError(Exception):

@@ -13,6 +13,7 @@ import inspect
 import io
 import os
 import shutil
+import socket
 import tempfile
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from typing import Any
 import msgspec
 
 from invoker.isolation.contract import INVOKER_SOCKET, OPT_DIR, OUTPUT_SOCKET, BoxSpec, Usage
+from invoker.marks import MARK
 from samovar import wire
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -67,8 +69,10 @@ class FakeBox:
 
     pid: int | None = None
 
-    def __init__(self, spec: BoxSpec, functions: Mapping[str, Function]) -> None:
+    def __init__(self, spec: BoxSpec, functions: Mapping[str, Function], *, has_mailboxes: bool = False) -> None:
         self.id = spec.id
+        self.has_mailboxes = has_mailboxes
+        """Whether its workers ask for one, as Python's do."""
         self.spec = spec
         self.task_root = str(spec.code_dir)
         self.runtime_dir = str(Path(__file__).parent)
@@ -166,19 +170,40 @@ class _Worker:
         socket_dir = self._box.spec.socket_dir
         _, output = await _connect(socket_dir / OUTPUT_SOCKET)
         with contextlib.closing(output):
-            reader, writer = await _connect(socket_dir / INVOKER_SOCKET)
-            with contextlib.closing(writer):
-                _send(writer, wire.HELLO, self._number, {"role": "worker", "pid": os.getpid(), "protocol": PROTOCOL})
+            hello = {"role": "worker", "pid": os.getpid(), "protocol": PROTOCOL}
+            mailbox: socket.socket | None = None
+            if self._box.has_mailboxes:
+                hello["mailbox"] = True
+                reader, writer, mailbox = await _connect_for_mailbox(socket_dir / INVOKER_SOCKET, self._number, hello)
+            else:
+                reader, writer = await _connect(socket_dir / INVOKER_SOCKET)
+                _send(writer, wire.HELLO, self._number, hello)
+            with contextlib.closing(writer), contextlib.closing(mailbox) if mailbox else contextlib.nullcontext():
+                events = _messages(reader) if mailbox is None else self._packets(mailbox, reader, output)
                 try:
-                    return await self._serve(reader, writer, output)
+                    return await self._serve(events, writer, output)
                 except Exit as end:
                     return end.head
                 except OutOfMemory:
                     self._box.ran_out_of_memory()
                     return _KILLED
 
+    async def _packets(
+        self, mailbox: socket.socket, reader: asyncio.StreamReader, output: asyncio.StreamWriter
+    ) -> AsyncIterator[Message]:
+        """Events out of a mailbox, and where they are announced there, out of the connection."""
+        large = _messages(reader)
+        while packet := await asyncio.get_running_loop().sock_recv(mailbox, 2**17):
+            (frame,) = wire.Decoder().feed(packet)
+            if not frame.ends_message:
+                yield await anext(large)
+                continue
+            if frame.flags & wire.LAID:
+                output.write(b"%s%d\n" % (MARK, frame.stream))
+            yield frame.kind, frame.stream, msgspec.json.decode(frame.head), frame.body
+
     async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, output: asyncio.StreamWriter
+        self, events: AsyncIterator[Message], writer: asyncio.StreamWriter, output: asyncio.StreamWriter
     ) -> dict[str, int]:
         try:
             function = self._box.function(self._order["handler"])
@@ -189,7 +214,7 @@ class _Worker:
         _send(writer, wire.READY, self._number, {"init_ms": 0.0, "concurrency": function.concurrency})
         try:
             async with asyncio.TaskGroup() as calls:
-                async for kind, stream, head, body in _messages(reader):
+                async for kind, stream, head, body in events:
                     if kind != wire.EVENT:
                         continue
                     answer = calls.create_task(self._answer(function, writer, output, stream, head, body))
@@ -226,8 +251,9 @@ class FakeIsolation:
 
     name = "fake"
 
-    def __init__(self, functions: Mapping[str, Function] | None = None) -> None:
+    def __init__(self, functions: Mapping[str, Function] | None = None, *, has_mailboxes: bool = False) -> None:
         self.functions = dict(functions or {})
+        self._has_mailboxes = has_mailboxes
         self.boxes: list[FakeBox] = []
         """Every box ever started, in order."""
         self.refusal: str | None = None
@@ -243,7 +269,8 @@ class FakeIsolation:
         """See `Isolation.start`."""
         if self.refusal is not None:
             raise EnvironmentFailure(self.refusal)
-        box = _SilentBox(spec, self.functions) if self.silent else FakeBox(spec, self.functions)
+        kind = _SilentBox if self.silent else FakeBox
+        box = kind(spec, self.functions, has_mailboxes=self._has_mailboxes)
         self.boxes.append(box)
         return box
 
@@ -276,7 +303,34 @@ def _send(writer: asyncio.StreamWriter, kind: int, stream: int, head: Mapping[st
         writer.write(part)
 
 
-async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[tuple[int, int, dict[str, Any], bytes]]:
+async def _connect_for_mailbox(
+    path: Path, number: int, hello: Mapping[str, Any]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, socket.socket]:
+    """Say hello; what comes back first is the mailbox."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connection.setblocking(False)
+        await loop.sock_connect(connection, str(path))
+        await loop.sock_sendall(connection, wire.encode(wire.HELLO, number, msgspec.json.encode(hello)))
+        arrived = asyncio.Event()
+        loop.add_reader(connection, arrived.set)
+        undo.callback(loop.remove_reader, connection)
+        await arrived.wait()
+        loop.remove_reader(connection)
+        _, (descriptor,), _, _ = socket.recv_fds(connection, 64, 1)
+        mailbox = undo.enter_context(socket.socket(fileno=descriptor))
+        mailbox.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        undo.pop_all()
+    return reader, writer, mailbox
+
+
+Message = tuple[int, int, dict[str, Any], bytes]
+"""Kind, stream, head and body."""
+
+
+async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
     """Whole messages `(kind, stream, head, body)` until the connection ends."""
     decoder = wire.Decoder()
     first: dict[int, wire.Frame] = {}

@@ -44,8 +44,11 @@ START_VARIABLES = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 HEADER = struct.Struct("!IIHBB")
 CHUNK_SIZE = 256 * 1024
 MAX_FRAME = 1024 * 1024
-END = 0x01
+END, QUIET, LAID = 0x01, 0x02, 0x04
+"""Flags: the message's last frame; nothing is left of the output; the event lay ready, and its deadline is a span."""
 CHUNK, HELLO, SPAWN, KILL, EXITED, READY, EVENT, RESULT, FORK, BIND = 3, 10, 11, 12, 13, 14, 15, 16, 17, 18
+MARK = b"\0samovar-event %d\n"
+"""In the output: what follows was printed by that event."""
 
 
 def encode(kind: int, stream: int, head: bytes = b"", body: bytes = b"", end: int = END) -> Iterator[bytes]:
@@ -111,9 +114,12 @@ class Decoder:
 class Connection:
     """Frames over one of the invoker's unix sockets."""
 
-    def __init__(self, socket_dir: str) -> None:
+    def __init__(self, socket_dir: str, *, is_worker: bool = False) -> None:
         self._socket = connect(socket_dir, "invoker.sock")
         self._decoder = Decoder()
+        self._may_bring_mailbox = is_worker
+        self.mailbox = -1
+        """The descriptor of the worker's mailbox, once it has come: events are in there then."""
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -128,6 +134,10 @@ class Connection:
         for part in encode(kind, stream, head, body):
             self._socket.sendall(part)
 
+    def send_frame(self, kind: int, stream: int, head: bytes, body: bytes, flags: int) -> None:
+        """Send a message that fits into one frame."""
+        self._socket.sendall(HEADER.pack(len(head) + len(body), stream, len(head), kind, flags) + head + body)
+
     def send_part(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
         """Send the beginning of a message, or more of it; `send` with CHUNK ends it."""
         for part in encode(kind, stream, head, body, 0):
@@ -136,15 +146,29 @@ class Connection:
     def receive(self) -> list[Frame] | None:
         """Read once; the frames completed by that (perhaps none), or `None` when the invoker is gone."""
         try:
-            data = self._socket.recv(CHUNK_SIZE if self._decoder.is_within_chunk else 65536)
+            if self._may_bring_mailbox:
+                data = self._receive_with_descriptor()
+            else:
+                data = self._socket.recv(CHUNK_SIZE if self._decoder.is_within_chunk else 65536)
         except ConnectionError:
             return None
         return self._decoder.feed(data) if data else None
 
-    def messages(self, kind: int) -> Iterator[tuple[int, bytes, bytes]]:
-        """Whole messages of one kind as `(stream, head, body)`, until the invoker is gone."""
+    def _receive_with_descriptor(self) -> bytes:
+        """Read once. A mailbox comes before anything else, or never."""
+        data, brought, _, _ = self._socket.recvmsg(65536, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        self._may_bring_mailbox = False
+        for _, _, descriptors in brought:
+            (self.mailbox,) = struct.unpack("i", descriptors)
+        return data
+
+    def messages(self, kind: int, *, within_mailbox: bool = False) -> Iterator[tuple[int, bytes, bytes]]:
+        """Whole messages of one kind as `(stream, head, body)`, until the invoker is gone, or gives a mailbox.
+
+        `within_mailbox` says that this was so, and that one has come here all the same.
+        """
         first, parts = (0, b""), []
-        while True:
+        while within_mailbox or self.mailbox < 0:
             frames = self.receive()
             if frames is None:
                 return
@@ -370,7 +394,7 @@ def main() -> None:
             order.execute()
     worker = runtime_module("samovar_worker")
     settle(order)
-    connection = Connection(order.socket_dir)
+    connection = Connection(order.socket_dir, is_worker=True)
     snapshot = runtime_module("samovar_snapshot").Snapshot(order, connection) if order.snapshot else None
     worker.Worker(order, connection, snapshot).run()
 

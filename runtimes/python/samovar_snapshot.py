@@ -210,8 +210,8 @@ class SnapshotProcess:
         keeper.control_process(keeper.PR_SET_PDEATHSIG, signal.SIGKILL)  # until the invoker has it in hand
         if os.getppid() != snapshot:
             raise RuntimeError("the snapshot process has ended")
-        connection = bootstrap.Connection(order.socket_dir)
-        hello = b'{"role": "worker", "pid": %d, "protocol": %d}' % (os.getpid(), bootstrap.PROTOCOL)
+        connection = bootstrap.Connection(order.socket_dir, is_worker=True)
+        hello = b'{"role": "worker", "pid": %d, "protocol": %d, "mailbox": true}' % (os.getpid(), bootstrap.PROTOCOL)
         connection.send(bootstrap.HELLO, order.number, hello)
         await_bind(connection)
         namespaces.drop_capabilities()

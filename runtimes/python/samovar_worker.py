@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from runtimes.python import samovar_mailbox as mailbox
     from runtimes.python import samovar_streaming as streaming
     from runtimes.python.bootstrap import Connection, Order
     from runtimes.python.samovar_errors import Fault, causes, describe, error_fields, trace_of
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, "LambdaContext"], Any]
 else:
+    import samovar_mailbox as mailbox
     import samovar_streaming as streaming
     from samovar_errors import Fault, causes, describe, error_fields, trace_of
 
 PROTOCOL = 1
 CHUNK, HELLO, READY, EVENT, RESULT = 3, 10, 14, 15, 16
+END, END_QUIET = 1, 3
+LARGEST_FRAME = 128 * 1024
 ERROR_TEXT_LIMIT = 256 * 1024
 """Characters kept of an exception's text and of its trace, so that an error always fits into an answer."""
 INIT_ERROR_TEXT_LIMIT = 20 * 1024
@@ -101,7 +105,7 @@ class LambdaContext:
         self.invoked_function_arn: str = head["arn"]
         self.tenant_id = None
         self.identity = CognitoIdentity({})
-        self._deadline_ms: int = head["deadline_ms"]
+        self._deadline_ms: int = head["deadline_ms"] + head.get("taken_ms", 0)
         given = head.get("client_context")
         values = unmarshal(given, "Runtime.LambdaContextUnmarshalError", "parse Client Context JSON") if given else None
         self._w3c = values.pop("w3c", None) if isinstance(values, dict) else None
@@ -317,10 +321,11 @@ class Worker:
         self._pid = os.getpid()
         self._function = FunctionFacts()
         self._traced = False
+        self._mailbox: mailbox.Mailbox | None = None
 
     def run(self) -> None:
         """Load the handler, then answer events until the invoker is gone."""
-        hello = b'{"role": "worker", "pid": %d, "protocol": %d}' % (self._pid, PROTOCOL)
+        hello = b'{"role": "worker", "pid": %d, "protocol": %d, "mailbox": true}' % (self._pid, PROTOCOL)
         self._connection.send(HELLO, self._order.number, hello)
         log = Log()
         handler: Handler | None = None
@@ -342,6 +347,11 @@ class Worker:
         for number, given, event in self._connection.messages(EVENT):
             kind, head, body = self._answer(log, handler, number, given, event)
             self._send(kind, number, head, body)
+        if self._connection.mailbox >= 0:
+            self._mailbox = box = mailbox.Mailbox(self._connection)
+            for number, given, event in box.messages():
+                kind, head, body = self._answer(log, handler, number, given, event)
+                self._send(kind, number, head, body)
 
     def _share(self) -> dict[str, Any]:
         """Let further workers be forked from this one: they go on here, too. What READY has to say about it."""
@@ -406,4 +416,9 @@ class Worker:
         if os.getpid() != self._pid:
             os._exit(0)  # a child the handler forked came back from it: only the worker itself may answer
         flush_output()
-        self._connection.send(kind, stream, json.dumps(head).encode() if head else b"", body)
+        told = json.dumps(head).encode() if head else b""
+        if self._mailbox is None or len(body) > LARGEST_FRAME:
+            self._connection.send(kind, stream, told, body)
+        else:
+            flags = END if self._mailbox.has_output_unread() else END_QUIET
+            self._connection.send_frame(kind, stream, told, body, flags)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET, Box, BoxSpec, Isolation
+from invoker.mailbox import Mailbox
 from invoker.variables import Folders
 from samovar import wire
 from samovar.function import Limits, Network, OciRuntime
@@ -26,7 +28,7 @@ PATIENCE_S = 60.0
 
 SUBJECT = """
 def handler(event, context):
-    names = {"event": event}
+    names = {"event": event, "context": context}
     exec(event["source"], names)
     return names.get("result")
 """
@@ -40,6 +42,8 @@ class Message(NamedTuple):
     stream: int
     head: dict[str, Any]
     body: bytes
+    flags: int = 0
+    """Of its last frame."""
 
 
 class Connection:
@@ -73,7 +77,12 @@ class Connection:
             first = first or frame
             parts.append(frame.body)
             if frame.ends_message:
-                return Message(first.kind, first.stream, msgspec.json.decode(first.head or b"{}"), b"".join(parts))
+                head = msgspec.json.decode(first.head or b"{}")
+                return Message(first.kind, first.stream, head, b"".join(parts), frame.flags)
+
+    def duplicate(self) -> socket.socket:
+        """See `samovar.channel.FrameChannel.duplicate`."""
+        return socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno()))
 
     def close(self) -> None:
         """Hang up."""
@@ -94,8 +103,8 @@ class Room:
     invocations: int = 0
     connections: list[Connection] = field(default_factory=list)
 
-    async def spawn(self, handler: str = "subject.handler") -> Connection:
-        """A worker that has loaded its handler."""
+    async def spawn(self, handler: str = "subject.handler", mailbox: Mailbox | None = None) -> Connection:
+        """A worker that has loaded its handler, and finds its events in a mailbox if it is given one."""
         self.workers += 1
         order = {
             "handler": handler,
@@ -110,8 +119,12 @@ class Room:
         self.keeper.send(wire.SPAWN, self.workers, body=msgspec.json.encode(order))
         worker = await within(self.arrivals.get())
         self.connections.append(worker)
-        hello, ready = await within(worker.receive()), await within(worker.receive())
+        hello = await within(worker.receive())
         assert hello is not None
+        if mailbox is not None:
+            assert hello.head["mailbox"] is True
+            mailbox.offer(worker)
+        ready = await within(worker.receive())
         assert ready is not None, f"the worker ended while loading: {self.output.decode(errors='replace')}"
         assert "error" not in ready.head, ready.body
         return worker

@@ -67,7 +67,7 @@ async def pool_over(
 ) -> AsyncIterator[tuple[Pool, FakeIsolation]]:
     """A pool on fake boxes that run `functions` (or one callable as `app.handler`)."""
     handlers = functions if isinstance(functions, dict) else {"app.handler": Function(functions)}
-    isolation = FakeIsolation(handlers)
+    isolation = FakeIsolation(handlers, has_mailboxes=settings.pop("has_mailboxes", False))
     environments = folder / "e"
     environments.mkdir()
     files = LogFiles(folder / "logs", 10**6, 3)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invoker import policy
 from invoker.policy import (
     Demand,
     Evict,
@@ -252,3 +253,22 @@ def test_each_environment_expires_by_its_own_keep_alive() -> None:
 )
 def test_why_a_call_is_cold(past: Past, reason: ColdReason) -> None:
     assert cold_reason(past) is reason
+
+
+@pytest.mark.parametrize(
+    ("mean_s", "starting", "is_saturated", "expected"),
+    [
+        (None, 0, True, 0), (0.0002, 0, False, policy.MOST_LYING_READY), (0.0002, 1, False, 0), (0.01, 0, False, 0),
+        (0.01, 0, True, policy.MOST_LYING_READY), (0.1, 0, True, 0),
+    ],
+)  # fmt: skip
+def test_only_short_calls_lie_ready_and_only_where_none_is_started_for_them(
+    mean_s: float | None, starting: int, is_saturated: bool, expected: int
+) -> None:
+    assert policy.lying_ready(mean_duration_s=mean_s, starting=starting, is_saturated=is_saturated) == expected
+
+
+def test_how_long_a_call_may_run_with_others_behind_it_goes_by_how_long_they_take() -> None:
+    assert policy.stuck_after(None) == policy.stuck_after(0.0002) == policy.STUCK_AFTER_S
+    assert policy.stuck_after(0.01) == 0.02
+    assert policy.stuck_after(10.0) == 2 * policy.SHORT_CALL_S

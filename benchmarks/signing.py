@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 from samovar.sigv4 import Credentials, Signed, sign
 
 
-def signature(url: str, body: bytes, key: Credentials, headers: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The headers that sign a POST; `headers` are signed with it."""
+def signature(
+    url: str, body: bytes, key: Credentials, headers: Mapping[str, str] | None = None, service: str = "lambda"
+) -> dict[str, str]:
+    """The headers that sign a POST to a service; `headers` are signed with it."""
     parts = urlsplit(url)
     given = {b"host": parts.netloc.encode()}
     given |= {name.encode(): value.encode() for name, value in (headers or {}).items()}
     signed = Signed("POST", parts.path.encode() or b"/", parts.query.encode(), given)
-    return sign(signed, body, key, time.time())
+    return sign(signed, body, key, time.time(), service)

@@ -124,7 +124,12 @@ TARGETS: tuple[Target, ...] = (
     _least("events.accept", "asynchronous calls accepted, 32 connections", "events/s", _BARE, 0.35),
     _least("events.drain", "events drained, no-op handler", "events/s", "Celery, one task an event", 10.0),
     _most("events.start-p50", "event → start of its handler, idle, p50", "ms", any=15),
+    _least("waiting.accept", "asynchronous calls accepted while 10⁶ events wait", "events/s", "none wait", 0.95),
+    _most("waiting.memory", "what gateway, invoker and worker grow by while 10⁶ wait and are run", "MiB PSS", any=10),
     _ratio_at_most("events.sync-p99", "p99 of synchronous calls beside a drain", "ms", "quiet", 3.0),
+    _reported("queues.send", "SendMessage, 32 connections", "messages/s", _BARE),
+    _reported("queues.send-batch", "SendMessageBatch of ten, 32 connections", "messages/s", _BARE),
+    _reported("queues.through", "messages sent, received and deleted in tens by one process", "messages/s"),
     Target(
         figure="mappings.drain",
         label="messages of a queue worked off in batches of 10, no-op handler",
@@ -134,7 +139,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     _reported("mappings.start-p50", "message → start of its handler, quiet queue, p50", "ms"),
     _most("uploads.start-p50", "upload → start of its handler, p50", "ms", any=50),
-    _reported("uploads.through", "one upload of 64 MB through the gateway", "MB/s"),
+    _reported("uploads.through", "one upload of 64 MB through the gateway", "MB/s", "straight to the S3 server"),
 )
 
 PEERS = ("functions-framework", "awslambdaric", "serverless-offline", "workerd")

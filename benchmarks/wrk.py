@@ -61,6 +61,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """More of them, with lower-case names."""
     key: Credentials | None = None
     """What to sign a POST with; the signature is made with the command."""
+    service: str = "lambda"
+    """Whose API it is."""
 
     def command(self) -> list[str]:
         """wrk's command line. One thread: it saturates more than two cores of Python, and leaves them the rest."""
@@ -68,7 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if self.host:
             command += ["-H", f"Host: {self.host}"]
         if self.key is not None and self.body is not None:
-            signed = signature(self.url, self.body.read_bytes(), self.key, self.headers)
+            signed = signature(self.url, self.body.read_bytes(), self.key, self.headers, self.service)
             command += [word for name, value in signed.items() for word in ("-H", f"{name}: {value}")]
         command += [word for name, value in self.headers.items() for word in ("-H", f"{name}: {value}")]
         command.append(self.url)

@@ -64,6 +64,7 @@ def create_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled
         worker_pool="threads",
+        worker_consumer="gateway.consumer:PatientConsumer",
         worker_concurrency=THREADS,
         worker_redirect_stdouts=False,
         worker_log_format="%(levelname)s %(message)s",

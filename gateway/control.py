@@ -28,8 +28,8 @@ from gateway.scheduler_api import groups, schedules
 from gateway.schedules.schedules import Schedules
 from gateway.schedules.store import ScheduleStore
 from gateway.services import Services
+from gateway.v1 import checks, events, keys, logs, platform, provisioned, routes, runs, uploads, usage
 from gateway.v1 import code as v1_code
-from gateway.v1 import events, keys, logs, platform, provisioned, routes, runs, uploads, usage
 from gateway.v1 import schedules as v1_schedules
 from gateway.v1.schema import add_openapi
 from samovar.errors import CallerError, SamovarError, ServiceFailure, ValidationFailed
@@ -69,7 +69,7 @@ def create_control_app(services: Services) -> FastAPI:
     for router in (*ROUTERS, *SCHEDULER):
         app.include_router(router, include_in_schema=False)
     app.add_route("/", Targets(services).answer, methods=["POST"])
-    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads, routes, v1_schedules):
+    for own in (platform, logs, usage, provisioned, v1_code, keys, events, runs, uploads, routes, checks, v1_schedules):
         app.include_router(own.router, prefix=V1)
     add_openapi(app, f"{V1}/openapi.json", platform.VERSION)
     app.add_exception_handler(SamovarError, _on_samovar_error)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.record import Cors
 from gateway.rendering import Headers, Response
+from samovar.cors import Cors
 
 
 def is_preflight(method: str, headers: Mapping[bytes, bytes]) -> bool:

@@ -17,10 +17,11 @@ from gateway.contract import Functions, Invoker, SendsItself, Wanted, carry_out
 from gateway.http_event import HttpCall, encode_event, endpoint
 from gateway.http_stream import HttpStream
 from gateway.invoker_link import Answer, Call, Errand
-from gateway.record import Cors, FunctionRecord
+from gateway.record import FunctionRecord
 from gateway.registry import not_found
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
+from samovar.cors import Cors
 from samovar.errors import AccessDenied, MissingAuthenticationToken, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import FUNCTION_NAME, LATEST, function_arn
@@ -90,7 +91,7 @@ class FunctionUrls:
         if not self._is_admitted(request, record, body):
             return None
         rules = record.url.cors
-        if len(body) > self._settings.max_payload_bytes or (rules is not None and _is_preflight(request)):
+        if len(body) > self._settings.max_payload_bytes or (rules is not None and is_preflight(request)):
             return None
         return self._wanted(request, record, rules, body)
 
@@ -101,7 +102,7 @@ class FunctionUrls:
             return _denied(request, b'{"Message":null}')
         rules = record.url.cors
         origin = request.headers.get(b"origin")
-        if rules is not None and origin is not None and _is_preflight(request):
+        if rules is not None and origin is not None and is_preflight(request):
             return cors.preflight(rules, origin, request.id)
         limit = self._settings.max_payload_bytes
         try:
@@ -193,7 +194,8 @@ def _name_and_path(raw_path: str) -> tuple[str, bytes]:
     return name, (slash + rest).encode("latin-1") or b"/"
 
 
-def _is_preflight(request: Request) -> bool:
+def is_preflight(request: Request) -> bool:
+    """Whether a browser asks for permission first."""
     return cors.is_preflight(request.scope["method"], request.headers)
 
 

@@ -172,11 +172,12 @@ KINDS: Final[dict[str, Kind]] = {
             maximum_batching_window_in_seconds=0,
             maximum_retry_attempts=-1,
             maximum_record_age_in_seconds=-1,
+            destination_config={"OnFailure": {}},
             function_response_types=[],
         ),
         allowed=frozenset({
-            "scaling_config", "starting_position", "starting_position_timestamp", "maximum_retry_attempts",
-            "maximum_record_age_in_seconds",
+            "scaling_config", "destination_config", "starting_position", "starting_position_timestamp",
+            "maximum_retry_attempts", "maximum_record_age_in_seconds",
         }),
         positions=_ANY,
     ),
@@ -218,6 +219,12 @@ def _check_source(config: Config, name: str) -> None:
         raise InvalidParameterValue(f"Unsupported starting position for arn type: {source.arn}")
     if source.kind == "list" and config.maximum_record_age_in_seconds not in (None, -1):
         raise _unsupported("MaximumRecordAgeInSeconds")  # elements of lists have no time
+
+
+def on_failure(config: Config) -> str | None:
+    """The ARN of what is told of records that are given up, if there is one."""
+    arn = ((config.destination_config or {}).get("OnFailure") or {}).get("Destination")
+    return str(arn) if arn else None
 
 
 def with_defaults(config: Config) -> Config:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.policy import Statements
+from samovar.cors import Cors
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
 from samovar.stack import Route
@@ -18,17 +19,6 @@ MOST_RETRIES: Final = 185
 """Lambda stops at 2; schedules on AWS may have so many."""
 AuthType = Literal["NONE", "AWS_IAM"]
 InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
-
-
-class Cors(msgspec.Struct, frozen=True, kw_only=True):
-    """Cross-origin rules of a function URL, as AWS has them."""
-
-    allow_credentials: bool = False
-    allow_headers: tuple[str, ...] = ()
-    allow_methods: tuple[str, ...] = ()
-    allow_origins: tuple[str, ...] = ()
-    expose_headers: tuple[str, ...] = ()
-    max_age: int = 0
 
 
 class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):

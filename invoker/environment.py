@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from invoker import faults
+from invoker import faults, report
 from invoker.home import Home
 from invoker.isolation.contract import Box
 from invoker.lifecycle import Event, Lifecycle, State
@@ -24,7 +24,7 @@ from invoker.runtime_link import RuntimeLink
 from invoker.slots import Slots
 from invoker.upload import Upload
 from invoker.variables import Folders, InitializationType, Platform, worker_variables
-from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Worker, WorkerEnded
+from invoker.worker import Answer, AnswerTooLarge, EventHead, EventLost, Rested, Worker, WorkerEnded
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
@@ -59,6 +59,8 @@ class RunResult(NamedTuple):
     """The worker is gone, or must go, before the environment can take another event."""
     cpu_us: int | None = None
     """Its part of the CPU time, where others ran beside it."""
+    rests: bool = False
+    """The environment takes another event only when its extensions are ready; see `Environment.rest`."""
 
 
 class _SpawnOrder(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class _SpawnOrder(msgspec.Struct, frozen=True):
     max_response_bytes: int
     search_path: list[str]
     snapshot: bool
+    account_id: str
 
 
 _ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
@@ -191,6 +194,8 @@ class Environment:
             raise ForkLost(f"the forked worker was killed before it was ready; {failed}") from None
 
     async def _initialised(self, worker: Worker, timeout_s: float) -> float:
+        first = report.init_lines(self.version, self.initialization_type, self._clock.epoch())
+        self.log.begin(NO_REQUEST, keep_tail=False).lines(*first)
         self.init_log = self.log.begin(NO_REQUEST)
         began = self._clock.monotonic()
         try:
@@ -227,7 +232,9 @@ class Environment:
         folders = Folders.of(box)
         variables, search_path = self.variables(folders), folders.search_path(self.version.runtime)
         return msgspec.json.encode(
-            _SpawnOrder(self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot)
+            _SpawnOrder(
+                self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot, self.version.account
+            )
         )
 
     @property
@@ -257,6 +264,12 @@ class Environment:
             head, event, timeout_s, lambda outcome: done(self._result(head.request_id, timeout_s, outcome)), stream
         )
 
+    def rest(self, timeout_s: float, done: Rested) -> None:
+        """After a result that `rests`: `done` is told when its extensions are ready, or have not been in time."""
+        worker = self.link.worker
+        assert worker is not None, "it has just answered"
+        worker.rest(timeout_s, done)
+
     def _result(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if self.slots is None:
             self.link.output.drain()
@@ -269,8 +282,9 @@ class Environment:
     def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):
             if outcome.error is None:
-                return RunResult(Outcome.OK, outcome.payload)
-            return RunResult(_ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR), outcome.payload, outcome.ends)
+                return RunResult(Outcome.OK, outcome.payload, rests=outcome.rests)
+            judged = _ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR)
+            return RunResult(judged, outcome.payload, outcome.ends, rests=outcome.rests)
         if isinstance(outcome, TimeoutError):
             return RunResult(Outcome.TIMEOUT, faults.timed_out(request_id, timeout_s), worker_lost=True)
         if isinstance(outcome, AnswerTooLarge):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from invoker import beside
 from invoker.environment import Environment, InitFailed
 from invoker.filtering import wanted
 from invoker.home import Home
@@ -160,12 +161,14 @@ class EnvironmentFactory:
     def _spec(self, environment: Environment) -> BoxSpec:
         version, settings = environment.version, self._settings
         oci_runtime = version.placement.oci_runtime or settings.default_oci_runtime
+        layers_dir = settings.code_dir / version.layers_sha256 if version.layers_sha256 else None
         return BoxSpec(
             id=environment.id,
             runtime=version.runtime,
             image=version.image,
             code_dir=settings.code_dir / version.code_sha256,
-            layers_dir=settings.code_dir / version.layers_sha256 if version.layers_sha256 else None,
+            layers_dir=layers_dir,
+            is_extended=beside.has_something(version, layers_dir),
             socket_dir=settings.environments_dir / environment.id,
             limits=version.limits,
             network=self._network(version),

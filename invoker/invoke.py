@@ -100,7 +100,13 @@ class Invocation:
         except Exception:  # noqa: BLE001 - logged and answered; who read the result goes on
             self._failed(lease)
         else:
-            self._at.pool.release(lease, worker_lost=result.worker_lost)
+            if result.rests:
+                left_s = lease.environment.version.limits.timeout_s - lease.duration_s
+                lease.environment.rest(
+                    left_s, lambda worker_lost: self._at.pool.release(lease, worker_lost=worker_lost)
+                )
+            else:
+                self._at.pool.release(lease, worker_lost=result.worker_lost)
             self._settle(reading, init_output, result.payload)
 
     def _failed(self, lease: Lease) -> None:

@@ -154,6 +154,8 @@ class InvocationLog:
 
     def lines(self, *texts: bytes) -> None:
         """Keep some lines, without their newlines."""
+        if not texts:
+            return
         self._write(self._prefix, texts)
         if not self._keep_tail:
             return

@@ -6,6 +6,7 @@ that "System log level event mapping" there gives it.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,9 @@ import msgspec
 
 from samovar.function import FunctionVersion
 from samovar.invocation import Outcome, Reading
+from samovar.names import runtime_version_arn
 
+_RUNTIME = re.compile(r"(provided|[a-z]+)\.?(.+?)(?:\.x)?")
 _STATUS = {
     Outcome.OK: "success",
     Outcome.TIMEOUT: "timeout",
@@ -27,6 +30,26 @@ _ERROR_TYPES = {
     Outcome.TOO_LARGE: "Function.ResponseSizeTooLarge",
 }
 """Of what the platform itself has seen; a function's own are in its records."""
+
+
+def init_lines(version: FunctionVersion, initialization_type: str, epoch: float) -> list[bytes]:
+    """The first line of an environment: what it runs on. Images bring that themselves. `epoch` is now."""
+    if version.image is not None:
+        return []
+    name, arn = _runtime_version(version.runtime), runtime_version_arn(version.region, version.runtime)
+    if not version.logging.is_json:
+        return [f"INIT_START Runtime Version: {name}\tRuntime Version ARN: {arn}".encode()]
+    if not version.logging.keeps("DEBUG"):
+        return []
+    told = {"initializationType": initialization_type, "phase": "init", "runtimeVersion": name}
+    function = {"runtimeVersionArn": arn, "functionName": version.name, "functionVersion": version.version}
+    return [_event("platform.initStart", epoch, {**told, **function})]
+
+
+def _runtime_version(runtime: str) -> str:
+    """As AWS writes it, without the number AWS gives to a patch: `python:3.11`, `nodejs:22`, `provided:al2023`."""
+    match = _RUNTIME.fullmatch(runtime)
+    return f"{match[1]}:{match[2]}" if match is not None else runtime
 
 
 def start_lines(request_id: str, version: FunctionVersion, epoch: float) -> list[bytes]:

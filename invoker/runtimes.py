@@ -24,6 +24,8 @@ from samovar.errors import EnvironmentFailure, InvalidParameterValue
 from samovar.function import IMAGE_RUNTIME
 
 _PROBE_TIMEOUT_S = 10
+_SERVING = "provided"
+"""The language whose worker serves the Runtime, Extensions and Telemetry APIs."""
 _PROBE = """
 import json, os, sys
 base = getattr(sys, "_base_executable", None) or sys.executable
@@ -54,6 +56,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     dockerfile: Path
     worker: str = ""
     """The module that is the worker of a carried keeper; empty where the keeper is the runtime's own."""
+    is_extended: bool = False
+    """Whether that worker serves extensions, and has the runtime's own as a child."""
     sdk: str = ""
     """The release of boto3 for functions where the one Samovar is installed with needs a newer Python."""
 
@@ -61,6 +65,11 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     def can_fork(self) -> bool:
         """Whether further workers can be forked from an initialised one."""
         return not self.worker
+
+    @property
+    def is_served(self) -> bool:
+        """Whether its worker serves the Runtime, Extensions and Telemetry APIs."""
+        return self.language == _SERVING or self.is_extended
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,18 @@ def _image_runtime() -> Runtime:
     """What functions that are container images have for a runtime: they bring their own program, too."""
     provided = catalog()["provided.al2023"]
     return msgspec.structs.replace(provided, name=IMAGE_RUNTIME, image="", base_image="")
+
+
+@functools.cache
+def extended(name: str) -> Runtime:
+    """The runtime for functions that have extensions or a wrapper script beside it: it is started by a carried keeper.
+
+    Those that bring their own program are so anyway. Raises `InvalidParameterValue` for an unknown runtime.
+    """
+    known = runtime(name)
+    if known.is_served:
+        return known
+    return msgspec.structs.replace(known, worker=catalog()["provided.al2023"].worker, is_extended=True)
 
 
 def runtime(name: str) -> Runtime:

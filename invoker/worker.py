@@ -19,7 +19,7 @@ from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
 from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import CHUNK, END, EVENT, FLOW, OUTPUT, READY, RESULT, SHUTDOWN, Frame
+from samovar.wire import CHUNK, END, EVENT, FLOW, OUTPUT, READY, RESTED, RESULT, SHUTDOWN, Frame
 
 
 class WorkerEnded(Exception):
@@ -63,6 +63,8 @@ class Answer(NamedTuple):
     payload: bytes
     ends: bool = False
     """It is the worker's last."""
+    rests: bool = False
+    """The worker's extensions have something to do yet; see `Worker.rest`."""
 
 
 Farewell = Literal["SPINDOWN", "TIMEOUT", "FAILURE"]
@@ -73,6 +75,10 @@ MOST_CONCURRENCY = 1600
 
 Done = Callable[[Answer | Exception], None]
 """Told what came of an event: the answer, one of the exceptions above, or `TimeoutError`. It does not raise."""
+
+
+Rested = Callable[[bool], None]
+"""Told whether the worker must go, because its extensions have not ended their work in time."""
 
 
 class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,6 +96,7 @@ class EventHead(msgspec.Struct, frozen=True, omit_defaults=True):
 class _ResultHead(msgspec.Struct, frozen=True):
     error: str | None = None
     ends: bool = False
+    rests: bool = False
     streaming: bool = False
     content_type: str = ""
 
@@ -126,6 +133,8 @@ class Worker:
         self._events = 0
         self._timer: asyncio.TimerHandle | None = None
         """Rings when the event that was under way when it was set may have run out of time."""
+        self._rest: tuple[Rested, asyncio.TimerHandle] | None = None
+        """Who waits for its extensions, and for how long."""
 
     def ask(
         self, head: EventHead, event: Event, timeout_s: float, done: Done, stream: ResponseStream | None = None
@@ -186,6 +195,8 @@ class Worker:
                     self._finish(frame.stream, outcome)
         elif frame.kind == OUTPUT:
             self._take_output(frame)
+        elif frame.kind == RESTED:
+            self._has_rested(worker_lost=False)
         elif frame.kind == READY and not self.ready.done():
             ready = _decode_ready(frame.head or b"{}")
             self._farewell_s = min(ready.farewell_s, _MOST_FAREWELL_S)
@@ -200,6 +211,19 @@ class Worker:
         if self.on_output is not None:
             for line in frame.body.split(b"\n"):
                 self.on_output("" if exchange is None else exchange.request_id, line)
+
+    def rest(self, timeout_s: float, done: Rested) -> None:
+        """After an answer that `rests`: have `done` called once when its extensions are ready, or it is given up."""
+        if self.ended.done():
+            self._loop.call_soon(done, True)
+            return
+        self._rest = done, self._loop.call_later(max(0.0, timeout_s), lambda: self._has_rested(worker_lost=True))
+
+    def _has_rested(self, *, worker_lost: bool) -> None:
+        if self._rest is not None:
+            (done, timer), self._rest = self._rest, None
+            timer.cancel()
+            done(worker_lost)
 
     async def say_farewell(self, reason: Farewell) -> None:
         """Let it end by itself, where it has asked for that: wait as long as it may take, and no longer."""
@@ -220,6 +244,7 @@ class Worker:
             self.ready.exception()  # nobody may be waiting any more
         for number in list(self._exchanges):
             self._finish(number, WorkerEnded(end))
+        self._has_rested(worker_lost=True)
 
     def disconnect(self) -> None:
         """Hang up on it."""
@@ -276,7 +301,7 @@ class _Exchange:
             return None
         head = _decode_result(self._head) if self._head else _PLAIN_RESULT
         payload = b"".join((*self._parts, frame.body)) if self._parts else frame.body
-        return Answer(head.error, payload, head.ends)
+        return Answer(head.error, payload, head.ends, head.rests)
 
     def _begins(self, frame: Frame, stream: ResponseStream) -> bool:
         """Whether the answer comes in parts, of which this is the first."""
@@ -295,7 +320,7 @@ class _Exchange:
             if not frame.ends_message:
                 return None
             head = _decode_result(self._head)
-            return Answer(head.error, b"".join(self._parts), head.ends)
+            return Answer(head.error, b"".join(self._parts), head.ends, head.rests)
         self._size += len(frame.body)
         if self._size > MAX_STREAM_BYTES:
             return AnswerTooLarge(MAX_STREAM_BYTES)

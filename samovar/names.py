@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -72,6 +73,11 @@ def function_arn(account: str, region: str, name: str, qualifier: str | None = N
     """The ARN of a function, or of one of its versions or aliases when `qualifier` is given."""
     arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
     return f"{arn}:{qualifier}" if qualifier else arn
+
+
+def runtime_version_arn(region: str, runtime: str) -> str:
+    """What AWS calls the version of a runtime that a function runs on. Here it is the host's, and always the same."""
+    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"
 
 
 def split_arn(arn: str) -> tuple[str, str | None]:

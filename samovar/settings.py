@@ -202,7 +202,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     s3_memory_mb: Annotated[
         int, Meta(ge=64, description="Memory above which the S3 server collects garbage rather than grow.")
-    ] = 256
+    ] = 384
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="What Samovar's own processes say.")
     ] = "info"

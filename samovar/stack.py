@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from samovar.cors import Cors
 from samovar.errors import InvalidParameterValue
 
 Payload = Literal["rest", "1.0", "2.0"]
@@ -33,6 +34,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """As events tell it; it is no part of the path."""
     qualifier: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$")] | None = None
     """The version or alias that is called."""
+    cors: Cors | None = None
+    """What browsers are told. Of a REST API the preflight is answered alone: its functions write their own headers."""
 
     def __post_init__(self) -> None:
         if self.path == DEFAULT:
@@ -60,6 +63,8 @@ class StackResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """CloudFormation's type."""
     physical_id: str
     """What the platform calls it."""
+    retain: bool = False
+    """Whether it stays when the template no longer has it, or the stack is deleted (`DeletionPolicy: Retain`)."""
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,3 +76,17 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     outputs: dict[str, str] = {}
     updated: str = ""
     """ISO 8601; set by the platform."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request of an AWS API that is to be checked and not carried out."""
+
+    service: Literal["lambda", "scheduler", "sqs"]
+    operation: Annotated[str, Meta(max_length=64)]
+    """By AWS's name."""
+    request: dict[str, Any]
+    """Its members by AWS's names. A package is given as an empty `ZipFile`."""
+
+
+MAX_CHECKS: Final = 200
+"""In one request."""

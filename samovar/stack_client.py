@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from samovar.client import Client
-from samovar.stack import Route, Stack
+from samovar.stack import Check, Route, Stack
 
 
 def get_routes(client: Client, function: str) -> tuple[Route, ...]:
@@ -40,3 +40,8 @@ def put_stack(client: Client, stack: Stack) -> None:
 def forget_stack(client: Client, name: str) -> None:
     """Forget what belongs to a template; it stays. Raises `ResourceNotFound`."""
     client.order("DELETE", f"stacks/{quote(name, safe='')}")
+
+
+def check(client: Client, requests: Sequence[Check]) -> list[str]:
+    """What the platform would refuse of these requests, without carrying any out: a message each, or nothing."""
+    return client.call(list[str], "POST", "checks", {"requests": msgspec.to_builtins(requests)})

@@ -52,6 +52,8 @@ FLOW: Final = 20
 """One streamed answer of several under way is to wait, or to go on."""
 OUTPUT: Final = 21
 """Lines that one of several events under way has printed."""
+RESTED: Final = 22
+"""Extensions have ended the work they had after an answer: the worker takes the next event."""
 
 
 class ProtocolError(Exception):

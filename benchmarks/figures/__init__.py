@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.figures import burst, cold, deploy, events, idle, mappings, memory, peers, scale, stream, uploads, warm
+from benchmarks.figures import (
+    burst,
+    cold,
+    deploy,
+    events,
+    idle,
+    mappings,
+    memory,
+    peers,
+    queues,
+    scale,
+    stream,
+    uploads,
+    waiting,
+    warm,
+)
 from benchmarks.lab import Plan
 from benchmarks.results import Measured
 
@@ -19,16 +34,18 @@ MODULES: dict[str, Measure] = {
     "deploy": deploy.measure,
     "stream": stream.measure,
     "events": events.measure,
+    "waiting": waiting.measure,
+    "queues": queues.measure,
     "mappings": mappings.measure,
     "uploads": uploads.measure,
     "scale": scale.measure,
 }
 """What is measured, in this order."""
 
-ONCE = ("scale",)
+ONCE = ("scale", "waiting", "queues")
 """What has nothing to do with walls and takes long: measured under the first isolation only."""
 
-QUICK = tuple(module for module in MODULES if module != "scale")
+QUICK = tuple(module for module in MODULES if module not in ("scale", "waiting", "queues"))
 """What `--quick` measures unless told: filling a platform takes longer than everything else."""
 
 PEERS: Measure = peers.measure

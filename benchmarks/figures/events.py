@@ -21,7 +21,10 @@ from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure, Job
 from gateway.celery_app import broker_url
+from gateway.events import keys
 from samovar import event_client
+from samovar.names import function_arn
+from samovar.settings import Settings
 
 EVENT: Final = b'{"name": "Ada"}'
 LATER: Final = {"x-amz-invocation-type": "Event"}
@@ -36,10 +39,10 @@ def measure(plan: Plan) -> Iterator[Measured]:
         job = Job(url=function.invoke_url, connections=32, seconds=plan.seconds, body=event, key=lab.key, headers=LATER)
         bare = Job(url=f"{plan.reference}/", connections=32, seconds=plan.seconds, body=event)
         wrk.run(job)
-        _until_drained(lab, function)
+        until_drained(lab, function)
         rates, references, drained = [], [], []
         for _ in range(plan.repeats):
-            with _stopped(lab):
+            with stopped(lab):
                 references.append(wrk.run(bare).rate)
                 load = wrk.run(job)
                 rates.append(load.rate)
@@ -56,12 +59,16 @@ def _ended(lab: Lab, function: Function) -> int:
     return counts.succeeded + counts.failed
 
 
-def _left(lab: Lab, function: Function) -> int:
-    counts = event_client.events(lab.client, function.name, limit=1).counts
-    return counts.waiting + counts.running + counts.delayed
+def left(lab: Lab, function: Function) -> int:
+    """Events that have not ended. The store is asked, so that looking costs the platform little."""
+    settings = Settings()
+    arn = function_arn(settings.account, settings.region, function.name)
+    with lab.store() as store:
+        return int(store.xlen(keys.line(arn))) + int(store.zcard(keys.delayed(arn)))
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something holds. Raises `CannotMeasure` when it does not in five minutes."""
     deadline = time.monotonic() + _PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
@@ -70,15 +77,16 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 
 
 def _until_ended(lab: Lab, function: Function, event_id: str) -> None:
-    _until(lambda: event_client.event(lab.client, function.name, event_id).event.ended_ms > 0, "the event has ended")
+    until(lambda: event_client.event(lab.client, function.name, event_id).event.ended_ms > 0, "the event has ended")
 
 
-def _until_drained(lab: Lab, function: Function) -> None:
-    _until(lambda: not _left(lab, function), "all events have ended")
+def until_drained(lab: Lab, function: Function) -> None:
+    """Wait until all its events have ended."""
+    until(lambda: not left(lab, function), "all events have ended")
 
 
 @contextmanager
-def _stopped(lab: Lab) -> Iterator[None]:
+def stopped(lab: Lab) -> Iterator[None]:
     """Inside it the worker does nothing."""
     pids = lab.pids("worker")
     for pid in pids:
@@ -92,10 +100,10 @@ def _stopped(lab: Lab) -> Iterator[None]:
 
 def _drain(lab: Lab, function: Function) -> float:
     """Events per second from the first that ends to the last."""
-    left = _left(lab, function)
-    _until(lambda: _left(lab, function) < left, "somebody drains")
+    waiting = left(lab, function)
+    until(lambda: left(lab, function) < waiting, "somebody drains")
     began, first = time.monotonic(), _ended(lab, function)
-    _until_drained(lab, function)
+    until_drained(lab, function)
     return (_ended(lab, function) - first) / (time.monotonic() - began)
 
 
@@ -131,10 +139,10 @@ def _beside(lab: Lab, function: Function, plan: Plan, job: Job) -> Measured:
     quiet, busy = [], []
     for _ in range(plan.repeats):
         quiet.append(percentile(calls.steady(other.asking(), rate=100, seconds=plan.seconds), 0.99) * 1000)
-        with _stopped(lab):
+        with stopped(lab):
             wrk.run(job)
         busy.append(percentile(calls.steady(other.asking(), rate=100, seconds=plan.seconds), 0.99) * 1000)
-        if not _left(lab, function):
+        if not left(lab, function):
             raise CannotMeasure("the drain was over before the calls were")
-        _until_drained(lab, function)
+        until_drained(lab, function)
     return Measured(figure="events.sync-p99", isolation=plan.isolation, values=busy, references=quiet)

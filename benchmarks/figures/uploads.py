@@ -9,19 +9,26 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab import Function, Lab, Plan
+import httpx
+
+from benchmarks.lab import Function, Lab, Plan, interleaved
 from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure
+from samovar import s3
 from samovar.buckets import Buckets
+from samovar.settings import Settings
+from samovar.sigv4 import S3, UNSIGNED_PAYLOAD, Signed, sign_stated
 from samovar.upload_triggers import UploadTrigger, UploadTriggers
 
 _BUCKET: Final = "benchmark"
 _SMALL: Final = 1024
 _LARGE_MB: Final = 64
+_PIECE: Final = 1 << 20
 _PAUSE_S: Final = 0.05
 _PATIENCE_S: Final = 60.0
 
@@ -40,8 +47,9 @@ def measure(plan: Plan) -> Iterator[Measured]:
             detail = {"p99_ms": percentile(waits, 0.99)}
             middle = [percentile(waits, 0.5)]
             yield Measured(figure="uploads.start-p50", isolation=plan.isolation, values=middle, detail=detail)
-            rates = [_rate(buckets, large) for _ in range(plan.repeats)]
-            yield Measured(figure="uploads.through", isolation=plan.isolation, values=rates)
+            direct = partial(_straight, lab, large)
+            rates, references = interleaved(plan.repeats, partial(_rate, buckets, large), direct)
+            yield Measured(figure="uploads.through", isolation=plan.isolation, values=rates, references=references)
 
 
 def _waits(lab: Lab, function: Function, buckets: Buckets, file: Path, count: int) -> Iterator[float]:
@@ -68,3 +76,20 @@ def _rate(buckets: Buckets, file: Path) -> float:
     began = time.monotonic()
     buckets.upload(file, _BUCKET, "large", "application/octet-stream", None)
     return _LARGE_MB / (time.monotonic() - began)
+
+
+def _straight(lab: Lab, file: Path) -> float:
+    """The same file put by the same HTTP client to the S3 server itself."""
+    server = s3.find(Settings(data_dir=str(lab.platform.data_dir)))
+    assert server is not None
+    url = httpx.URL(f"{server.endpoint}/{_BUCKET}/straight")
+    signed = Signed("PUT", url.raw_path, b"", {b"host": url.netloc})
+    headers = {
+        **sign_stated(signed, UNSIGNED_PAYLOAD, server.key, time.time(), S3),
+        "content-length": str(file.stat().st_size),
+    }
+    with file.open("rb") as opened:
+        pieces = iter(partial(opened.read, _PIECE), b"")
+        began = time.monotonic()
+        httpx.put(url, content=pieces, headers=headers, timeout=_PATIENCE_S).raise_for_status()
+        return _LARGE_MB / (time.monotonic() - began)

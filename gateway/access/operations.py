@@ -73,6 +73,7 @@ _OWN: Final[dict[Permission, tuple[str, ...]]] = {
         "ListEvents GET /samovar/v1/functions/{FunctionName}/events",
         "GetEvent GET /samovar/v1/functions/{FunctionName}/events/{EventId}",
         "DownloadCode GET /samovar/v1/code/{Sha256}",
+        "CheckRequests POST /samovar/v1/checks",
         "ListSchedules GET /samovar/v1/schedules",
     ),
     "deploy": (

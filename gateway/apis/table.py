@@ -6,11 +6,16 @@ wins over ANY, `$default` takes what no other route takes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+import msgspec
+
 from gateway.record import FunctionRecord
+from samovar.cors import Cors
 from samovar.stack import ANY, DEFAULT, Route
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class Found(NamedTuple):
@@ -57,6 +62,25 @@ class ApiTable:
                 if best is None or rank < best[0]:
                     best = rank, Found(arn, route, parameters)
         return None if best is None else best[1]
+
+    def rules(self, region: str, api: str, method: str, path: str) -> Cors | None:
+        """The cross-origin rules for a method a browser asks about, which need not lead anywhere.
+
+        An HTTP API has one set of rules, whatever the path. A REST API answers where it has a path, for its methods.
+        """
+        found = self.find(region, api, method, path)
+        if found is not None and found.route.cors is not None and found.route.payload != "rest":
+            return found.route.cors
+        given = [part for part in path.split("/") if part]
+        on_path = [route for _, route in self._of(region, api) if _matched(route, given) is not None]
+        resting = [route for route in on_path if route.payload == "rest" and route.cors is not None]
+        if resting:
+            rules = resting[0].cors
+            assert rules is not None, "it was looked for"
+            methods = rules.allow_methods or (*sorted({route.method for route in resting}), "OPTIONS")
+            return msgspec.structs.replace(rules, allow_methods=_METHODS if ANY in methods else methods)
+        http = (route.cors for _, route in self._of(region, api) if route.payload != "rest")
+        return next((rules for rules in http if rules is not None), None)
 
     def _of(self, region: str, api: str) -> list[tuple[str, Route]]:
         if (region, api) not in self._apis:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
 
-from gateway import http_answer
+from gateway import cors, http_answer
 from gateway.apis.events import of_route
 from gateway.apis.table import ApiTable, Found
 from gateway.asgi import Request
 from gateway.contract import Functions, Invoker, Wanted, carry_out
 from gateway.http_event import HttpCall, endpoint
-from gateway.http_trigger import as_called, dressed, passed_on, trace_id_of
+from gateway.http_trigger import as_called, dressed, is_preflight, passed_on, trace_id_of
 from gateway.invoker_link import Answer, Call, Errand
 from gateway.record import FunctionRecord
 from gateway.rendering import Response, render_error
 from samovar.clock import Clock
+from samovar.cors import Cors
 from samovar.errors import SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST
@@ -51,7 +53,7 @@ class ApiRoutes:
     def wanted(self, request: Request, where: str, body: bytes) -> Wanted | None:
         """See `Trigger`."""
         path, found = self._find(request, where)
-        if found is None or len(body) > self._settings.max_payload_bytes:
+        if found is None or len(body) > self._settings.max_payload_bytes or is_preflight(request):
             return None
         record = self._functions.cached(found.arn, found.route.qualifier or LATEST)
         return None if record is None else self._wanted(request, path, found, record, body)
@@ -59,6 +61,8 @@ class ApiRoutes:
     async def answer(self, request: Request, where: str) -> Response:
         """See `Trigger`."""
         path, found = self._find(request, where)
+        if is_preflight(request) and (allowed := self._preflight(request, where, path, found)) is not None:
+            return allowed
         if found is None:
             return dressed(request.id, trace_id_of(request, self._clock.epoch()), _NO_ROUTE)
         record = await self._functions.get(found.arn, found.route.qualifier)
@@ -68,12 +72,22 @@ class ApiRoutes:
         del body, wanted  # as `carry_out` does
         return await running
 
+    def _preflight(self, request: Request, where: str, path: str, found: Found | None) -> Response | None:
+        """The answer to a browser that asks first; `None` where no rules are, or a REST API has a route for OPTIONS."""
+        if found is not None and found.route.payload == "rest" and found.route.method == "OPTIONS":
+            return None
+        label, method = _label(where), request.headers[b"access-control-request-method"].decode("latin-1")
+        rules = self._table.rules(self._settings.region, label, method, path)
+        if rules is None:
+            return None
+        return cors.preflight(rules, request.headers[b"origin"], request.id)
+
     def _find(self, request: Request, where: str) -> tuple[str, Found | None]:
         """The path behind the API's name, and the route that takes it."""
-        label, slash, rest = where[len(ROUTE) :].partition("/")
+        _, slash, rest = where[len(ROUTE) :].partition("/")
         path = slash + rest or "/"
         region = self._settings.region  # names in paths are of the platform's own
-        return path, self._table.find(region, unquote(label), request.scope["method"], path)
+        return path, self._table.find(region, _label(where), request.scope["method"], path)
 
     def _wanted(self, request: Request, path: str, found: Found, record: FunctionRecord, body: bytes) -> Wanted:
         epoch = self._clock.epoch()
@@ -83,8 +97,27 @@ class ApiRoutes:
         event = msgspec.json.encode(of_route(asked, found, record.version.account))
         call = Call(request.id, "http", trace_id=passed_on(trace_id, record))
         errand = Errand(record.version, call, event, request.let_go)
-        wanted = Wanted(errand, partial(_settled, request.id, trace_id, found.route.payload))
+        settle = partial(_settled, request.id, trace_id, found.route.payload)
+        rules = found.route.cors if found.route.payload != "rest" else None
+        if rules is not None:
+            settle = partial(_shared, rules, request.headers.get(b"origin"), settle)
+        wanted = Wanted(errand, settle)
         return as_called(wanted, found.route.qualifier) if found.route.qualifier else wanted
+
+
+def _label(where: str) -> str:
+    """The API's name in a path under `ROUTE`."""
+    return unquote(where[len(ROUTE) :].partition("/")[0])
+
+
+def _shared(
+    rules: Cors,
+    origin: bytes | None,
+    settle: Callable[[Answer | SamovarError], Response],
+    outcome: Answer | SamovarError,
+) -> Response:
+    """An answer with what the API lets other origins do with it."""
+    return cors.apply(rules, origin, settle(outcome))
 
 
 def _settled(request_id: str, trace_id: str, payload: Payload, outcome: Answer | SamovarError) -> Response:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from redis.exceptions import RedisError
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gateway.events.intake import Ring
 from gateway.events.lines import Claimed, Lines, Settlement
@@ -228,10 +228,16 @@ async def _patiently(step: Callable[P, Awaitable[T]], *given: P.args, **named: P
             retry=retry_if_exception_type((RedisError, OSError)),
             wait=wait_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(_GIVE_UP_S),
-            before_sleep=before_sleep_log(_log, logging.WARNING),
+            before_sleep=_say_store_is_away,
             reraise=True,
         )
         return await retrying(step, *given, **named)
+
+
+def _say_store_is_away(state: RetryCallState) -> None:
+    """Without what was to be done: there are events in it."""
+    assert state.outcome is not None, "it has just failed"
+    _log.warning("the store is away, trying again: %s", state.outcome.exception())
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -34,7 +34,6 @@ from gateway.lambda_api.models import (
     Variables,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.lambda_api.runtimes import runtime_version_arn
 from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
 from gateway.provisioning import check_provisions_fit
 from gateway.record import FunctionRecord
@@ -42,7 +41,7 @@ from samovar import log_groups
 from samovar.function import FunctionVersion, Limits
 from samovar.link import Standing
 from samovar.logging_config import LoggingConfig, SystemLogLevel
-from samovar.names import function_arn
+from samovar.names import function_arn, runtime_version_arn
 
 router = Operations()
 _CREATING: Final = "The function is being created."

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import Depends, Request, Response
 
 from gateway import mapping as rules
+from gateway.events.targets import check_target, service_of
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, find, resolve
 from gateway.lambda_api.mapping_models import (
     CreateMappingRequest,
@@ -37,6 +38,8 @@ from samovar.names import FunctionReference, function_arn, new_request_id, split
 router = Operations()
 
 _PAGE: Final = 100
+_TOLD: Final = ("sqs", "lambda", "s3", "http", "https")
+"""Services that can be told of records that are given up."""
 
 
 def _store(request: Request) -> MappingStore:
@@ -65,6 +68,7 @@ async def create_event_source_mapping(
     check_tags(tags)
     function = await _function(services, region, wanted.function_name)
     await _check_queue(services, function, config)
+    await _check_destination(services, function, config)
     uuid = new_request_id()
     made = Mapping(
         uuid=uuid,
@@ -129,10 +133,12 @@ async def update_event_source_mapping(
     rules.check(changed)
     event: Event = "update" if wanted.enabled is None else "enable" if wanted.enabled else "disable"
     name = wanted.function_name
+    function = current.function_arn if name is None else await _function(services, region, name)
+    await _check_destination(services, function, changed)
     updated = msgspec.structs.replace(
         current,
         revision_id=new_request_id(),
-        function_arn=current.function_arn if name is None else await _function(services, region, name),
+        function_arn=function,
         state=rules.fired(current.state, event),
         enabled=current.enabled if wanted.enabled is None else wanted.enabled,
         modified=functions.epoch(),
@@ -202,6 +208,26 @@ async def _check_queue(services: Services, function_arn: str, config: rules.Conf
         raise InvalidParameterValue(
             f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {timeout_s} seconds"
         )
+
+
+async def _check_destination(services: Services, function_arn: str, config: rules.Config) -> None:
+    """What is told of records that are given up is of a kind that can be told, and, as a function, is there."""
+    arn = rules.on_failure(config)
+    if arn is None or rules.kind_of(config) != "redis":
+        return
+    service = service_of(arn)
+    if service not in _TOLD:
+        raise InvalidParameterValue(f"The destination ARN {arn} is invalid.")
+    if service != "lambda":
+        check_target(arn)
+        return
+    target, qualifier = split_arn(arn)
+    if target == split_arn(function_arn)[0]:
+        raise InvalidParameterValue("You can't specify the function as a destination for itself.")
+    try:
+        await services.registry.get(target, qualifier)
+    except ResourceNotFound as error:
+        raise InvalidParameterValue(f"The destination ARN {arn} is invalid.") from error
 
 
 def _feeds(mapping: Mapping, function: FunctionReference) -> bool:

@@ -74,6 +74,7 @@ class CodeSource(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     s3_bucket: str | None = None
     s3_key: str | None = None
     s3_object_version: str | None = None
+    s3_object_storage_mode: str | None = None
     image_uri: str | None = None
     source_kms_key_arn: str | None = msgspec.field(default=None, name="SourceKMSKeyArn")
 

@@ -13,11 +13,10 @@ from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, 
 from gateway.lambda_api.models import RuntimeManagementAnswer, RuntimeManagementRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier
-from gateway.lambda_api.runtimes import runtime_version_arn
 from gateway.record import Attached, RuntimeManagement, attached_to, with_attached
 from samovar.errors import InvalidParameterValue
 from samovar.function import FunctionVersion
-from samovar.names import FunctionReference
+from samovar.names import FunctionReference, runtime_version_arn
 
 router = Operations()
 

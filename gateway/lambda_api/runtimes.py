@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -44,11 +43,6 @@ _RETIRED: Final = frozenset(
     ]
 )
 """Runtimes that AWS refuses by another message than those it has never had (AWS Lambda developer guide, "Runtimes")."""
-
-
-def runtime_version_arn(region: str, runtime: str) -> str:
-    """What AWS calls the version of a runtime that a function runs on. Here it is the host's, and always the same."""
-    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"
 
 
 class Runtimes:

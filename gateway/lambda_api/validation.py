@@ -27,10 +27,24 @@ _HARMLESS: Final[dict[str, tuple[object, ...]]] = {
 }
 """Values of unoffered members that ask for nothing but what happens anyway."""
 
-_INSTEAD: Final[dict[str, str]] = {
+_ENCRYPT: Final = "encrypt the disk that holds Samovar's data directory"
+_ONE_HOST: Final = "there are no managed instances, environments are on this host"
+INSTEAD: Final[dict[str, str]] = {
+    "publish_to": _ONE_HOST,
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
-    "kms_key_arn": "encrypt the disk that holds Samovar's data directory",
+    "file_system_configs": "put what functions share into a bucket or a layer",
+    "code_signing_config_arn": "access keys say who may deploy",
+    "snap_start": "further environments are forked from an initialised one anyway",
+    "tenancy_config": "deploy a function for each tenant",
+    "capacity_provider_config": _ONE_HOST,
+    "durable_config": "keep a function's progress in what it reaches, such as a queue or a bucket",
+    "runtime_config": _ONE_HOST,
+    "accelerator_config": _ONE_HOST,
+    "kms_key_arn": _ENCRYPT,
+    "source_kms_key_arn": _ENCRYPT,
+    "s3_object_storage_mode": "COPY is what is done: Samovar keeps packages itself",
 }
+"""Of members that are not offered: what to do instead. `S3ObjectStorageMode` is refused unless it is `COPY`."""
 
 
 def check_creation(request: CreateFunctionRequest) -> None:
@@ -50,7 +64,9 @@ def check_creation(request: CreateFunctionRequest) -> None:
 def check_code(code: CodeSource) -> None:
     """A zip file in the request itself, or in a bucket; encrypted ones are not offered."""
     if code.source_kms_key_arn:
-        raise _not_offered("kms_key_arn", code.source_kms_key_arn)
+        raise _not_offered("source_kms_key_arn", code.source_kms_key_arn)
+    if code.s3_object_storage_mode not in (None, "COPY"):
+        raise _not_offered("s3_object_storage_mode", code.s3_object_storage_mode)
     code_source.check(code, "function code")
 
 
@@ -98,9 +114,8 @@ def _asks_nothing(value: object) -> bool:
 
 def _not_offered(member: str, value: object) -> InvalidParameterValue:
     name = _AWS_NAMES.get(member, member.title().replace("_", ""))
-    instead = _INSTEAD.get(member, "leave it out")
     shown = msgspec.json.encode(value).decode()[:200]
-    return InvalidParameterValue(f"{name} = {shown} is not offered by Samovar: {instead}")
+    return InvalidParameterValue(f"{name} = {shown} is not offered by Samovar: {INSTEAD[member]}")
 
 
-_AWS_NAMES: Final = {"kms_key_arn": "KMSKeyArn"}
+_AWS_NAMES: Final = {"kms_key_arn": "KMSKeyArn", "source_kms_key_arn": "SourceKMSKeyArn"}

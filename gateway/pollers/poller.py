@@ -90,6 +90,8 @@ class Poller:
         """Taken for lanes that will come for more in a moment."""
         self._is_flood = False
         """Whether the source gives all it is asked for, and the function is done with it at once."""
+        self._settling: set[asyncio.Task[None]] = set()
+        """What is told to the source while its lanes go on already."""
         self._busy_since: float | None = None
         self._stopping = asyncio.Event()
         self._dropped = False
@@ -99,7 +101,7 @@ class Poller:
     @property
     def is_idle(self) -> bool:
         """Whether it has nothing in its hands."""
-        return not self._ahead and not any(self._held.values())
+        return not self._ahead and not self._settling and not any(self._held.values())
 
     @property
     def is_saturated(self) -> bool:
@@ -116,6 +118,11 @@ class Poller:
                     lane.cancel()
             # redis-py loses a cancellation that arrives while it connects, hence the repetition.
             await asyncio.wait(list(self._lanes.values()), timeout=_STOP_PAUSE_S)
+        if self._dropped:
+            for task in self._settling:
+                task.cancel()
+        if self._settling:
+            await asyncio.wait(self._settling)
         if not self._dropped:
             await self._let_go(self._ahead)
         self._ahead = []
@@ -256,11 +263,29 @@ class Poller:
             failed += left.clear()
         done = [record for place, record in enumerate(batch) if place not in places]
         if done:
-            await self._source.done(done)
+            await self._settle(done)
         if failed:
             await self._source.failed(failed)
         self._held[number] = left.waiting
         self._tell(OK if not failed else "PROBLEM: Function call failed")
+
+    async def _settle(self, done: Sequence[Taken]) -> None:
+        """Tell the source that records are done; in a flood the lane goes on meanwhile, and many are told together."""
+        if not self._plan.ahead or not self._is_flood or len(self._settling) >= LANES:
+            await self._source.done(done)
+            return
+        task = asyncio.create_task(self._settle_beside(done), name="settling")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle_beside(self, done: Sequence[Taken]) -> None:
+        try:
+            await self._source.done(done)
+        except (SamovarError, SourceProblem) as error:
+            _log.warning(
+                "%d records are done but could not be settled, and will be processed again: %s", len(done), error
+            )
+            self._tell(f"PROBLEM: {error}")
 
     async def _call_until(self, batch: Sequence[Taken]) -> Called:
         """Call, and again while the function is throttled or the platform is at fault, as long as records may wait."""

@@ -12,6 +12,7 @@ from gateway.pollers.redis_list import ListSource
 from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.pollers.slots import Ends, Slots
 from gateway.pollers.source import Source
+from gateway.pollers.spent import Spent
 from gateway.store import connect
 from gateway.tools import Tools
 from samovar.function import MAX_TIMEOUT_S
@@ -34,9 +35,10 @@ def slots_of(tools: Tools) -> Slots:
             timeout_s = MAX_TIMEOUT_S if record is None else record.version.limits.timeout_s
             return QueueSource(tools.queues, source, least_visibility(float(window_s or 0), timeout_s))
         name, rules = redis_names.parse(source), _rules(mapping.config)
+        spent = Spent(tools.intake, mapping, tools.clock)
         if name.kind == "list":
-            return ListSource(client, name, mapping.uuid, rules.retries)
-        return StreamSource(client, name, mapping.uuid, rules)
+            return ListSource(client, name, mapping.uuid, spent, rules.retries)
+        return StreamSource(client, name, mapping.uuid, rules, spent)
 
     def offer(slot: Slot) -> None:
         tools.doorbell.ask(POLL, slot)

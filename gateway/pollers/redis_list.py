@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.pollers.redis_names import RedisName, text_of
 from gateway.pollers.redis_stream import RETRY_S
 from gateway.pollers.source import HOLD_S, SourceProblem, Taken, encoded
+from gateway.pollers.spent import GivenUp, Tells
 from samovar.errors import ServiceUnavailable
 
 _NOW: Final = """
@@ -70,8 +71,11 @@ class ListSource:
 
     body = "body"
 
-    def __init__(self, client: redis.asyncio.Redis, name: RedisName, mapping: str, retries: int = -1) -> None:
-        """`retries`: how often an element is tried again; negative is for ever."""
+    def __init__(
+        self, client: redis.asyncio.Redis, name: RedisName, mapping: str, spent: Tells, retries: int = -1
+    ) -> None:
+        """`retries`: how often an element is tried again; negative is for ever. `spent` is told of those given up."""
+        self._spent = spent
         self._redis: Any = client
         self._name = name
         self._retries = retries
@@ -90,10 +94,14 @@ class ListSource:
 
     async def _take(self, most: int) -> tuple[list[tuple[Taken, Mapping[str, Any]]], int]:
         taken, found = await self._run(_TAKE, most, int(HOLD_S * 1000))
-        spent = [identifier for identifier, tries, _ in found if 0 <= self._retries < tries - 1]
+        spent = [one for one in found if 0 <= self._retries < one[1] - 1]
         if spent:
-            await self._run(_DONE, *spent)
-        return [self._taken(*one) for one in found if one[0] not in spent], int(taken)
+            taken_again = [(self._taken(*one), one[1] - 1) for one in spent]
+            await self._spent.tell(
+                [GivenUp(one.id, record, tries, "RetryAttemptsExhausted") for (one, record), tries in taken_again]
+            )
+            await self._run(_DONE, *[one[0] for one in spent])
+        return [self._taken(*one) for one in found if one not in spent], int(taken)
 
     async def _wait(self, seconds: float) -> None:
         """Until the list has something in it: its head is moved to where it is."""

@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.pollers.redis_names import RedisName, text_of
 from gateway.pollers.source import HOLD_S, SourceProblem, Taken, encoded
+from gateway.pollers.spent import Condition, GivenUp, Tells
 from samovar.errors import ServiceUnavailable
 
 RETRY_S: Final = 5.0
@@ -38,7 +39,11 @@ class StreamSource:
 
     body = "data"
 
-    def __init__(self, client: redis.asyncio.Redis, name: RedisName, mapping: str, rules: StreamRules) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, name: RedisName, mapping: str, rules: StreamRules, spent: Tells
+    ) -> None:
+        """`spent` is told of entries that are given up."""
+        self._spent = spent
         self._redis: Any = client
         self._name = name
         self._group = f"samovar:{mapping}"
@@ -83,18 +88,39 @@ class StreamSource:
             summary, idle = await pipeline.execute()
         if not idle:
             return [], summary["pending"]
-        spent = [one["message_id"] for one in idle if self._is_spent(one["message_id"], one["times_delivered"])]
+        spent = {
+            one["message_id"]: (one["times_delivered"], condition)
+            for one in idle
+            if (condition := self._condition(one["message_id"], one["times_delivered"])) is not None
+        }
         if spent:
-            await self._redis.xack(key, group, *spent)
+            await self._give_up(spent)
         due = [one["message_id"] for one in idle if one["message_id"] not in spent]
         # Of several pollers, the first one gets it: for the others it is not idle any more.
         entries = await self._redis.xclaim(key, group, _CONSUMER, int(HOLD_S * 1000), due) if due else []
         return [self._taken(identifier, fields) for identifier, fields in entries], summary["pending"]
 
-    def _is_spent(self, identifier: bytes, tries: int) -> bool:
+    def _condition(self, identifier: bytes, tries: int) -> Condition | None:
+        """Why an entry is given up, if it is."""
         rules = self._rules
         age_s = time.time() - _milliseconds(identifier) / 1000
-        return (0 <= rules.retries < tries) or (0 <= rules.age_s < age_s)
+        if 0 <= rules.retries < tries:
+            return "RetryAttemptsExhausted"
+        return "RecordAgeExceeded" if 0 <= rules.age_s < age_s else None
+
+    async def _give_up(self, spent: Mapping[bytes, tuple[int, Condition]]) -> None:
+        """Tell of entries, and acknowledge them. What has been trimmed from the stream is nowhere any more."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for identifier in spent:
+                pipeline.xrange(self._name.key, identifier, identifier)
+            found = [entry for entries in await pipeline.execute() for entry in entries]
+        told = []
+        for identifier, fields in found:
+            taken, record = self._taken(identifier, fields)
+            told.append(GivenUp(taken.id, record, *spent[identifier]))
+        if told:
+            await self._spent.tell(told)
+        await self._redis.xack(self._name.key, self._group, *spent)
 
     def _taken(self, identifier: bytes, fields: Mapping[bytes, bytes]) -> tuple[Taken, Mapping[str, Any]]:
         name = identifier.decode()

@@ -77,7 +77,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _rate(expression: str, value: int, unit: str, anchor: float) -> After:
-    if value < 1 or (value == 1) == unit.endswith("s"):
+    if value < 1:  # EventBridge's rules want `1 minute` and `2 minutes`; Scheduler takes either
         raise invalid(expression, "a rate is a whole number from 1 and minute or minutes, hour or hours, day or days")
     period = value * _UNITS_S[unit.removesuffix("s")]
 

@@ -230,7 +230,8 @@ def _hold(is_met: bool, condition: object) -> None:
 
 
 async def _stored(request: Request, asked: Asked, fields: Mapping[str, str], file: IO[bytes], front: Front) -> Response:
-    headers = [(b"content-length", b"%d" % file.seek(0, os.SEEK_END))]
+    size = file.seek(0, os.SEEK_END)
+    headers = [(b"content-length", b"%d" % size)]
     file.seek(0)
     for name, value in fields.items():
         if name in _PASSED_ON or name.startswith("x-amz-meta-"):
@@ -238,7 +239,7 @@ async def _stored(request: Request, asked: Asked, fields: Mapping[str, str], fil
             headers.append((sent.encode("latin-1", "replace"), value.encode("utf-8")))
     intent = await front.begun(request, asked)
     async with front.upstream.asked("PUT", target(asked.bucket, asked.key), headers, _pieces(file)) as answer:
-        await front.ended(intent, happened=answer.status < 300)
+        await front.ended(intent, answer, size)
         etag = next((value for name, value in answer.headers if name.lower() == b"etag"), b"")
         if answer.status >= 300:
             body = b"".join([part async for part in answer.aiter_stream()])

@@ -24,7 +24,7 @@ from gateway.uploads import asking, configuration
 from gateway.uploads.asking import Asked
 from gateway.uploads.bodies import Incoming
 from gateway.uploads.destinations import Destinations
-from gateway.uploads.intents import Intent, Intents
+from gateway.uploads.intents import Intent, Intents, Outcome
 from gateway.uploads.refusals import InvalidBucketName, NoSuchBucket, render
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.upstream import Upstream
@@ -136,11 +136,12 @@ class Front:
                     )
                 )
             except SamovarError:
-                await self.ended(intent, happened=False)
+                if intent is not None:
+                    await self._intents.withdraw(intent)
                 raise
             finally:
                 incoming.check()
-            await self.ended(intent, happened=response.status < 300)
+            await self.ended(intent, response, _size(request))
             if asked.operation.name == "DeleteBucket" and response.status < 300:
                 await self._rules.forget(asked.bucket)
             await _send_on(send, request, response)
@@ -189,13 +190,20 @@ class Front:
         await self._intents.note(intent)
         return intent
 
-    async def ended(self, intent: Intent | None, *, happened: bool) -> None:
-        """Withdraw the note of a change that did not happen. One that did is withdrawn when it has been told."""
+    async def ended(self, intent: Intent | None, answer: httpcore.Response, size: int) -> None:
+        """Note what came of a change, before its client is told: what was told to nobody is told from that.
+
+        The note of one that did not happen is withdrawn here, that of one that did when it has been told.
+        """
         if intent is None:
             return
-        if not happened:
+        if answer.status >= 300:
             await self._intents.withdraw(intent)
-        elif self._is_silent:
+            return
+        said = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
+        etag, version = said.get(b"etag", "").strip('"'), said.get(b"x-amz-version-id", "")
+        await self._intents.answered(intent, Outcome(etag=etag, version=version, size=size), self._clock.epoch())
+        if self._is_silent:
             await self._intents.happened(intent)
 
     @property
@@ -208,6 +216,13 @@ def _passed_on(request: Request, incoming: Incoming) -> list[tuple[bytes, bytes]
     """The headers the server is to see, with the body's length as it is when it leaves here."""
     kept = [(name, value) for name, value in request.scope["headers"] if name not in _OURS and name not in _SET_ANEW]
     return incoming.described(kept)
+
+
+def _size(request: Request) -> int:
+    """Bytes of the object a request brings, as it says itself; 0 where it does not."""
+    headers = request.headers
+    said = headers.get(b"x-amz-decoded-content-length") or headers.get(b"content-length") or b""
+    return int(said) if said.isdigit() else 0
 
 
 async def _send_on(send: Send, request: Request, response: httpcore.Response) -> None:

@@ -42,6 +42,24 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         return self.event.startswith("ObjectRemoved")
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request to change an object came to, as its client is told."""
+
+    etag: str = ""
+    """Without quotes; empty where the answer's head does not have it."""
+    version: str = ""
+    size: int = 0
+
+
+KEPT_S: Final = 6 * 3600
+"""By then a request that was noted is over, however slow, and has been looked into."""
+_NOTE_OUTCOME: Final = f"""
+if redis.call('ZSCORE', '{keys.INTENTS}', ARGV[1]) then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', {KEPT_S})
+  redis.call('ZADD', '{keys.ANSWERED}', ARGV[3], ARGV[1])
+end
+"""
+
 encode: Final = msgspec.json.encode
 decode: Final = msgspec.json.Decoder(Intent).decode
 
@@ -52,6 +70,7 @@ class Intents:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client
         """Untyped on purpose, as in `gateway.store.Store`."""
+        self._note_outcome: Any = client.register_script(_NOTE_OUTCOME)
 
     async def note(self, intent: Intent) -> None:
         """Before the change."""
@@ -69,8 +88,23 @@ class Intents:
         written = encode(intent)
         async with reaching_store(), self._redis.pipeline() as commands:
             commands.zrem(keys.INTENTS, written)
+            commands.zrem(keys.ANSWERED, written)
             commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
+            commands.delete(keys.outcome(intent.request_id))
             await commands.execute()
+
+    async def answered(self, intent: Intent, outcome: Outcome, now: float) -> None:
+        """The change is made, and its client is about to be told; nothing is noted of one that was told already."""
+        async with reaching_store():
+            await self._note_outcome(
+                keys=[keys.outcome(intent.request_id)], args=[encode(intent), msgspec.json.encode(outcome), now]
+            )
+
+    async def outcome(self, intent: Intent) -> Outcome | None:
+        """What a request came to; `None` when its client was never told that it came to anything."""
+        async with reaching_store():
+            found = await self._redis.get(keys.outcome(intent.request_id))
+        return None if found is None else msgspec.json.decode(found, type=Outcome)
 
     async def happened(self, intent: Intent) -> None:
         """The change is made, by a server that tells nobody of it."""
@@ -87,6 +121,13 @@ class Intents:
 
     async def before(self, moment: float, limit: int = 1000) -> list[Intent]:
         """Intents noted before a moment (epoch seconds), oldest first, of which nothing more was heard."""
+        return await self._oldest(keys.INTENTS, moment, limit)
+
+    async def answered_before(self, moment: float, limit: int = 1000) -> list[Intent]:
+        """Those whose clients were answered before a moment, oldest first."""
+        return await self._oldest(keys.ANSWERED, moment, limit)
+
+    async def _oldest(self, key: str, moment: float, limit: int) -> list[Intent]:
         async with reaching_store():
-            found = await self._redis.zrangebyscore(keys.INTENTS, "-inf", moment, start=0, num=limit)
+            found = await self._redis.zrangebyscore(key, "-inf", moment, start=0, num=limit)
         return [decode(one) for one in found]

@@ -6,6 +6,8 @@
 | `samovar:uploads:cursor`             | string | how far the S3 server's changes have become events                   |
 | `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
 | `samovar:uploads:happened`           | list   | `Intent`s that an S3 of somebody else's has carried out              |
+| `samovar:uploads:answered`           | zset   | those of them whose clients were answered, by that moment            |
+| `samovar:uploads:answered:<id>`      | string | the `Outcome` of a request whose `Intent` is there, for some hours   |
 | `samovar:uploads:hints:<b>/<k>`      | list   | the `Intent`s of one object, oldest first, for an hour               |
 | `samovar:uploads:told:<digest>`      | string | that a state of an object has been told, for a day                   |
 """
@@ -18,11 +20,17 @@ RULES: Final = "samovar:uploads:rules"
 HAPPENED: Final = "samovar:uploads:happened"
 CURSOR: Final = "samovar:uploads:cursor"
 INTENTS: Final = "samovar:uploads:intents"
+ANSWERED: Final = "samovar:uploads:answered"
 
 
 def hints(bucket: str, key: str) -> str:
     """Where requests that are about to change an object are noted."""
     return f"samovar:uploads:hints:{bucket}/{key}"
+
+
+def outcome(request_id: str) -> str:
+    """Where it is noted what a request to change an object came to, before its client was told."""
+    return f"{ANSWERED}:{request_id}"
 
 
 def told(digest: str) -> str:

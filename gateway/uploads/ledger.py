@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import redis.asyncio
 
+from gateway.events import keys as events
 from gateway.store import reaching_store
 from gateway.uploads import intents, keys
 from gateway.uploads.intents import Intent
@@ -59,6 +60,11 @@ class Ledger:
         intent = next((one for one in noted if one.removes == change.removes), None)
         return Known([] if rules is None else _rules(rules), intent, told == _FOUND, told == _HEARD)
 
+    async def was_handed_in(self, name: str) -> bool:
+        """Whether an event of that name has been taken."""
+        async with reaching_store():
+            return bool(await self._redis.exists(events.once(name)))
+
     async def settle(self, change: Change, intent: Intent | None, cursor: Cursor | None) -> None:
         """A change has been told. `cursor` is `None` for one that was found by looking."""
         async with reaching_store(), self._redis.pipeline() as commands:
@@ -68,7 +74,9 @@ class Ledger:
             if intent is not None:
                 written = intents.encode(intent)
                 commands.zrem(keys.INTENTS, written)
+                commands.zrem(keys.ANSWERED, written)
                 commands.lrem(keys.hints(change.bucket, change.key), 1, written)
+                commands.delete(keys.outcome(intent.request_id))
             await commands.execute()
 
     async def cursor(self) -> Cursor | None:

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 import httpcore
 from defusedxml.ElementTree import fromstring
 
-from gateway.uploads.intents import Intent, Intents
+from gateway.uploads.intents import KEPT_S, Intent, Intents
 from gateway.uploads.objects import target
 from gateway.uploads.record import Change
 from gateway.uploads.rule_book import RuleBook
@@ -24,10 +24,10 @@ from gateway.uploads.telling import Teller
 from gateway.uploads.upstream import Upstream
 from samovar.errors import ServiceUnavailable
 
+ANSWERED_S: Final = 5.0
+"""A change that its client knows of, and of which nothing was heard for so long, is looked into."""
 SETTLED_S: Final = 30.0
-"""An intent of which nothing was heard for so long is looked into. A request that still runs is not forgotten by it."""
-SLOWEST_UPLOAD_S: Final = 6 * 3600.0
-"""Whatever is found by then: a request that was noted is over."""
+"""So is one that may still be under way. A request that still runs is not forgotten by it."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,13 +42,15 @@ class Reconciler:
 
     async def look_into_intents(self, now: float) -> int:
         """Look at the objects that requests were about to change; how many changes had not been told."""
-        return sum([await self.look_into(intent, now) for intent in await self._intents.before(now - SETTLED_S)])
+        known = await self._intents.answered_before(now - ANSWERED_S)
+        others = [one for one in await self._intents.before(now - SETTLED_S) if one not in known]
+        return sum([await self.look_into(intent, now) for intent in [*known, *others]])
 
     async def look_into(self, intent: Intent, now: float) -> bool:
         """Look at the object a request was about to change; whether there was something to tell."""
-        state = await self._state(intent)
+        state = await self._brought_about(intent)
         was_missed = state is not None and await self._teller.found(state)
-        if state is not None or now - intent.at > SLOWEST_UPLOAD_S:
+        if state is not None or now - intent.at > KEPT_S:
             await self._intents.withdraw(intent)
         return was_missed
 
@@ -62,6 +64,22 @@ class Reconciler:
         if missed:
             _log.warning("%d changes of objects had been missed, and were found by looking", missed)
         return missed
+
+    async def _brought_about(self, intent: Intent) -> Change | None:
+        """What is to be told of an intent: what is to be seen of it, or what its client was told if that has gone."""
+        state, outcome = await self._state(intent), await self._intents.outcome(intent)
+        if outcome is None or (state is not None and outcome.etag in ("", state.etag)):
+            return state
+        return Change(
+            bucket=intent.bucket,
+            key=intent.key,
+            event=intent.event,
+            at_ns=int(intent.at * 1e9),
+            size=outcome.size,
+            etag=outcome.etag,
+            version=outcome.version,
+            modified_s=int(intent.at),
+        )
 
     async def _state(self, intent: Intent) -> Change | None:
         """The change an intent led to; `None` when the object is not, or not yet, as the request wanted it."""

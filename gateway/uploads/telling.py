@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -35,6 +36,8 @@ class Teller:
         self._registry = registry
         self._intake = intake
         self._region = region
+        self._telling = asyncio.Lock()
+        """What is heard and what is found come side by side, and are often the same."""
         self._gone: set[str] = set()
         """What rules name and is not there."""
 
@@ -43,32 +46,39 @@ class Teller:
 
         Raises `ServiceUnavailable`; then it may be told again.
         """
-        known = await self._ledger.look(change)
-        if not known.rules:
-            return False
-        if not known.was_found:
-            await self._tell(change, known, f"{change.at_ns}")
-        await self._ledger.settle(change, known.intent, cursor)
-        return True
+        async with self._telling:
+            known = await self._ledger.look(change)
+            if not known.rules:
+                return False
+            if not known.was_found:
+                # While there is looking to do, a former life of this process may have found it and not noted that yet.
+                await self._tell(change, known, f"{change.at_ns}", unless=digest(change) if cursor.look_since_s else "")
+            await self._ledger.settle(change, known.intent, cursor)
+            return True
 
     async def found(self, change: Change) -> bool:
         """Somebody looked and saw this state of an object; whether it had not been told yet."""
-        known = await self._ledger.look(change)
-        if known.was_found or known.was_heard:
-            return False
-        await self._tell(change, known, digest(change))
-        await self._ledger.settle(change, known.intent, None)
-        return True
+        async with self._telling:
+            known = await self._ledger.look(change)
+            if known.was_found or known.was_heard:
+                return False
+            await self._tell(change, known, digest(change))
+            await self._ledger.settle(change, known.intent, None)
+            return True
 
-    async def _tell(self, change: Change, known: Known, name: str) -> None:
+    async def _tell(self, change: Change, known: Known, name: str, unless: str = "") -> None:
+        """Tell everybody whose rule is met, under a name; but nobody who was told under the name `unless`."""
         intent = known.intent
         if intent is not None and intent.event in _NAMED_BY_REQUESTS and change.event == "ObjectCreated:Put":
             change = _renamed(change, intent)
         for rule in known.rules:
             if rule.is_met(change.event, change.key):
                 tell = self._tell_function if rule.is_for_function else self._tell_queue
+                about = f"s3:{change.bucket}:{rule.id}:"
+                if unless and await self._ledger.was_handed_in(about + unless):
+                    continue
                 try:
-                    await tell(rule, change, intent, f"s3:{change.bucket}:{rule.id}:{name}")
+                    await tell(rule, change, intent, about + name)
                 except (ResourceNotFound, QueueDoesNotExist):
                     self._say_gone(rule, change.bucket)
                 else:

@@ -31,13 +31,16 @@ from samovar.clock import SystemClock
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 
-LOOK_EVERY_S: Final = 30.0
+LOOK_EVERY_S: Final = 5.0
 """How often intents that nobody was heard of are looked into."""
 LIST_EVERY_S: Final = 60.0
 """How often an S3 of somebody else's is looked at, which says nothing by itself."""
 _OVERLAP_S: Final = 2
 """Clocks of servers and whole seconds differ by so much."""
-_CATCH_UP_S: Final = 2.0
+_QUIET_S: Final = 2.0
+"""When the server has said nothing for so long, it has said what it remembers."""
+_CATCHES_UP_WITHIN_S: Final = 15.0
+"""It may never be quiet."""
 _FIRST_PAUSE_S: Final = 0.2
 _LAST_PAUSE_S: Final = 5.0
 _ADVANCE_EVERY_S: Final = 5.0
@@ -55,6 +58,8 @@ class Watcher:
         self._teller = teller
         self._reconciler = Reconciler(objects.upstream, self._intents, RuleBook(client), teller)
         self._look_since_s = 0
+        self._heard = 0.0
+        """When the server said something last, or was begun to be listened to; monotonic."""
 
     async def follow(self) -> None:
         """Tell what the embedded server says, and go on after it, or the store, was away."""
@@ -89,8 +94,9 @@ class Watcher:
     async def _tell_all(self, cursor: Cursor) -> None:
         server = s3.find(self._settings)
         assert server is not None, "the supervisor starts the server first"
-        written = time.monotonic()
+        written = self._heard = time.monotonic()
         async for told in follow(server.filer, cursor.at_ns):
+            self._heard = time.monotonic()
             here = Cursor(at_ns=told.ts_ns, server=cursor.server, look_since_s=self._look_since_s)
             for change in changes(told):
                 if await self._teller.heard(change, here):
@@ -102,17 +108,26 @@ class Watcher:
     async def _look_back(self) -> None:
         """Once what the server remembers has been told: look for what it does not, until that has worked."""
         while self._look_since_s:
-            await asyncio.sleep(_CATCH_UP_S)
+            await self._caught_up()
             try:
                 await self._reconciler.look_into_buckets(self._look_since_s)
                 self._look_since_s = 0
             except SamovarError as error:
                 _log.warning("buckets could not be looked into: %s", error)
 
+    async def _caught_up(self) -> None:
+        """Return when the server has told what it remembers, or goes on telling without an end."""
+        began = self._heard = time.monotonic()
+        now = began
+        while now - self._heard < _QUIET_S and now - began < _CATCHES_UP_WITHIN_S:
+            await asyncio.sleep(_QUIET_S / 4)
+            now = time.monotonic()
+
     async def look(self) -> None:
         """Look into what requests were about to do and nobody was heard of."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            await self._caught_up()
             try:
                 await self._reconciler.look_into_intents(time.time())
             except SamovarError as error:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from invoker.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 
 PLACE = "/var/samovar"
@@ -97,9 +98,11 @@ class Carried:
         return (f"{libraries}/{self.loader}", *python, f"{root}/{_KEEPER}/bootstrap.py")
 
 
-def variables(worker: str, command: Sequence[str] = ()) -> dict[str, str]:
+def variables(known: Runtime, command: Sequence[str] = ()) -> dict[str, str]:
     """What tells a carried keeper which module its workers are, and these what to start, if they ask."""
-    told = {"SAMOVAR_WORKER": worker}
+    told = {"SAMOVAR_WORKER": known.worker}
+    if known.is_extended:
+        told["SAMOVAR_LANGUAGE"] = known.language
     return {**told, "SAMOVAR_COMMAND": msgspec.json.encode(list(command)).decode()} if command else told
 
 

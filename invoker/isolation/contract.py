@@ -68,6 +68,8 @@ class BoxSpec:
     """What the box is made of, where it is not a runtime's image and code: there is nothing at `TASK_ROOT` then."""
     layers_dir: Path | None = None
     """The layers on the host, one over the other and read-only; `None` without layers."""
+    is_extended: bool = False
+    """Programs of the function's start beside, or around, a runtime of ours; see `runtimes.extended`."""
     network: Network = "none"
     oci_runtime: OciRuntime = "runc"
     variables: dict[str, str] = field(default_factory=dict)

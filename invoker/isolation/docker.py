@@ -33,6 +33,7 @@ from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
 from invoker.kits import Kits
+from invoker.runtimes import extended
 from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
@@ -94,6 +95,7 @@ class DockerIsolation:
             self._seats is not None
             and self._seats.why_none(self.name) is None
             and spec.oci_runtime == "runc"
+            and not spec.is_extended
             and find_runtime(spec.runtime).can_fork
         )
 
@@ -103,7 +105,7 @@ class DockerIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: other OCI runtimes have no mount namespace, or one out of reach."""
-        return spec.oci_runtime == "runc" and spec.image is None
+        return spec.oci_runtime == "runc" and spec.image is None and not spec.is_extended
 
     async def start_stem(self, spec: BoxSpec) -> DockerBox:
         """See `StemIsolation.start_stem`."""
@@ -118,8 +120,9 @@ class DockerIsolation:
             await self._ensure_network()
         seccomp = profile() if facts.has_seccomp and self.can_seat(spec) else None
         config = configure(spec, self._instance, image, facts.cpus, seccomp)
-        if worker := find_runtime(spec.runtime).worker:
-            told = variables(worker) if own is None else image_variables(worker, own, spec)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        if known.worker:
+            told = variables(known) if own is None else image_variables(known, own, spec)
             carry(config, await asyncio.to_thread(provide, self._carrier), told)
         self._own.add(spec.id)
         try:

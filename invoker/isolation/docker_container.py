@@ -14,6 +14,7 @@ from invoker.isolation.cgroup import cpu_limit, cpu_shares
 from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
 from invoker.isolation.docker_images import ImageFacts
+from invoker.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 
@@ -54,6 +55,8 @@ def container_config(spec: BoxSpec, instance: str, image: str, cpus: int, seccom
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges", *([f"seccomp={seccomp}"] if seccomp else [])],
             "NetworkMode": network_name(instance) if spec.network == "bridge" else spec.network,
+            # Lambda's names for an environment itself: extensions listen there for telemetry.
+            "ExtraHosts": ["sandbox.localdomain:127.0.0.1", "sandbox:127.0.0.1"],
             # `none` is a private namespace without /dev/shm, which would be a second writable place.
             "IpcMode": "none",
             # Output reaches the invoker by a socket; the engine need not copy and store it again.
@@ -89,14 +92,14 @@ def carry(config: dict[str, Any], carried: Carried, told: Mapping[str, str]) -> 
     config["Entrypoint"], config["Cmd"] = list(carried.command()), []
 
 
-def image_variables(worker: str, image: ImageFacts, spec: BoxSpec) -> dict[str, str]:
+def image_variables(known: Runtime, image: ImageFacts, spec: BoxSpec) -> dict[str, str]:
     """What the keeper of a function that is a container image is to start, and where; the function's word counts."""
     own = spec.image
     assert own is not None, "it is an image"
     entry_point = image.entry_point if own.entry_point is None else own.entry_point
     command = image.command if own.command is None else own.command
     directory = own.working_directory or image.working_directory
-    return {**variables(worker, [*entry_point, *command]), "SAMOVAR_DIRECTORY": directory}
+    return {**variables(known, [*entry_point, *command]), "SAMOVAR_DIRECTORY": directory}
 
 
 def later_limits(limits: Limits, cpus: int) -> dict[str, int]:

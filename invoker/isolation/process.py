@@ -22,7 +22,8 @@ from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
 from invoker.kits import Kits
-from invoker.runtimes import Interpreter, require_interpreter, runtime
+from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -67,7 +68,8 @@ class ProcessIsolation:
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`. The network is the host's, whatever is asked for."""
         refuse_image(spec, self.name)
-        program = await asyncio.to_thread(self._program, spec.runtime)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        program = await asyncio.to_thread(self._program, known)
         async with contextlib.AsyncExitStack() as held:
             try:
                 folder = held.enter_context(tempfile.TemporaryDirectory(prefix=f"{self._prefix}{spec.id}-"))
@@ -95,22 +97,19 @@ class ProcessIsolation:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: looks for the interpreter."""
-        await asyncio.to_thread(self._program, runtime)
+        await asyncio.to_thread(self._program, find_runtime(runtime))
 
-    def _program(self, name: str) -> _Program:
-        known = runtime(name)
+    def _program(self, known: Runtime) -> _Program:
+        if not known.interpreters:
+            carried = provide(self._carrier)
+            return _Program(carried.command(str(carried.folder)), carried.nothing, variables(known))
+        interpreter = self._find_interpreter(known.name).executable
+        kit = known if self._kits is None else self._kits.equip(known, interpreter)
+        command = (interpreter, str(kit.bootstrap))
         if not known.worker:
-            interpreter = self._find_interpreter(name).executable
-            if self._kits is not None:
-                known = self._kits.equip(known, interpreter)
-            arguments = (interpreter, str(known.bootstrap))
-            return _Program(arguments, known.folder, {})
+            return _Program(command, kit.folder, {})
         carried = provide(self._carrier)
-        command: list[str] = []
-        if known.interpreters:
-            command = [self._find_interpreter(name).executable, str(known.bootstrap)]
-        folder = known.folder if known.interpreters else carried.nothing
-        return _Program(carried.command(str(carried.folder)), folder, variables(known.worker, command))
+        return _Program(carried.command(str(carried.folder)), kit.folder, variables(known, command))
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""

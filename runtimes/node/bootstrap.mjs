@@ -46,7 +46,7 @@ class Worker {
     process.on("unhandledRejection", (reason) => this.#die("Unhandled Promise Rejection", rejected(reason), UNHANDLED));
     process.on("beforeExit", () => this.#current?.onEmptyEventLoop());
     try {
-      this.#handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? process.cwd(), this.#order.handler);
+      this.#handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? process.cwd(), process.env._HANDLER || this.#order.handler);
     } catch (error) {
       this.#log.error(error instanceof Fault ? "Uncaught Exception" : "Init Error", error);
       this.#fail(error);

@@ -25,6 +25,13 @@ FOLDER = "extensions"
 MOST = 10
 NAME, IDENTIFIER, ERROR_TYPE = (f"lambda-extension-{word}" for word in ("name", "identifier", "function-error-type"))
 
+_RUNTIMES_OWN = frozenset(
+    {"_HANDLER", "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"}
+    | {"LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_X_AMZN_TRACE_ID", "AWS_XRAY_CONTEXT_MISSING"}
+)
+"""Variables that are for the runtime's process alone."""
+FEATURES = "lambda-extension-accept-feature"
+
 Fail = Callable[[str, str], None]
 """Told the type and the words of what makes the environment unusable."""
 
@@ -39,6 +46,9 @@ class State(StrEnum):
     INIT_ERROR = "InitError"
     EXIT_ERROR = "ExitError"
     EXITED = "Exited"
+
+
+_FAILED = (State.INIT_ERROR, State.EXIT_ERROR, State.EXITED)
 
 
 class Extension:
@@ -64,14 +74,21 @@ class Extensions:
     """Owner of all extensions of an environment."""
 
     def __init__(
-        self, environment: Mapping[str, str], fail: Fail, root: str = "/opt", *, hears_events: bool = True
+        self,
+        environment: Mapping[str, str],
+        account_id: str,
+        fail: Fail,
+        root: str = "/opt",
+        *,
+        hears_events: bool = True,
     ) -> None:
-        """`environment` is the function's; `root` is where its layers are.
+        """`environment` and `account_id` are the function's; `root` is where its layers are.
 
         Where several events run at once, nobody hears of them, as on AWS: an extension could not tell them apart.
         """
         self._hears_events = hears_events
         self._environment = environment
+        self._account_id = account_id
         self._fail = fail
         self._folder = os.path.join(root, FOLDER)
         self._all: dict[str, Extension] = {}
@@ -81,6 +98,16 @@ class Extensions:
 
     def __bool__(self) -> bool:
         return bool(self._all)
+
+    @property
+    def all(self) -> list[Extension]:
+        """Every one there is."""
+        return list(self._all.values())
+
+    @property
+    def failed(self) -> list[Extension]:
+        """Those that have reported an error, or have ended."""
+        return [one for one in self._all.values() if one.state in _FAILED]
 
     @property
     def files(self) -> list[str]:
@@ -94,7 +121,7 @@ class Extensions:
 
     async def start(self, output: int | None = None) -> None:
         """Start the external ones, and wait until all have registered. Raises `CannotStart`."""
-        variables = {name: value for name, value in self._environment.items() if not name.startswith("_")}
+        variables = {name: value for name, value in self._environment.items() if name not in _RUNTIMES_OWN}
         for path in self.files:
             try:
                 program = Program([path], variables, "/", output)
@@ -109,9 +136,14 @@ class Extensions:
         """Nobody may register any more."""
         self._is_open = False
 
+    @property
+    def are_idle(self) -> bool:
+        """Whether all wait for an event."""
+        return all(one.state in (State.READY, State.EXITED) for one in self._all.values())
+
     async def idle(self) -> None:
-        """Return when all wait for an event."""
-        await self._until(lambda: all(one.state in (State.READY, State.EXITED) for one in self._all.values()))
+        """Return when they do."""
+        await self._until(lambda: self.are_idle)
 
     def invoke(self, head: Mapping[str, Any]) -> None:
         """Tell those who asked for it of an event."""
@@ -195,6 +227,8 @@ class Extensions:
             "functionVersion": self._environment.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
             "handler": self._environment.get("_HANDLER", ""),
         }
+        if "accountId" in request.headers.get(FEATURES, "").replace(" ", "").split(","):
+            function["accountId"] = self._account_id
         return json_response(200, function, ("Lambda-Extension-Identifier", extension.identifier))
 
     def _refusal(self, name: str, extension: Extension | None) -> Response | None:
@@ -222,9 +256,7 @@ class Extensions:
         told = request.headers.get(ERROR_TYPE, "")
         if not told:
             return failure(403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
-        if extension.state in (State.INIT_ERROR, State.EXIT_ERROR, State.EXITED) or (
-            state is State.INIT_ERROR and extension.state is not State.REGISTERED
-        ):
+        if extension.state in _FAILED or (state is State.INIT_ERROR and extension.state is not State.REGISTERED):
             return _not_allowed(extension, state, extension.identifier)
         self._move(extension, state)
         self._fail(f"Extension.{state}", f"extension {extension.name} reported {told}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -197,7 +198,11 @@ class HttpConnection(asyncio.Protocol):
         )
 
     async def _respond(self, request: Request) -> None:
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: who asked is not left to wait for ever
+            sys.stderr.write(f"{request.method} {request.path} failed: {error!r}\n")
+            response = failure(500, "InternalServerError", "Internal server error")
         self._answering = None
         self._finish(response)
         self._read()

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import extensions, runtime, telemetry
 from .extensions import Extensions
+from .framed import LANGUAGE_VARIABLE, FramedRuntime, start_of
 from .printing import VARIABLE as PRINTING
 from .printing import Printers
 from .program import DIRECTORY_VARIABLE, CannotStart, Program, end_like, error_body, find, variables, watch_programs
-from .runtime import Invocation, Outcome, RuntimeApi, new_trace
+from .runtime import Invocation, Outcome, RuntimeApi, State, new_trace, not_allowed
 from .server import Flow, HttpConnection, Request, Response, Sink, failure
 from .sharing import SharedRuntimeApi
 from .streaming import StreamedResponse
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 else:
     import __main__ as bootstrap  # the file this process runs
 
-HELLO, READY, EVENT, RESULT, SHUTDOWN, FLOW, OUTPUT = 10, 14, 15, 16, 19, 20, 21
+HELLO, READY, EVENT, RESULT, SHUTDOWN, FLOW, OUTPUT, RESTED = 10, 14, 15, 16, 19, 20, 21, 22
 HOST, PORT = "127.0.0.1", 9001
 """Where AWS has it. Where the network is the host's and somebody has that port, it is another one."""
 CONCURRENCY_VARIABLE = "AWS_LAMBDA_MAX_CONCURRENCY"
@@ -91,10 +92,16 @@ class Service:
         self._order = order
         self._invoker: asyncio.Transport
         self._environment = variables(order.environment)
-        self._concurrency = concurrency(self._environment)
+        is_ours = LANGUAGE_VARIABLE in os.environ
+        self._concurrency = 1 if is_ours else concurrency(self._environment)
+        self._framed = FramedRuntime(self._first_words, self._finished, self._part) if is_ours else None
+        """The function's runtime, where that is one of ours; a wrapper script may start another in its place."""
         self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes)
         self._printers: Printers | None = None
-        self._extensions = Extensions(self._environment, self._unusable, hears_events=self._concurrency == 1)
+        account_id = json.loads(order.body).get("account_id", "")
+        self._extensions = Extensions(
+            self._environment, account_id, self._unusable, hears_events=self._concurrency == 1
+        )
         self._telemetry = Telemetry(self._environment, order.started)
         self._program: Program | None = None
         self._running: dict[int, Invocation] = {}
@@ -157,8 +164,16 @@ class Service:
             await self._extensions.start(self._telemetry.capture("extension"))
         directory = os.environ.get(DIRECTORY_VARIABLE) or self._environment["LAMBDA_TASK_ROOT"]
         self._telemetry.init_started()
-        self._program = Program(find(self._environment), self._environment, directory, output)
+        command, environment = await self._function()
+        self._program = Program(command, environment, directory, output)
         self._program.on_end(self._program_ended)
+
+    async def _function(self) -> tuple[list[str], Mapping[str, str]]:
+        """What to start for the function. Raises `CannotStart`."""
+        if self._framed is None:
+            return find(self._environment), self._environment
+        folder = await self._framed.listen(self._environment.get("TMPDIR", "/tmp"))  # noqa: S108 - the function's own
+        return start_of(self._order, folder, self._environment)
 
     def event(self, invocation: Invocation) -> None:
         """The invoker sent one."""
@@ -168,12 +183,20 @@ class Service:
             self._spawn(self._hand_over(invocation))
         else:
             self._telemetry.started(invocation.head)
+            self._offer(invocation)
+
+    def _offer(self, invocation: Invocation) -> None:
+        if self._framed is not None and self._framed.is_there:
+            self._framed.offer(invocation)
+        else:
             self._runtime.offer(invocation)
 
     def hold(self, stream: int | None, *, paused: bool) -> None:
         """Take no more of a streamed answer (of all of them: `None`), or go on."""
         if stream is None:
             self._is_held = paused
+            if self._framed is not None:
+                self._framed.hold(paused=paused)
         for number, answer in self._streams.items():
             if stream in (None, number):
                 answer.flow.hold(paused=paused)
@@ -183,7 +206,7 @@ class Service:
         await self._extensions.idle()
         self._telemetry.started(invocation.head)
         self._extensions.invoke(invocation.head)
-        self._runtime.offer(invocation)
+        self._offer(invocation)
 
     def shut_down(self, reason: str) -> None:
         """Everything is to end."""
@@ -199,6 +222,7 @@ class Service:
                 if self._program is not None:
                     self._program.terminate()
                     await self._program.ended_within(_PROGRAM_GRACE_S)
+                self._telemetry.cut_off(reason)
                 await self._telemetry.flush()
                 await self._extensions.shut_down(reason, deadline_ms)
         except TimeoutError:
@@ -213,21 +237,31 @@ class Service:
     def _program_ended(self, code: int) -> None:
         if self._end is not None:
             return
+        self._end = asyncio.create_task(self._follow(code))
+
+    async def _follow(self, code: int) -> None:
+        """End as the program did, which may have answered just before."""
+        if self._framed is not None:
+            await self._framed.read_out()
         self._telemetry.drain()
-        self._end = asyncio.create_task(self._shut_down("FAILURE", code))
+        await self._shut_down("FAILURE", code)
 
     async def _answer(self, request: Request) -> Response:
         answer: Response | None = None
         if request.path.startswith(runtime.PREFIX):
+            if self._framed is not None and self._framed.is_there:
+                return not_allowed(State.READY, State.READY)
             answer = await self._runtime.answer(request)
         elif request.path.startswith(extensions.PREFIX):
             answer = await self._extensions.answer(request)
-        elif request.path in telemetry.PATHS and request.method == "PUT":
+        elif request.path.rstrip("/") in telemetry.PATHS and request.method == "PUT":
             answer = self._telemetry.subscribe(request, self._extensions.find(request))
         return answer or failure(404, "NotFound", f"there is no {request.method} {request.path} here")
 
     def _first_words(self, error: str | None, body: bytes) -> None:
         """The runtime asked for its first event, or has given up."""
+        if self._framed is not None:
+            self._framed.stop_listening()
         self._extensions.close()
         self._telemetry.init_done(error)
         if error is None and self._extensions:
@@ -237,11 +271,13 @@ class Service:
 
     async def _when_all_are_ready(self) -> None:
         await self._extensions.idle()
+        self._telemetry.extensions_ready(self._extensions.all)
         self._ready(None, b"")
 
     def _unusable(self, error_type: str, words: str) -> None:
         """An extension has failed, and with it the environment."""
         body = error_body(error_type, f"Error: {words}")
+        self._telemetry.extensions_ready(self._extensions.failed, error_type)
         if not self._is_ready:
             self._ready(error_type, body)
         for invocation in list(self._running.values()):
@@ -276,6 +312,7 @@ class Service:
             self._send(bootstrap.CHUNK, stream, None, part, end=0)
         else:
             self._begun.add(stream)
+            self._telemetry.answering(invocation.request_id)
             self._send(RESULT, stream, {"streaming": True, "content_type": content_type}, part, end=0)
 
     def _finished(self, outcome: Outcome) -> None:
@@ -288,10 +325,20 @@ class Service:
         if self._printers is not None:
             self._printers.ended(stream)
         self._telemetry.done(outcome)
-        head = None if outcome.error is None else {"error": outcome.error, **({"ends": True} if outcome.ends else {})}
+        head: dict[str, Any] = {} if outcome.error is None else {"error": outcome.error}
+        if outcome.ends:
+            head["ends"] = True
+        elif self._concurrency == 1 and not self._extensions.are_idle:
+            head["rests"] = True
+            self._spawn(self._rest())
         kind = bootstrap.CHUNK if stream in self._begun else RESULT
         self._begun.discard(stream)
         self._send(kind, stream, head, outcome.body)
+
+    async def _rest(self) -> None:
+        """The caller has its answer; the environment takes the next event when its extensions have ended their work."""
+        await self._extensions.idle()
+        self._send(RESTED, self._order.number, None)
 
     def _send(
         self, kind: int, stream: int, head: dict[str, Any] | None, body: bytes = b"", end: int = bootstrap.END

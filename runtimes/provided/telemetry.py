@@ -1,7 +1,7 @@
 """The Lambda Telemetry API: what extensions are told of the platform's doings and of what the function prints.
 
-Described in the AWS Lambda developer guide, "Accessing real-time telemetry data for extensions using the Telemetry
-API", and in its "Event schema reference". The older Logs API takes the same subscriptions.
+Events are those of the AWS Lambda developer guide, "Lambda Telemetry API Event schema reference". The older Logs API
+takes the same subscriptions and has fewer events.
 """
 
 from __future__ import annotations
@@ -11,101 +11,37 @@ import json
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
-
-import h11
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from .extensions import Extension
 from .runtime import Outcome
 from .server import Request, Response, failure, json_response
+from .subscriptions import Invalid, Schema, Subscriber, encode, read
 
-PATHS = ("/2022-07-01/telemetry", "/2020-08-15/logs")
-KINDS = frozenset({"platform", "function", "extension"})
-MOST_EVENTS, MOST_BYTES = 10_000, 1_048_576
-"""What a subscriber can be behind, at most; what comes then is dropped, and that is told."""
-_DELIVERY_TIMEOUT_S = 1.0
-
-
-class Buffering(NamedTuple):
-    """When a batch is sent; the defaults and bounds are AWS's."""
-
-    items: int = 10_000
-    size: int = 262_144
-    timeout_ms: int = 1_000
+TELEMETRY_PATH, LOGS_PATH = "/2022-07-01/telemetry", "/2020-08-15/logs"
+PATHS = (TELEMETRY_PATH, LOGS_PATH)
+_STRUCTURED = (Schema.STRUCTURED, Schema.NEWEST)
+_EXITED = {"status": "failure", "errorType": "Runtime.ExitError"}
 
 
-class Subscriber:
-    """One extension's subscription."""
+class _Running:
+    """An event that the function has."""
 
-    def __init__(self, kinds: frozenset[str], destination: str, buffering: Buffering) -> None:
-        self.kinds = kinds
-        parts = urlsplit(destination)
-        self._port, self._path = parts.port or 80, parts.path or "/"
-        self._buffering = buffering
-        self._events: deque[bytes] = deque()
-        self._size = 0
-        self._dropped: list[int] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, head: Mapping[str, Any]) -> None:
+        self.head = head
+        self.began = time.monotonic()
+        self.answered: float | None = None
+        """When the first part of its answer came."""
 
-    def take(self, event: bytes) -> None:
-        """An event for it."""
-        if len(self._events) >= MOST_EVENTS or self._size + len(event) > MOST_BYTES:
-            self._dropped.append(len(event))
-            return
-        self._events.append(event)
-        self._size += len(event)
-        if len(self._events) >= self._buffering.items or self._size >= self._buffering.size:
-            self._send_soon()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._buffering.timeout_ms / 1000, self._send_soon)
-
-    def _send_soon(self) -> None:
-        task = asyncio.create_task(self.flush())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def flush(self) -> None:
-        """Send what there is. A subscriber that does not take it loses it, and is told how much that was."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        async with self._turn:
-            if not self._events:
-                return
-            batch = list(self._events)
-            self._events.clear()
-            self._size = 0
-            if self._dropped:
-                lost = {"droppedBytes": sum(self._dropped), "droppedRecords": len(self._dropped)}
-                batch.append(encode("platform.logsDropped", {**lost, "reason": "the subscriber is behind"}))
-                self._dropped = []
-            try:
-                async with asyncio.timeout(_DELIVERY_TIMEOUT_S):
-                    await self._post(b"[" + b",".join(batch) + b"]")
-            except (OSError, TimeoutError, h11.RemoteProtocolError):
-                self._dropped += [len(event) for event in batch]
-
-    async def _post(self, body: bytes) -> None:
-        """Whatever name the destination has (AWS gives `sandbox.localdomain`), it is in here with us."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            http = h11.Connection(h11.CLIENT)
-            headers = [("Host", "sandbox.localdomain"), ("Content-Type", "application/json"), ("Connection", "close")]
-            headers.append(("Content-Length", str(len(body))))
-            writer.write(http.send(h11.Request(method="POST", target=self._path, headers=headers)) or b"")
-            writer.write((http.send(h11.Data(data=body)) or b"") + (http.send(h11.EndOfMessage()) or b""))
-            while not isinstance(event := http.next_event(), (h11.Response, h11.ConnectionClosed)):
-                if event is h11.NEED_DATA:
-                    http.receive_data(await reader.read(65536))
-        finally:
-            writer.close()
+    def spans(self, now: float) -> list[dict[str, Any]]:
+        """How long its answer took to begin, and to end."""
+        answered = self.answered or now
+        return [
+            _span("responseLatency", self.began, answered, now),
+            _span("responseDuration", answered, now, now),
+        ]
 
 
 class Telemetry:
@@ -120,11 +56,12 @@ class Telemetry:
             "phase": "init",
         }
         self._subscribers: dict[str, Subscriber] = {}
-        self._early: list[bytes] | None = []
+        self._early: list[tuple[str, Any]] | None = []
         """What has happened before those who want to know it could say so; `None` after initialisation."""
         self._pipes: dict[int, _Pipe] = {}
-        self._running: dict[str, tuple[Mapping[str, Any], float]] = {}
-        """Request id → the event's head, and when it began."""
+        self._running: dict[str, _Running] = {}
+        """By request id."""
+        self._writes_json = environment.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
         self._init_ms = 0.0
 
     def subscribe(self, request: Request, extension: Extension | Response) -> Response:
@@ -133,25 +70,35 @@ class Telemetry:
             return extension
         if self._early is None:
             return failure(403, "Telemetry.SubscriptionClosed", "Telemetry API subscription is closed already")
+        is_logs = request.path.startswith(LOGS_PATH)
         try:
-            asked = json.loads(request.body or b"")
-            kinds = frozenset(asked["types"])
-            destination = asked["destination"]
-            if not kinds or kinds - KINDS or destination["protocol"] != "HTTP":
-                raise ValueError("types must be platform, function or extension, and the protocol HTTP")
-            given = asked.get("buffering") or {}
-            names = ("maxItems", "maxBytes", "timeoutMs")
-            buffering = Buffering(*(given.get(name, usual) for name, usual in zip(names, Buffering(), strict=True)))
-            subscriber = Subscriber(kinds, destination.get("URI") or destination["uri"], buffering)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            return failure(400, "ValidationError", f"the subscription cannot be read: {error}")
-        self._subscribers[extension.name] = subscriber
-        if "platform" in kinds:
-            for event in self._early:
-                subscriber.take(event)
-        told = {"name": extension.name, "state": "Subscribed", "types": sorted(kinds)}
-        self._tell("platform.telemetrySubscription", told)
+            wish = read(request.body or b"", is_logs=is_logs)
+        except Invalid as problems:
+            return failure(400, "ValidationError", str(problems))
+        former = self._subscribers.get(extension.name)
+        if former is not None:
+            if former.wish.schema.is_logs is not is_logs:
+                return failure(400, "ValidationError", "the extension has subscribed by the other of the two APIs")
+            former.close()
+        subscriber = self._subscribers[extension.name] = Subscriber(wish)
+        if "platform" in wish.kinds:
+            for kind, record in self._early:
+                if (name := wish.schema.name_of(kind)) is not None:
+                    subscriber.take(encode(name, record))
+        types = sorted(wish.kinds)
+        self._tell("platform.telemetrySubscription", {"name": extension.name, "state": "Subscribed", "types": types})
+        named = ", ".join(kind.capitalize() for kind in types)
+        _note(f"{'LOGS' if is_logs else 'TELEMETRY'}\tName: {extension.name}\tState: Subscribed\tTypes: [{named}]")
         return json_response(200, "OK")
+
+    def extensions_ready(self, extensions: Iterable[Extension], error: str | None = None) -> None:
+        """They have all asked for their first event; or one has failed with that type of error."""
+        for one in extensions:
+            events = sorted(map(str, one.events))
+            told = {"name": one.name, "state": str(one.state), "events": events}
+            self._tell("platform.extension", told if error is None else {**told, "errorType": error})
+            line = f"EXTENSION\tName: {one.name}\tState: {one.state}\tEvents: [{','.join(events)}]"
+            _note(line if error is None else f"{line}\tError Type: {error}")
 
     def capture(self, kind: str) -> int:
         """A descriptor to print to. What is written there goes to our own output, and to who wants `kind`."""
@@ -167,7 +114,9 @@ class Telemetry:
 
     def printed(self, kind: str, line: str) -> None:
         """A line of output."""
-        self._tell(kind, line)
+        if not self._subscribers:
+            return
+        self._tell(kind, line, _json_object(line) if self._writes_json and kind == "function" else None)
 
     def init_started(self) -> None:
         """The function's program is about to be started."""
@@ -189,22 +138,43 @@ class Telemetry:
         """An event goes to the function."""
         if not self._subscribers:
             return
-        self._running[head["request_id"]] = head, time.monotonic()
+        self._running[head["request_id"]] = _Running(head)
         version = self._environment.get("AWS_LAMBDA_FUNCTION_VERSION", "")
         self._tell("platform.start", {"requestId": head["request_id"], "version": version, **_tracing(head)})
 
+    def answering(self, request_id: str) -> None:
+        """The first part of an answer has come."""
+        if (running := self._running.get(request_id)) is not None:
+            running.answered = time.monotonic()
+
     def done(self, outcome: Outcome) -> None:
         """It has been answered."""
-        head, began = self._running.pop(outcome.invocation.request_id, (None, 0.0))
-        if head is None:
+        status = {"status": "success"} if outcome.error is None else {"status": "error", "errorType": outcome.error}
+        self._ended(outcome.invocation.request_id, status, len(outcome.body))
+
+    def cut_off(self, reason: str) -> None:
+        """The environment ends before the function has answered."""
+        status = {"status": "timeout"} if reason == "TIMEOUT" else _EXITED
+        if self._early is not None:
+            self.init_done("Runtime.ExitError")
+        for request_id in list(self._running):
+            self._ended(request_id, status, 0)
+
+    def _ended(self, request_id: str, status: Mapping[str, str], produced: int) -> None:
+        running = self._running.pop(request_id, None)
+        if running is None:
             return
-        duration = (time.monotonic() - began) * 1000
-        status: dict[str, Any] = {"status": "success"}
-        if outcome.error is not None:
-            status = {"status": "error", "errorType": outcome.error}
-        common = {"requestId": head["request_id"], **status, **_tracing(head)}
-        produced = {"durationMs": round(duration, 3), "producedBytes": len(outcome.body)}
-        self._tell("platform.runtimeDone", {**common, "metrics": produced})
+        now = time.monotonic()
+        duration = (now - running.began) * 1000
+        common = {"requestId": request_id, **status, **_tracing(running.head)}
+        self._tell(
+            "platform.runtimeDone",
+            {
+                **common,
+                "spans": running.spans(now),
+                "metrics": {"durationMs": round(duration, 3), "producedBytes": produced},
+            },
+        )
         metrics = {
             "durationMs": round(duration, 3),
             "billedDurationMs": math.ceil(duration + self._init_ms),
@@ -214,6 +184,7 @@ class Telemetry:
         if self._init_ms:
             metrics["initDurationMs"] = round(self._init_ms, 3)
         self._init_ms = 0.0
+        self._tell("platform.end", {"requestId": request_id})
         self._tell("platform.report", {**common, "metrics": metrics})
 
     async def flush(self) -> None:
@@ -221,17 +192,21 @@ class Telemetry:
         self.drain()
         await asyncio.gather(*(subscriber.flush() for subscriber in self._subscribers.values()))
 
-    def _tell(self, kind: str, record: Any) -> None:
+    def _tell(self, kind: str, record: Any, structured: Any = None) -> None:
+        """Hand an event to who wants it. `structured` is the same record as an object, for those who know such."""
         family = kind.partition(".")[0]
-        wanted = [one for one in self._subscribers.values() if family in one.kinds]
-        is_early = self._early is not None and family == "platform"
-        if not wanted and not is_early:
-            return
-        event = encode(kind, record)
-        if self._early is not None and is_early:
-            self._early.append(event)
-        for subscriber in wanted:
-            subscriber.take(event)
+        if self._early is not None and family == "platform":
+            self._early.append((kind, record))
+        rendered: dict[Schema, bytes] = {}
+        for subscriber in self._subscribers.values():
+            schema = subscriber.wish.schema
+            name = schema.name_of(kind)
+            if family not in subscriber.wish.kinds or name is None:
+                continue
+            if schema not in rendered:
+                as_object = structured is not None and schema in _STRUCTURED
+                rendered[schema] = encode(name, structured if as_object else record)
+            subscriber.take(rendered[schema])
 
 
 class _Pipe:
@@ -265,10 +240,24 @@ def write_whole(file: int, data: bytes) -> None:
         data = data[os.write(file, data) :]
 
 
-def encode(kind: str, record: Any) -> bytes:
-    """An event as subscribers get it."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": now, "type": kind, "record": record}).encode()
+def _note(line: str) -> None:
+    """A line of the platform's own in the function's log."""
+    write_whole(1, f"{line}\n".encode())
+
+
+def _json_object(line: str) -> Any:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _span(name: str, start: float, end: float, now: float) -> dict[str, Any]:
+    """Readings of the monotonic clock, the last of them of this moment, as subscribers are told."""
+    at = datetime.now(UTC) - timedelta(seconds=now - start)
+    started = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"name": name, "start": started, "durationMs": round((end - start) * 1000, 3)}
 
 
 def _tracing(head: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ PORT_VARIABLE = "SAMOVAR_PORT"
 PORTS_SOCKET = "ports.sock"
 WORKER_VARIABLE = "SAMOVAR_WORKER"
 """Names the module that is the worker where that is not Python's own: its `run` gets the order and never returns."""
+ORDER_VARIABLE = "SAMOVAR_ORDER"
+"""Set where a worker is started by another process than a keeper's fork: what it is to do, as `words` has it."""
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
 START_VARIABLES = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 """Prefixes of variables that are read once, when a process starts."""
@@ -258,6 +260,32 @@ class Order:
             os.set_inheritable(order.announce, False)
         return order
 
+    @classmethod
+    def told(cls) -> Order:
+        """The order in our own variable. All other variables are the function's, as a wrapper script has left them."""
+        import json
+
+        told = json.loads(os.environ.pop(ORDER_VARIABLE))
+        environment = dict(os.environ)
+        handler = environment.get("_HANDLER") or told["handler"]
+        body = json.dumps({**told, "handler": handler, "environment": environment}).encode()
+        return cls(told["number"], told["socket_dir"], told["started"], body)
+
+
+def words(order: Order, socket_dir: str) -> str:
+    """An order for a worker that finds the invoker's socket in `socket_dir`; see `Order.told`."""
+    import json
+
+    fields = {
+        "number": order.number,
+        "socket_dir": socket_dir,
+        "started": order.started,
+        "handler": order.handler,
+        "search_path": order.search_path,
+        "max_response_bytes": order.max_response_bytes,
+    }
+    return json.dumps(fields)
+
 
 def preload() -> None:
     """Import what every worker uses, so that a fork is ready at once and shares the memory."""
@@ -325,9 +353,12 @@ def keep(socket_dir: str) -> Order:
 
 
 def main() -> None:
-    """Run as the keeper, or as a worker that executes itself anew (`--worker FD`)."""
+    """Run as the keeper, as a worker that executes itself anew (`--worker FD`), or as one that others have started."""
     if sys.argv[1:2] == ["--worker"]:
         order = Order.inherited(int(sys.argv[2]))
+        complete_site()
+    elif ORDER_VARIABLE in os.environ:
+        order = Order.told()
         complete_site()
     else:
         if STEM_VARIABLE in os.environ:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from samovar.client import Client
     from samovar.deployment import Deployed
     from samovar.manifest import Manifest
+    from samovar.sam.deploy import Checked
     from samovar.sam.deploy import Deployed as DeployedStack
 
 
@@ -47,6 +48,9 @@ def deploy_command(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what an earlier template of the stack made and this one has not.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check a template completely, and change nothing.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Install the requirements anew, even if they are cached.")
     ] = False,
@@ -64,16 +68,18 @@ def deploy_command(
         if template is None:
             from samovar.manifest import load
 
+            if dry_run:
+                raise typer.BadParameter("--dry-run is for templates")
             deployed = deploy_folder(packer, folder, load(folder))
             told = _told(deployed)
         else:
-            from samovar.sam.deploy import Wanted, deploy
+            from samovar.sam.deploy import Checked, Wanted, check, deploy
             from samovar.sam.target import Target
 
             wanted = Wanted(template=template, name=stack_name, overrides=parameter_overrides or (), prune=prune)
             with Target.of(client, packer.package, steps.talk("stack")) as target:
-                stack = deploy(target, wanted)
-            told = told_stack(stack)
+                stack = check(target, wanted) if dry_run else deploy(target, wanted)
+            told = _told_check(stack) if isinstance(stack, Checked) else told_stack(stack)
     if as_json:
         print_json(deployed if template is None else stack)
     else:
@@ -141,6 +147,11 @@ def _told(deployed: Deployed) -> str:
     return "\n".join(lines)
 
 
+def _told_check(checked: Checked) -> str:
+    lines = [f"stack {checked.stack} can be deployed: {', '.join(checked.resources)}"]
+    return "\n".join([*lines, *(f"  note {note}" for note in checked.notes)])
+
+
 def told_stack(stack: DeployedStack) -> str:
     """A deployed template as a person reads it."""
     lines = [f"stack {stack.stack} {'is deployed' if stack.changed else 'is unchanged'}"]
@@ -148,8 +159,10 @@ def told_stack(stack: DeployedStack) -> str:
     lines += [f"  {name:<{width}}  {', '.join(what)}" for name, what in stack.changed.items()]
     if stack.api:
         lines.append(f"  routes answer at {stack.api}")
+    lines += [f"  note {note}" for note in stack.notes]
     lines += [f"  output {name} = {value}" for name, value in stack.outputs.items()]
     lines += [f"  removed {one.logical_id} ({one.type} {one.physical_id})" for one in stack.removed]
+    lines += [f"  kept {one.logical_id} ({one.type} {one.physical_id}): it is to be retained" for one in stack.retained]
     if stack.orphaned:
         lines.append("  no longer in the template, and still there (--prune removes it):")
         lines += [f"    {one.logical_id} ({one.type} {one.physical_id})" for one in stack.orphaned]

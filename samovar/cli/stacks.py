@@ -87,4 +87,7 @@ def delete(
     if as_json:
         print_json(removed)
     else:
-        typer.echo(f"{name} is removed, with {len(removed.resources)} resources")
+        kept = [one for one in removed.resources if one.retain]
+        typer.echo(f"{name} is removed, with {len(removed.resources) - len(kept)} resources")
+        for one in kept:
+            typer.echo(f"  kept {one.logical_id} ({one.type} {one.physical_id}): it is to be retained")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from samovar.errors import CallerError
-from samovar.sam.properties import CodeLocation
+from samovar.sam.properties.shared import CodeLocation
 from samovar.sam.target import Target
 
 _ARCHIVES = (".zip", ".jar")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from samovar import stack_client
-from samovar.errors import InvalidParameterValue, ResourceNotFound
+from samovar.errors import InvalidParameterValue, ResourceNotFound, SamovarError
 from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS
-from samovar.sam.expand import IMPLICIT, Expander
+from samovar.sam.expand import Expander
 from samovar.sam.item import Item
+from samovar.sam.limits import check_limits
 from samovar.sam.parameters import overrides
 from samovar.sam.target import Target
 from samovar.sam.template import Resource, Template
@@ -43,11 +44,25 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     """Made by an earlier deploy and no longer in the template; still there."""
     removed: list[StackResource]
     """Those that `prune` removed."""
+    retained: list[StackResource]
+    """Those that `prune` left where they are, because they are to be retained; they belong to no stack any more."""
     outputs: dict[str, str]
     api: str | None
     """Where the routes of the stack answer; `None` when it has none."""
     functions: dict[str, str]
     """Logical id → name."""
+    notes: list[str]
+    """What of the template decides nothing here, with its lines."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A template that can be deployed, as far as that is known beforehand."""
+
+    stack: str
+    resources: list[str]
+    """Logical ids, in the order in which they would be made."""
+    notes: list[str]
+    """As those of `Deployed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +79,37 @@ class Wanted:
 
 def deploy(target: Target, wanted: Wanted) -> Deployed:
     """Deploy a template. Raises `TemplateError` before anything is changed, and what the platform answers."""
+    return _deployment(target, wanted).run(prune=wanted.prune)
+
+
+def check(target: Target, wanted: Wanted) -> Checked:
+    """Check a template as `deploy` does, and change nothing. Raises `TemplateError`."""
+    return _deployment(target, wanted).checked()
+
+
+def _deployment(target: Target, wanted: Wanted) -> Deployment:
     folder = wanted.template.resolve().parent
     given = overrides(wanted.overrides)
     aimed = replace(target, stack=_stack_name(wanted.name, folder), path=str(wanted.template), folder=folder)
-    return Deployment(aimed, given).run(prune=wanted.prune)
+    return Deployment(aimed, given)
 
 
 def remove(target: Target, name: str) -> Stack:
-    """Remove everything that belongs to a stack, last made first. Raises `ResourceNotFound`."""
+    """Remove everything that belongs to a stack but what it retains, last made first. Raises `ResourceNotFound`.
+
+    What is gone is no longer on the platform's list, also when something else cannot be removed.
+    """
     aimed, stack = replace(target, stack=name, path=name), stack_client.get_stack(target.client, name)
-    for one in reversed(stack.resources):
-        with aimed.at(1, one.logical_id):
-            DRIVERS[one.type].remove(aimed, one.physical_id)
+    left = list(stack.resources)
+    try:
+        for one in reversed(stack.resources):
+            if not one.retain:
+                with aimed.at(None, one.logical_id):
+                    DRIVERS[one.type].remove(aimed, one.physical_id)
+            left.remove(one)
+    except BaseException:
+        stack_client.put_stack(target.client, msgspec.structs.replace(stack, resources=tuple(left)))
+        raise
     stack_client.forget_stack(target.client, name)
     return stack
 
@@ -89,6 +123,27 @@ def _stack_name(chosen: str | None, folder: Path) -> str:
     return name
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far the making of a stack is."""
+
+    made: dict[str, StackResource] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    wanted: list[str] = field(default_factory=list)
+    """Resources that are not yet there as wanted."""
+    at: str = ""
+
+    def told(self) -> str:
+        """What a person needs to know who sees it fail."""
+        there = f"there: {', '.join(self.made)}" if self.made else "nothing was made"
+        return f"{there}; not as wanted yet: {', '.join(self.wanted)}. Nothing is taken back: deploy again to go on"
+
+
+def _is_same(made: Mapping[str, StackResource], one: StackResource) -> bool:
+    there = made[one.logical_id]
+    return (there.type, there.physical_id) == (one.type, one.physical_id)
+
+
 class Deployment:
     """One deploy of one template."""
 
@@ -96,27 +151,52 @@ class Deployment:
         """`given`: overridden parameters. Raises `TemplateError`."""
         self._target = target
         self._template = Template(read(Path(target.path)), target.path, given, _pseudo(target))
-        self._expander = Expander(target)
-        self._known: dict[str, dict[str, str]] = {name: {"": target.stack} for name in IMPLICIT}
+        self._known: dict[str, dict[str, str]] = {}
         self._template.resolver.resources = self._known
+        self._expander = Expander(target, self._template.shared())
+        implicit = self._expander.implicit()
+        self._known |= implicit.known
+        self._implicit = tuple(implicit.known)
+        self._notes = dict.fromkeys(implicit.notes)
         self._has_routes = False
+
+    def checked(self) -> Checked:
+        """Check everything and change nothing."""
+        names = [resource.name for resource in self.check()]
+        return Checked(stack=self._target.stack, resources=names, notes=list(self._notes))
+
+    def check(self) -> list[Resource]:
+        """Check everything. Answers with the resources in the order of their needs; raises `TemplateError`."""
+        ordered = self._ordered()
+        predicted, problems = [], []
+        for resource in ordered:
+            try:
+                predicted += self._expand(resource)
+            except TemplateError as error:
+                problems.append(error.message)
+                self._template.resolver.refused.add(resource.name)
+        if problems:
+            raise TemplateError("\n".join(dict.fromkeys(problems)))
+        self._check(predicted)
+        check_limits(self._target, predicted)
+        return ordered
 
     def run(self, *, prune: bool) -> Deployed:
         """Check everything, make everything, say what is left over and remove it if that is wanted."""
-        ordered = self._ordered()
-        predicted = [item for resource in ordered for item in self._expand(resource)]
-        self._check(predicted)
+        ordered = self.check()
         before = self._before()
-        made: dict[str, StackResource] = {}
-        changed: dict[str, list[str]] = {}
+        progress = _Progress()
         try:
-            for resource in ordered:
-                for item in self._expand(resource):
-                    changed[item.name] = self._make(item, made)
-        except BaseException:
-            self._remember(before, list(before.resources), made, before.outputs)
+            self._make_all(ordered, progress)
+        except BaseException as error:
+            self._remember(before, list(before.resources), progress.made, before.outputs)
+            if isinstance(error, SamovarError):
+                raise type(error)(f"{error.message}\n{progress.told()}", retry_after=error.retry_after) from error
             raise
-        orphaned = [one for one in before.resources if one.logical_id not in made or made[one.logical_id] != one]
+        made, changed = progress.made, progress.changed
+        orphaned = [one for one in before.resources if one.logical_id not in made or not _is_same(made, one)]
+        if prune:  # what was made is on the list, whatever comes of the pruning
+            self._remember(before, orphaned, made, before.outputs)
         removed = self._prune(orphaned, made) if prune else []
         outputs = {name: self._told(value) for name, value in self._template.outputs().items()}
         kept = [one for one in orphaned if one not in removed]
@@ -128,11 +208,22 @@ class Deployment:
             changed={name: what for name, what in changed.items() if what},
             unchanged=[name for name, what in changed.items() if not what],
             orphaned=kept,
-            removed=removed,
+            removed=[one for one in removed if not one.retain],
+            retained=[one for one in removed if one.retain],
             outputs=outputs,
             api=self._api if self._has_routes else None,
             functions={one.logical_id: one.physical_id for one in made.values() if one.type == "AWS::Lambda::Function"},
+            notes=list(self._notes),
         )
+
+    def _make_all(self, ordered: list[Resource], progress: _Progress) -> None:
+        """Make each thing after those it needs."""
+        progress.wanted = [resource.name for resource in ordered]
+        for resource in ordered:
+            progress.at = resource.name
+            for item in self._expand(resource):
+                progress.changed[item.name] = self._make(item, progress.made)
+            progress.wanted.remove(resource.name)
 
     @property
     def _api(self) -> str:
@@ -146,7 +237,7 @@ class Deployment:
             return Stack(name=self._target.stack)
 
     def _ordered(self) -> list[Resource]:
-        generated = dict.fromkeys(IMPLICIT, "")
+        generated = dict.fromkeys(self._implicit, "")
         for resource in self._template.resources.values():
             generated |= dict.fromkeys(self._expander.generated(resource), resource.name)
         return self._template.ordered(generated)
@@ -156,7 +247,10 @@ class Deployment:
         expanded = self._expander.expand(resource, properties)
         for name, attributes in expanded.known.items():
             self._known[name] = attributes | self._known.get(name, {})
-        return expanded.items
+        for item in expanded.items:
+            self._known.setdefault(item.name, {"": item.name})
+        self._notes |= dict.fromkeys(expanded.notes)
+        return [replace(item, retain=resource.retain) for item in expanded.items]
 
     def _check(self, items: list[Item]) -> None:
         """What can be known before anything is changed: names given twice, outputs, and missing services."""
@@ -185,7 +279,9 @@ class Deployment:
     def _make(self, item: Item, made: dict[str, StackResource]) -> list[str]:
         with self._target.at(item.line, item.name):
             applied = DRIVERS[item.kind].apply(self._target, item)
-        made[item.name] = StackResource(logical_id=item.name, type=item.kind, physical_id=applied.physical_id)
+        made[item.name] = StackResource(
+            logical_id=item.name, type=item.kind, physical_id=applied.physical_id, retain=item.retain
+        )
         attributes = {"": applied.physical_id} | applied.attributes
         self._known[item.name] = self._known.get(item.name, {}) | attributes
         return applied.changed
@@ -194,8 +290,8 @@ class Deployment:
         """Remove what is left over, last made first. A new thing that took the place of an old one stays."""
         there = {(one.type, one.physical_id) for one in made.values()}
         for one in reversed(orphaned):
-            if (one.type, one.physical_id) not in there and one.type in DRIVERS:
-                with self._target.at(1, one.logical_id):
+            if (one.type, one.physical_id) not in there and one.type in DRIVERS and not one.retain:
+                with self._target.at(None, one.logical_id):
                     DRIVERS[one.type].remove(self._target, one.physical_id)
         return list(orphaned)
 
@@ -218,9 +314,7 @@ class Deployment:
 
     def _told(self, output: str) -> str:
         """An output with the addresses of API Gateway as they are here, where no stage stands in the path."""
-        domain = (
-            rf"https://(?:{'|'.join(IMPLICIT)}|[A-Za-z0-9-]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:/\$?\w+)?/?"
-        )
+        domain = r"https://[A-Za-z0-9-]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:/\$?\w+)?/?"
         return re.sub(domain, self._api, output) if self._has_routes else output
 
 

@@ -7,7 +7,7 @@ written as: CloudFormation converts between text, numbers and booleans by what a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,11 +92,15 @@ def parse(text: str, path: str) -> Node:
     return _Reader(path).node(root, root.start_mark.line + 1, frozenset())
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Collection[str]) -> str:
     """What to say of a name that is not known."""
-    there = sorted(known)
-    close = difflib.get_close_matches(name, there, n=1, cutoff=_CLOSE)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(there)}"
+    return close_to(name, known) or f"there are {', '.join(sorted(known))}"
+
+
+def close_to(name: str, known: Iterable[str], cutoff: float = _CLOSE) -> str | None:
+    """What to say of a name that is a slip of one that is known; `None` when it is none."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
+    return f"did you mean {close[0]}?" if close else None
 
 
 class _Reader:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final, cast, get_args
-
-import msgspec
 
 from samovar.errors import InvalidParameterValue
 from samovar.sam.document import Node, TemplateError, nearest
 from samovar.sam.drivers.buckets import NoticeWanted
 from samovar.sam.drivers.qualified import QualifiedWanted
+from samovar.sam.expand_apis import DEFAULT_STAGE, IMPLICIT, REST_STAGE, Apis
+from samovar.sam.expand_schedules import window
+from samovar.sam.expand_stores import keys, queue
 from samovar.sam.item import Item
-from samovar.sam.properties import (
+from samovar.sam.properties.events import (
     ApiEvent,
     Event,
     HttpApiEvent,
+    OwnDeadLetters,
     QueueEvent,
     ScheduleEvent,
     ScheduleV2Event,
     UploadEvent,
-    UrlConfig,
 )
+from samovar.sam.properties.function import UrlConfig
 from samovar.sam.reading import convert
 from samovar.sam.target import Target, given
 from samovar.stack import Method, Payload, Route
 
 _KINDS: Final = ("Api", "FunctionUrl", "HttpApi", "S3", "SQS", "Schedule", "ScheduleV2")
 _METHODS: Final[tuple[str, ...]] = get_args(Method)
-_REST_STAGE: Final = "Prod"
-"""The stage SAM gives an API that it makes itself."""
 
 
 class Called:
@@ -43,11 +43,11 @@ class Called:
         self.target = target
 
 
-def routes(events: dict[str, Node], called: Called, stages: dict[str, str]) -> tuple[Route, ...]:
-    """The routes that lead to a function. `stages`: API → its stage. Raises `TemplateError`."""
+def routes(events: dict[str, Node], called: Called, apis: Apis) -> tuple[Route, ...]:
+    """The routes that lead to a function. Raises `TemplateError`."""
     found: dict[tuple[str, str], Route] = {}
     for name, node in events.items():
-        route = _route(node, called, stages)
+        route = _route(node, called, apis)
         if route is None:
             continue
         if (route.method, route.path) in found:
@@ -58,20 +58,21 @@ def routes(events: dict[str, Node], called: Called, stages: dict[str, str]) -> t
 
 def items(events: dict[str, Node], called: Called) -> Iterator[Item]:
     """Everything else. Raises `TemplateError`."""
+    path = called.target.path
     for name, node in events.items():
-        event = convert(node, Event, called.target.path)
+        event = convert(node, Event, path)
         properties = node.members().get("Properties", Node(node.line, {}))
         logical = f"{called.resource}{name}"
         if event.type == "SQS":
-            yield _mapping(logical, convert(properties, QueueEvent, called.target.path), called, node.line)
+            yield _mapping(logical, convert(properties, QueueEvent, path), called, node.line)
         elif event.type == "S3":
-            yield _notice(logical, convert(properties, UploadEvent, called.target.path), called, node.line)
+            yield _notice(logical, convert(properties, UploadEvent, path), called, node.line)
         elif event.type == "Schedule":
-            yield _schedule(logical, convert(properties, ScheduleEvent, called.target.path), called, node.line)
+            yield from _schedule(logical, convert(properties, ScheduleEvent, path), called, node.line)
         elif event.type == "ScheduleV2":
-            yield _schedule_v2(logical, convert(properties, ScheduleV2Event, called.target.path), called, node.line)
+            yield from _schedule_v2(logical, convert(properties, ScheduleV2Event, path), called, node.line)
         elif event.type == "FunctionUrl":
-            yield url(convert(properties, UrlConfig, called.target.path), called, node.line)
+            yield url(convert(properties, UrlConfig, path), called, node.line)
         elif event.type not in _KINDS:
             hint = nearest(event.type, _KINDS)
             raise _error(called, node.members()["Type"].line, f"events of type {event.type} are not supported; {hint}")
@@ -84,7 +85,7 @@ def url(config: UrlConfig, called: Called, line: int) -> Item:
     return Item(name=f"{called.resource}Url", kind="AWS::Lambda::Url", line=line, wanted=wanted)
 
 
-def _route(node: Node, called: Called, stages: dict[str, str]) -> Route | None:
+def _route(node: Node, called: Called, apis: Apis) -> Route | None:
     event = convert(node, Event, called.target.path)
     properties = node.members().get("Properties", Node(node.line, {}))
     payload: Payload
@@ -93,11 +94,11 @@ def _route(node: Node, called: Called, stages: dict[str, str]) -> Route | None:
         if (http.path is None) != (http.method is None):
             raise _error(called, node.line, "an HttpApi event has both Path and Method, or neither")
         method, path, payload = http.method or "ANY", http.path or "$default", http.payload_format_version
-        stage = stages.get(http.api_id or "", "$default")
+        api, stage = http.api_id or IMPLICIT[0], apis.stage(http.api_id, DEFAULT_STAGE)
     elif event.type == "Api":
         rest = convert(properties, ApiEvent, called.target.path)
         method, path, payload = rest.method, rest.path, "rest"
-        stage = stages.get(rest.rest_api_id or "", _REST_STAGE)
+        api, stage = rest.rest_api_id or IMPLICIT[1], apis.stage(rest.rest_api_id, REST_STAGE)
     else:
         return None
     method = "ANY" if method in ("*", "any") else method.upper()
@@ -111,6 +112,7 @@ def _route(node: Node, called: Called, stages: dict[str, str]) -> Route | None:
             payload=payload,
             stage=stage,
             qualifier=called.alias,
+            cors=apis.cors(api),
         )
     except InvalidParameterValue as error:
         raise _error(called, node.line, error.message) from error
@@ -129,49 +131,62 @@ def _mapping(logical: str, event: QueueEvent, called: Called, line: int) -> Item
 
 
 def _notice(logical: str, event: UploadEvent, called: Called, line: int) -> Item:
-    rules = (
-        [{"Name": rule.name.lower(), "Value": rule.value} for rule in event.filter.s3_key.rules] if event.filter else []
-    )
     wanted = NoticeWanted(
         bucket=event.bucket,
         id=f"{called.target.stack}-{logical}",
-        function_arn=called.arn,
+        target_arn=called.arn,
         events=[event.events] if isinstance(event.events, str) else event.events,
-        filter={"Key": {"FilterRules": rules}} if rules else None,
+        filter=keys(event.filter),
     )
     return Item(name=logical, kind="Samovar::Notice", line=line, wanted=wanted)
 
 
-def _schedule(logical: str, event: ScheduleEvent, called: Called, line: int) -> Item:
-    state = event.state or ("ENABLED" if event.enabled else "DISABLED")
+def _schedule(logical: str, event: ScheduleEvent, called: Called, line: int) -> Iterator[Item]:
+    target = yield from _started(logical, event, called, line)
     wanted = {
         "Name": event.name or f"{called.target.stack}-{logical}",
         "ScheduleExpression": event.schedule,
-        "State": state,
+        "State": event.state or ("ENABLED" if event.enabled else "DISABLED"),
         "Description": event.description,
         "FlexibleTimeWindow": {"Mode": "OFF"},
-        "Target": _started(event, called),
+        "Target": target,
     }
-    return Item(name=logical, kind="AWS::Scheduler::Schedule", line=line, wanted=wanted)
+    yield Item(name=logical, kind="AWS::Scheduler::Schedule", line=line, wanted=wanted)
 
 
-def _schedule_v2(logical: str, event: ScheduleV2Event, called: Called, line: int) -> Item:
-    window = msgspec.to_builtins(event.flexible_time_window) if event.flexible_time_window else {"Mode": "OFF"}
+def _schedule_v2(logical: str, event: ScheduleV2Event, called: Called, line: int) -> Iterator[Item]:
+    target = yield from _started(logical, event, called, line)
     wanted = {
         "Name": event.name or f"{called.target.stack}-{logical}",
         "State": event.state,
         "Description": event.description,
-        "FlexibleTimeWindow": {name: value for name, value in window.items() if value is not None},
-        "Target": _started(event, called),
-        **given(event, "ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "EndDate"),
+        "FlexibleTimeWindow": window(event.flexible_time_window),
+        "Target": target,
+        **given(event, "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "EndDate"),
     }
-    return Item(name=logical, kind="AWS::Scheduler::Schedule", line=line, wanted=wanted)
+    yield Item(name=logical, kind="AWS::Scheduler::Schedule", line=line, wanted=wanted)
 
 
-def _started(event: ScheduleEvent | ScheduleV2Event, called: Called) -> dict[str, Any]:
+def _started(
+    logical: str, event: ScheduleEvent | ScheduleV2Event, called: Called, line: int
+) -> Generator[Item, None, dict[str, Any]]:
+    """The target of a schedule, behind the queue for dead letters that SAM makes if there is to be one."""
     role = f"arn:aws:iam::{called.target.account}:role/{called.target.stack}-{called.resource}Role"
-    members = given(event, "Input", "RetryPolicy", "DeadLetterConfig")
-    return {"Arn": called.arn, "RoleArn": role, **members}
+    letters = {}
+    if event.dead_letter_config is not None:
+        letters = {"DeadLetterConfig": {"Arn": (yield from _letters(logical, event.dead_letter_config, called, line))}}
+    return {"Arn": called.arn, "RoleArn": role, **given(event, "Input", "RetryPolicy"), **letters}
+
+
+def _letters(logical: str, said: OwnDeadLetters, called: Called, line: int) -> Generator[Item, None, str]:
+    if said.arn is not None:
+        return said.arn
+    if said.type is None:
+        raise _error(called, line, f"DeadLetterConfig of {logical} has neither Arn nor Type")
+    name = said.queue_logical_id or f"{logical}Queue"
+    item, known = queue(called.target, name, line, f"{called.target.stack}-{name}"[:80], {}, {})
+    yield item
+    return known["Arn"]
 
 
 def _error(called: Called, line: int, problem: str) -> TemplateError:

@@ -6,6 +6,7 @@ CloudFormation user guide, "Intrinsic function reference" and "Pseudo parameters
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -33,6 +34,8 @@ class Resolver:
         self._deciding: list[str] = []
         self.resources: Known = {}
         """What is known of resources; grows while they are deployed."""
+        self.refused: set[str] = set()
+        """Resources that are refused: what others say of them is no mistake of theirs."""
 
     def resolve(self, node: Node) -> Node:
         """The node without functions; `NO_VALUE` when it is to be left out."""
@@ -99,6 +102,10 @@ class Resolver:
             return self._found_in_map([self.text(item) for item in self._listed(argument, 3)], line)
         if name == "Fn::Base64":
             return Node(line, base64.b64encode(self.text(argument).encode()).decode())
+        if name == "Fn::Length":
+            return Node(line, str(len(self._list(argument))))
+        if name == "Fn::ToJsonString":
+            return Node(line, json.dumps(self.resolve(argument).plain()))
         raise self._error(line, f"{name} is not supported")
 
     def _ref(self, name: str, line: int) -> Node:
@@ -111,6 +118,8 @@ class Resolver:
         return Node(line, self._attribute(resource, attribute, line))
 
     def _attribute(self, resource: str, attribute: str, line: int) -> str:
+        if resource in self.refused:
+            return f"{resource}.{attribute}"
         if resource not in self.resources:
             known = nearest(resource, [*self.resources, *self._values])
             raise self._error(line, f"there is no parameter or resource {resource}; {known}")

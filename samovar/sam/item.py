@@ -19,6 +19,8 @@ class Item:
     line: int
     wanted: Any
     """What its driver makes; each kind has its own record."""
+    retain: bool = False
+    """Whether it stays when it is no longer wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

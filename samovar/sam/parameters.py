@@ -82,7 +82,7 @@ def _check(parameter: Parameter, value: str, place: str) -> None:
 def _problem(parameter: Parameter, value: str) -> str:
     if parameter.allowed_values is not None and value not in parameter.allowed_values:
         return f"it is one of {', '.join(parameter.allowed_values)}"
-    if parameter.allowed_pattern is not None and re.fullmatch(parameter.allowed_pattern, value) is None:
+    if parameter.allowed_pattern is not None and not _matches(parameter.allowed_pattern, value):
         return f"it matches {parameter.allowed_pattern}"
     if "Number" in parameter.type:
         return _number_problem(parameter, value)
@@ -91,6 +91,19 @@ def _problem(parameter: Parameter, value: str) -> str:
     if parameter.max_length is not None and len(value) > parameter.max_length:
         return f"it has at most {parameter.max_length} characters"
     return ""
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Whether a value matches a pattern in Java's dialect, which has classes of Unicode that `re` has not.
+
+    A pattern that `re` cannot read matches nothing, so that whoever wrote it is told.
+    """
+    for theirs, ours in ((r"\p{L}", r"[^\W\d_]"), (r"\p{N}", r"\d"), (r"\p{Z}", r"\s")):
+        pattern = pattern.replace(theirs, ours)
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return False
 
 
 def _number_problem(parameter: Parameter, value: str) -> str:

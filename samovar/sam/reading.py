@@ -10,6 +10,15 @@ import msgspec
 from samovar.sam.document import Node, TemplateError, nearest
 
 T = TypeVar("T")
+_INSTEAD: Final = {
+    "Auth": "a function URL with AuthType AWS_IAM asks for signatures",
+    "CodeSigningConfigArn": "packages are not signed here",
+    "DefinitionBody": "the routes are the events of the functions",
+    "DefinitionUri": "the routes are the events of the functions",
+    "KmsKeyArn": "encrypt the disk that holds the data directory",
+    "VpcConfig": "the tag samovar:network chooses a network",
+}
+"""What there is in place of some members."""
 _PLACE: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -34,13 +43,16 @@ def _told(message: str, node: Node, kind: Any, path: str) -> TemplateError:
     at, named = _at(node, steps)
     unknown = _UNKNOWN.match(problem)
     if unknown is not None:
-        name = unknown["name"]
-        line = at.members()[name].line if name in at.members() else at.line
-        where = f" in {named}" if named else ""
-        known = _known(kind, steps)
-        hint = nearest(name, known) if known else "see docs/templates.md for what is"
-        return TemplateError(f"{path}:{line}: {name}{where} is not supported; {hint}")
+        known, where = _known(kind, steps), f" in {named}" if named else ""
+        every = [name for name in at.members() if known and name not in known] or [unknown["name"]]
+        return TemplateError("\n".join(_unknown(path, at, name, where, known) for name in every))
     return TemplateError(f"{path}:{at.line}: {named or 'this'}: {problem}")
+
+
+def _unknown(path: str, at: Node, name: str, where: str, known: list[str]) -> str:
+    line = at.members()[name].line if name in at.members() else at.line
+    hint = _INSTEAD.get(name) or (nearest(name, known) if known else "see docs/templates.md for what is")
+    return f"{path}:{line}: {name}{where} is not supported; {hint}"
 
 
 def _at(node: Node, steps: list[str]) -> tuple[Node, str]:

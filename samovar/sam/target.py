@@ -84,9 +84,9 @@ class Target:
         return self._clients[service]
 
     @contextmanager
-    def at(self, line: int, name: str) -> Iterator[None]:
-        """Say of every refusal inside which resource of the template it is about."""
-        place = f"{self.path}:{line}: {name}"
+    def at(self, line: int | None, name: str) -> Iterator[None]:
+        """Say of every refusal inside which resource it is about; without a line, one that a template had once."""
+        place = f"{self.path}: {name}" if line is None else f"{self.path}:{line}: {name}"
         try:
             yield
         except TemplateError:

@@ -15,6 +15,8 @@ from samovar.sam.document import Node, TemplateError, nearest
 from samovar.sam.intrinsics import Resolver, function_of, references
 
 TRANSFORM: Final = "AWS::Serverless-2016-10-31"
+EXTENSIONS: Final = "AWS::LanguageExtensions"
+"""With this, AWS has `Fn::Length` and `Fn::ToJsonString`; here they are there without."""
 _SECTIONS: Final = (
     "AWSTemplateFormatVersion", "Conditions", "Description", "Globals", "Mappings", "Metadata", "Outputs",
     "Parameters", "Resources", "Transform",
@@ -28,8 +30,9 @@ _GLOBALS: Final = {
 _NEVER_GLOBAL: Final = frozenset({"FunctionName", "Events", "FunctionUrlConfig", "ImageUri", "InlineCode", "Role"})
 """Members of a function; what belongs to one function cannot be said of all."""
 _ATTRIBUTES: Final = (
-    "Condition", "DeletionPolicy", "DependsOn", "Metadata", "Properties", "Type", "UpdateReplacePolicy",
+    "Condition", "DeletionPolicy", "DependsOn", "Description", "Metadata", "Properties", "Type", "UpdateReplacePolicy",
 )  # fmt: skip
+_DELETION: Final = ("Delete", "Retain", "RetainExceptOnCreate", "Snapshot")
 _EMPTY: Final = Node(1, {})
 
 
@@ -44,6 +47,8 @@ class Resource:
     properties: Node
     after: frozenset[str]
     """The resources it refers to or names in `DependsOn`."""
+    retain: bool = False
+    """Whether it stays when it is no longer wanted."""
 
 
 class Template:
@@ -61,6 +66,7 @@ class Template:
         values = parameters.values(declared, given, path) | dict(pseudo)
         mappings, conditions = sections.get("Mappings", _EMPTY), sections.get("Conditions", _EMPTY)
         self.resolver = Resolver(path, values, mappings, conditions)
+        self._shared = self._globals()
         self.resources = {resource.name: resource for resource in self._resources()}
         self._check_transform()
 
@@ -81,6 +87,14 @@ class Template:
             raise self._error(line, f"these resources wait for one another: {circle}") from error
         return [self.resources[name] for name in names if name in self.resources]
 
+    def shared(self) -> dict[str, Node]:
+        """What `Globals` say of each type, resolved as far as they need no resource."""
+        return {
+            kind: self.resolver.resolve(node)
+            for kind, node in self._shared.items()
+            if kind != "AWS::Serverless::Function"
+        }
+
     def outputs(self) -> dict[str, str]:
         """The outputs, when everything is known that they refer to."""
         found: dict[str, str] = {}
@@ -97,17 +111,16 @@ class Template:
         section = self._root.members().get("Resources")
         if section is None or not section.members():
             raise self._error(self._root.line, "there are no Resources")
-        shared = self._globals()
         for name, node in section.members().items():
             for attribute, value in node.members().items():
                 if attribute not in _ATTRIBUTES:
                     hint = nearest(attribute, _ATTRIBUTES)
                     raise self._error(value.line, f"{attribute} of resource {name} is not supported; {hint}")
-            resource = self._resource(name, node, shared)
+            resource = self._resource(name, node)
             if resource is not None:
                 yield resource
 
-    def _resource(self, name: str, node: Node, shared: Mapping[str, Node]) -> Resource | None:
+    def _resource(self, name: str, node: Node) -> Resource | None:
         """The resource; `None` when its condition does not hold."""
         members = node.members()
         kind = members.get("Type")
@@ -116,21 +129,40 @@ class Template:
         if "Condition" in members and not self.resolver.holds(str(members["Condition"].value), node.line):
             return None
         properties = members.get("Properties", Node(node.line, {}))
-        if kind.value in shared:
-            properties = merged(shared[kind.value], properties)
-        return Resource(name, kind.value, node.line, properties, frozenset(self._needed(properties, members)))
+        if kind.value in self._shared:
+            properties = merged(self._shared[kind.value], properties)
+        needed = frozenset(self._needed(properties, members))
+        return Resource(name, kind.value, node.line, properties, needed, self._retains(members))
+
+    def _retains(self, members: Mapping[str, Node]) -> bool:
+        said = members.get("DeletionPolicy")
+        if said is None:
+            return False
+        policy = self.resolver.text(said)
+        if policy not in _DELETION:
+            raise self._error(said.line, f"DeletionPolicy {policy} is not supported; {nearest(policy, _DELETION)}")
+        if policy == "Snapshot":
+            raise self._error(said.line, "DeletionPolicy Snapshot is not supported: nothing here has snapshots; Retain")
+        return policy != "Delete"
 
     def _needed(self, properties: Node, members: Mapping[str, Node]) -> Iterator[str]:
         depends = members.get("DependsOn", Node(1, [])).plain()
         there = self._root.members()["Resources"].members()
         for name in [depends] if isinstance(depends, str) else depends or []:
-            if name not in there:
+            if name not in there and not any(name.startswith(other) for other in self._functions()):
                 hint = nearest(name, there)
                 raise self._error(members["DependsOn"].line, f"DependsOn: there is no resource {name}; {hint}")
             yield name
         given = self._root.members().get("Parameters", _EMPTY).members()
         for name in references(_chosen(properties, self.resolver)):
             if "::" not in name and name not in given:
+                yield name
+
+    def _functions(self) -> Iterator[str]:
+        """The resources of which SAM makes others, whose names begin with theirs."""
+        for name, node in self._root.members()["Resources"].members().items():
+            kind = node.members().get("Type")
+            if kind is not None and kind.value == "AWS::Serverless::Function":
                 yield name
 
     def _globals(self) -> dict[str, Node]:
@@ -148,10 +180,10 @@ class Template:
         given = node.plain()
         transforms = [given] if isinstance(given, str) else given or []
         for transform in transforms:
-            if transform != TRANSFORM:
+            if transform not in (TRANSFORM, EXTENSIONS):
                 raise self._error(node.line, f"the transform {transform} is not supported; there is {TRANSFORM}")
         serverless = [found for found in self.resources.values() if found.type.startswith("AWS::Serverless::")]
-        if serverless and not transforms:
+        if serverless and TRANSFORM not in transforms:
             raise self._error(serverless[0].line, f"{serverless[0].type} needs `Transform: {TRANSFORM}`")
 
     def _error(self, line: int, problem: str) -> TemplateError:

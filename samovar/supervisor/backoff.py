@@ -4,9 +4,12 @@ from __future__ import annotations
 
 
 class Backoff:
-    """Waits that double with every early death, and begin anew after a child has lived `steady_s` seconds."""
+    """Waits that double with every early death, and begin anew after a child has lived `steady_s` seconds.
 
-    def __init__(self, first_s: float = 0.1, longest_s: float = 30.0, steady_s: float = 20.0) -> None:
+    The longest wait is part of how soon what was under way goes on after a series of deaths.
+    """
+
+    def __init__(self, first_s: float = 0.1, longest_s: float = 5.0, steady_s: float = 20.0) -> None:
         self._first = first_s
         self._longest = longest_s
         self._steady = steady_s

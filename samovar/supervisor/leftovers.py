@@ -27,7 +27,7 @@ def remove(settings: Settings) -> None:
         end_processes(recorded.processes)
     ports = s3.known_ports(settings)
     if ports is not None:
-        remove_sockets(ports)
+        remove_sockets(settings, ports)
     for path in list(settings.run_dir.rglob("*.sock")):
         path.unlink(missing_ok=True)
     for folder in sorted(settings.run_dir.rglob("*/"), reverse=True):  # the innermost first

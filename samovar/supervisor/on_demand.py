@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
-from samovar.demand import READY
+from samovar.demand import READY, is_ours
 from samovar.errors import StartRefused
 from samovar.supervisor.child import ChildSpec
 
@@ -45,9 +43,9 @@ class OnDemand:
         return READY
 
     @asynccontextmanager
-    async def listening(self, path: Path) -> AsyncIterator[None]:
-        """Take requests at a socket that only this user may open."""
-        server = await asyncio.start_unix_server(self._accept, sock=_private_socket(path))
+    async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Take requests at a socket of `samovar.demand`, which is closed at the end, of processes of this user."""
+        server = await asyncio.start_unix_server(self._accept, sock=listener)
         try:
             yield
         finally:
@@ -56,6 +54,10 @@ class OnDemand:
                 task.cancel()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not is_ours(writer.get_extra_info("socket")):
+            log.warning("a process of another user asked for something to be started, and was not answered")
+            writer.close()
+            return
         task = asyncio.ensure_future(self._answer(reader, writer))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -69,14 +71,3 @@ class OnDemand:
             log.warning("a request for something to be started was not understood: %s", error)
         finally:
             writer.close()
-
-
-def _private_socket(path: Path) -> socket.socket:
-    """A socket at a path nothing is at yet; what a former supervisor left there has been removed (`leftovers`)."""
-    bound = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        bound.bind(str(path))
-    finally:
-        os.umask(before)
-    return bound

@@ -64,6 +64,7 @@ class Platform:
             drain_timeout_s=settings.drain_timeout_s,
             on_change=self._write_state,
         )
+        self._demand = demand.listener()
         self._uploads: asyncio.Task[str] | None = None
         """Starts what uploads take, where they were used before: others need not wait for it."""
         self._state = PlatformState(
@@ -78,6 +79,7 @@ class Platform:
             isolation="",
             ready=False,
             processes=[],
+            demand=demand.name_of(self._demand),
         )
 
     async def run(self, on_ready: OnReady) -> None:
@@ -94,7 +96,7 @@ class Platform:
             if s3.is_wanted(self._settings):
                 self._uploads = asyncio.create_task(on_demand.want("uploads"), name="uploads")
 
-        async with on_demand.listening(demand.socket_path(self._settings)):
+        async with on_demand.listening(self._demand):
             await self._supervisor.run(ready)
 
     def _write_state(self) -> None:

@@ -27,6 +27,7 @@ _MAX_VOLUMES: Final = 4096
 """A bucket has volumes of its own, which take disk as they fill; by default there would be room for a few buckets."""
 _BUFFER_MB: Final = 64
 """What the server keeps in memory of uploads and of downloads at once; others wait."""
+_SOCKETS: Final = ("filer.sock", "s3.sock")
 _WORKS_WITH_GROWTH: Final = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"}
 
 
@@ -42,7 +43,7 @@ class S3Command:
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / "data").mkdir(exist_ok=True)
         ports = _usable_ports(self.settings)
-        remove_sockets(ports)
+        remove_sockets(self.settings, ports)
         _write_private(ports_path(self.settings), msgspec.json.encode(ports))
         _write_private(folder / "identities.json", _identities(self.settings))
         environment = {**os.environ, **_WORKS_WITH_GROWTH, **_tokens(folder / "tokens.key")}
@@ -51,8 +52,10 @@ class S3Command:
         return command.start(output)
 
 
-def remove_sockets(ports: Ports) -> None:
-    """Delete the sockets the server leaves in `/tmp` when it ends; their names cannot be chosen."""
+def remove_sockets(settings: Settings, ports: Ports) -> None:
+    """Delete the sockets the server leaves when it ends: beside its data, and in `/tmp` under names it chooses."""
+    for name in _SOCKETS:
+        (settings.s3_dir / name).unlink(missing_ok=True)
     for part in ("master", "volume", "filer", "s3"):
         _socket(f"seaweedfs-{part}-grpc-{getattr(ports, f'{part}_grpc')}.sock").unlink(missing_ok=True)
 
@@ -79,13 +82,13 @@ def _arguments(folder: Path, ports: Ports) -> tuple[str, ...]:
         "filer": "true",
         "filer.port": ports.filer,
         "filer.port.grpc": ports.filer_grpc,
-        "filer.localSocket": folder / "filer.sock",
+        "filer.localSocket": folder / _SOCKETS[0],
         "s3": "true",
         "s3.port": ports.s3,
         "s3.port.grpc": ports.s3_grpc,
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        "s3.localSocket": folder / "s3.sock",
+        "s3.localSocket": folder / _SOCKETS[1],
         "s3.config": folder / "identities.json",
         "s3.iam": "false",  # keys are Samovar's
         "s3.autoCreateBucket": "false",  # an upload to a bucket that does not exist fails, as on AWS

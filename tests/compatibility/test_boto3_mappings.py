@@ -183,6 +183,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"EventSourceArn": "arn:aws:redis:us-east-1:123456789012:list/x", "StartingPosition": "LATEST"},
         "Unsupported starting position",
     ),
+    "a destination that is none": (
+        {
+            "EventSourceArn": "arn:aws:redis:us-east-1:123456789012:list/x",
+            "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:us-east-1:123456789012:topic"}},
+        },
+        "The destination ARN arn:aws:sns:us-east-1:123456789012:topic is invalid.",
+    ),
+    "itself as the destination": (
+        {
+            "EventSourceArn": "arn:aws:redis:us-east-1:123456789012:list/x",
+            "DestinationConfig": {"OnFailure": {"Destination": f"{ARN}shop"}},
+        },
+        "You can't specify the function as a destination for itself.",
+    ),
     "two ways to scale": (
         {"ScalingConfig": {"MaximumConcurrency": 2}, "ProvisionedPollerConfig": {"MinimumPollers": 2}},
         "exclude each other",

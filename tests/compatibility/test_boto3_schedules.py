@@ -145,9 +145,9 @@ def test_groups_hold_schedules_and_take_them_along(scheduler: Any) -> None:
     ("members", "code", "words"),
     [
         (
-            {"ScheduleExpression": "rate(1 minutes)"},
+            {"ScheduleExpression": "rate(0 minutes)"},
             "ValidationException",
-            "Invalid Schedule Expression rate(1 minutes).",
+            "Invalid Schedule Expression rate(0 minutes).",
         ),
         (
             {"ScheduleExpression": "cron(0 0 * * *)"},

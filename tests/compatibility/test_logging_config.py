@@ -87,9 +87,10 @@ def test_json_levels_and_a_group_of_ones_own(functions: Any, logs: Any) -> None:
     assert "as it is" in written
     records = [json.loads(line) for line in written if line.startswith("{")]
     assert [one.get("type", one.get("level")) for one in records] == [
-        "platform.start", "INFO", "ERROR", "error", "platform.runtimeDone", "platform.report",
+        "platform.initStart", "platform.start", "INFO", "ERROR", "error", "platform.runtimeDone", "platform.report",
     ]  # fmt: skip
-    start, info, error, own, done, report = records
+    init, start, info, error, own, done, report = records
+    assert (init["record"]["phase"], init["record"]["functionName"]) == ("init", "tea-json")
     assert start["record"] == {"requestId": request, "version": "$LATEST"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", start["time"])
     assert {name: info[name] for name in ("message", "logger", "requestId")} == {

@@ -83,7 +83,9 @@ def test_every_line_of_an_invocation_is_found_within_a_second(cloud: Any, logs: 
     began = time.time()
     request_id, stream = say(cloud, "first cup")
     took = [report_found_after(logs, stream, request_id)]
-    start, said, structured, end, report = messages(logs, logStreamNames=[stream])
+    first, start, said, structured, end, report = messages(logs, logStreamNames=[stream])
+    version = cloud.get_function_configuration(FunctionName="tea")["RuntimeVersionConfig"]["RuntimeVersionArn"]
+    assert first == f"INIT_START Runtime Version: python:3.11\tRuntime Version ARN: {version}\n"
     assert start == f"START RequestId: {request_id} Version: $LATEST\n"
     assert said == "first cup\n"
     assert json.loads(structured)["request"] == request_id
@@ -140,7 +142,7 @@ def test_a_stream_is_read_in_both_directions(cloud: Any, logs: Any) -> None:
     for number in range(4):
         _, stream = say(cloud, f"cup {number}")
     whole = logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True)
-    assert len(whole["events"]) == 20
+    assert len(whole["events"]) == 21, "five lines a call, and one of the environment"
     named = {"logGroupName": GROUP, "logStreamName": stream, "limit": 7}
 
     def read(token: str, **first: bool) -> list[list[dict[str, Any]]]:
@@ -197,8 +199,7 @@ def test_events_are_filtered_by_pattern_and_time_page_by_page(cloud: Any, logs: 
         if "nextToken" not in page:
             break
         request["nextToken"] = page["nextToken"]
-    assert len(events) == 20
-    assert len({event["eventId"] for event in events}) == 20
+    assert len(events) == len({event["eventId"] for event in events}) == 21
     assert events == logs.filter_log_events(logGroupName=GROUP)["events"]
     with pytest.raises(logs.exceptions.InvalidParameterException, match="nextToken is invalid"):
         logs.filter_log_events(logGroupName=GROUP, filterPattern="other", nextToken=request["nextToken"])

@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import botocore.session  # type: ignore[import-untyped]  # it ships no types
+import msgspec
 from botocore import xform_name
 from fastapi.routing import APIRoute
 
+from gateway.lambda_api.models import (
+    CodeSource,
+    ConfigurationRequest,
+    CreateFunctionRequest,
+    PublishVersionRequest,
+    UpdateFunctionCodeRequest,
+)
 from gateway.lambda_api.resources import NOTES, ROUTERS, WARM
 from gateway.lambda_api.unoffered import WHY_NOT, why_not
+from gateway.lambda_api.validation import INSTEAD
 from tests.platform import ROOT
 
 PAGE: Final = ROOT / "docs" / "compatibility.md"
@@ -27,6 +36,32 @@ _INTRODUCTION: Final = """\
 Samovar's control API is AWS Lambda's. This is every operation of the API model that botocore ships, whether Samovar
 offers it, and a test that calls it with boto3. An operation that is not offered answers with an error that AWS's
 clients know, as a rule `InvalidParameterValueException`, which says so."""
+
+
+REQUESTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "CreateFunction": CreateFunctionRequest,
+    "FunctionCode": CodeSource,
+    "UpdateFunctionCode": UpdateFunctionCodeRequest,
+    "UpdateFunctionConfiguration": ConfigurationRequest,
+    "PublishVersion": PublishVersionRequest,
+}
+"""The requests that make and change functions, and what reads them."""
+KEPT: Final = {
+    "TracingConfig": "kept and told: there is no X-Ray to send to",
+    "Architectures": "obeyed: the host's own",
+    "Role": "obeyed: its name says what the function may do here",
+}
+"""What is not as simple as it sounds."""
+_MEMBERS: Final = "## Members of requests\n\nEvery member of the requests that make and change functions."
+
+
+class Fate(NamedTuple):
+    """What becomes of one member of a request."""
+
+    request: str
+    member: str
+    told: str
+    """Empty where nobody reads it."""
 
 
 class Operation(NamedTuple):
@@ -63,10 +98,20 @@ def page() -> str:
     """The whole page."""
     rows = operations()
     count = sum(row.offered for row in rows)
+    members = "| request | member | what becomes of it |\n|---|---|---|\n" + "\n".join(map(_member_row, fates()))
     table = "| operation | offered | tested by |\n|---|---|---|\n" + "\n".join(map(_row, rows))
     return (
         "\n\n".join(
-            ["# Compatibility", _MADE, _INTRODUCTION, f"{count} of {len(rows)} operations are offered.", table, ""]
+            [
+                "# Compatibility",
+                _MADE,
+                _INTRODUCTION,
+                f"{count} of {len(rows)} operations are offered.",
+                table,
+                _MEMBERS,
+                members,
+                "",
+            ]
         ).rstrip("\n")
         + "\n"
     )
@@ -82,6 +127,29 @@ def calls() -> Mapping[str, Counter[str]]:
             if name.startswith("test_") and name not in shared:
                 found[f"{path.relative_to(ROOT)}::{name}"] = _mentioned(body, own, {name})
     return found
+
+
+def fates() -> list[Fate]:
+    """What becomes of each member of the requests that make and change functions."""
+    model = botocore.session.get_session().get_service_model("lambda")
+    shapes = {name: model.operation_model(name).input_shape for name in REQUESTS if name != "FunctionCode"}
+    shapes["FunctionCode"] = model.shape_for("FunctionCode")
+    return [_fate(name, member, REQUESTS[name]) for name in REQUESTS for member in shapes[name].members]
+
+
+def _fate(request: str, member: str, record: type[msgspec.Struct]) -> Fate:
+    """`FunctionName` is in no record: it is in the path, as a rule."""
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(record)}
+    if member not in names:
+        return Fate(request, member, "obeyed" if member == "FunctionName" else "")
+    refused = INSTEAD.get(names[member])
+    if refused is None:
+        return Fate(request, member, KEPT.get(member, "obeyed"))
+    return Fate(request, member, f"refused where it asks for something: {refused}")
+
+
+def _member_row(fate: Fate) -> str:
+    return f"| `{fate.request}` | `{fate.member}` | {fate.told} |"
 
 
 def callers(operation: str, tests: Mapping[str, Counter[str]]) -> list[str]:

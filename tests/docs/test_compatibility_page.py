@@ -20,7 +20,14 @@ REMEDY = "run `python -m tests.docs.reference`"
 
 
 def lines() -> list[str]:
-    return [line for line in compatibility.PAGE.read_text().splitlines() if line.startswith("| `")]
+    operations = compatibility.PAGE.read_text().partition("## Members")[0]
+    return [line for line in operations.splitlines() if line.startswith("| `")]
+
+
+@pytest.mark.parametrize("fate", compatibility.fates(), ids=lambda fate: f"{fate.request}.{fate.member}")
+def test_no_member_of_a_request_is_passed_over(fate: compatibility.Fate) -> None:
+    assert fate.told, f"nobody reads {fate.member} of {fate.request}"
+    assert f"| `{fate.request}` | `{fate.member}` | {fate.told} |" in compatibility.PAGE.read_text(), REMEDY
 
 
 def test_the_page_has_every_operation_of_awss_model_once_and_no_other() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import httpx
 import pytest
+import redis
 from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
@@ -214,6 +215,35 @@ def test_a_queue_is_notified_and_tested_first(lab: Lab, bucket: Any) -> None:
         "s3:TestEvent",
         "ObjectCreated:Put",
     }
+
+
+def test_what_failed_for_good_is_kept_in_a_bucket(lab: Lab, bucket: Any) -> None:
+    """An asynchronous event, and an entry of a stream, whose function fails."""
+    bucket.create_bucket(Bucket="failures")
+    function = lab.deploy("def handler(event, context): raise ValueError(event)", name="failing")
+    told = {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
+    functions = client_of(lab, "lambda")
+    functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=0, DestinationConfig=told)
+    event_id = lab.client.invoke_later(function.name, b'{"n": 1}')
+    functions.create_event_source_mapping(
+        FunctionName="failing",
+        EventSourceArn="arn:aws:redis:us-east-1:123456789012:stream/poison",
+        MaximumRetryAttempts=0,
+        DestinationConfig=told,
+    )
+    with redis.Redis.from_url(Settings(data_dir=str(lab.platform.data_dir)).store_url) as store:
+        store.xadd("poison", {"n": "2"})
+
+    def both() -> list[Any]:
+        there = [each["Key"] for each in bucket.list_objects_v2(Bucket="failures").get("Contents", [])]
+        return [json.load(bucket.get_object(Bucket="failures", Key=key)["Body"]) for key in there] if there[1:] else []
+
+    records = until(both, "both are in the bucket")
+    by_condition = {record["requestContext"]["condition"]: record for record in records}
+    assert by_condition["RetriesExhausted"]["requestContext"]["requestId"] == event_id
+    assert by_condition["RetriesExhausted"]["requestPayload"] == {"n": 1}
+    [entry] = by_condition["RetryAttemptsExhausted"]["payload"]["Records"]
+    assert entry["data"] == {"n": "2"}
 
 
 def test_code_comes_from_a_bucket(lab: Lab, bucket: Any) -> None:

@@ -20,10 +20,11 @@ from gateway.contract import Parts
 from gateway.events.intake import Intake
 from gateway.hot import HotPath
 from gateway.invoker_link import InvokerLink, LinkLimits
-from gateway.record import Cors, FunctionRecord, FunctionUrl
+from gateway.record import FunctionRecord, FunctionUrl
 from gateway.registry import not_found
 from gateway.store import connect
 from samovar.clock import ManualClock
+from samovar.cors import Cors
 from samovar.function import FunctionVersion
 from samovar.names import LATEST
 from samovar.settings import Settings

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.apis.table import ApiTable
 from gateway.record import FunctionRecord
+from samovar.cors import Cors
 from samovar.errors import InvalidParameterValue
 from samovar.invocation import AnswerHead, Outcome
 from samovar.stack import Payload, Route
@@ -156,3 +157,50 @@ async def test_what_is_no_route_is_not_found(tmp_path: Path) -> None:
             response = await served.client.get(path)
             assert (response.status_code, response.json()) == (404, {"message": "Not Found"}), path
         assert served.invoker.calls == []
+
+
+RULES = Cors(allow_origins=("https://a.example",), allow_headers=("x-a",), expose_headers=("x-b",), max_age=60)
+ASKING = {"origin": "https://a.example", "access-control-request-method": "GET"}
+
+
+@pytest.mark.parametrize("path", ["/api/tea/a", "/api/tea/nowhere"])
+async def test_an_http_api_with_rules_answers_browsers_that_ask_first(tmp_path: Path, path: str) -> None:
+    made = with_routes(route("/a", "ANY", cors=RULES))
+    async with gateway(tmp_path, made, run=answering(b"{}")) as served:
+        asked = await served.client.options(path, headers=ASKING)
+        assert served.invoker.calls == []
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == "https://a.example"
+    assert (asked.headers["access-control-allow-headers"], asked.headers["access-control-max-age"]) == ("x-a", "60")
+
+
+async def test_the_rules_of_an_http_api_stand_over_what_functions_answer(tmp_path: Path) -> None:
+    result = {"statusCode": 200, "headers": {"access-control-allow-origin": "*", "x-b": "1"}}
+    made = with_routes(route("/a", "GET", cors=RULES), route("/fail", "POST", cors=RULES))
+    async with gateway(tmp_path, made, run=answering(json.dumps(result).encode())) as served:
+        ours = await served.client.get("/api/tea/a", headers={"origin": "https://a.example"})
+        theirs = await served.client.get("/api/tea/a", headers={"origin": "https://b.example"})
+    assert ours.headers["access-control-allow-origin"] == "https://a.example"
+    assert ours.headers["access-control-expose-headers"] == "x-b"
+    assert "access-control-allow-origin" not in theirs.headers
+
+
+async def test_a_rest_api_answers_for_the_methods_of_a_path_and_leaves_answers_alone(tmp_path: Path) -> None:
+    result = {"statusCode": 200, "headers": {"access-control-allow-origin": "*"}}
+    rules = msgspec.structs.replace(RULES, expose_headers=())
+    made = with_routes(route("/a", "GET", "rest", cors=rules), route("/a", "PUT", "rest", cors=rules))
+    async with gateway(tmp_path, made, run=answering(json.dumps(result).encode())) as served:
+        asked = await served.client.options("/api/tea/a", headers=ASKING)
+        elsewhere = await served.client.options("/api/tea/b", headers=ASKING)
+        answered = await served.client.get("/api/tea/a", headers={"origin": "https://b.example"})
+    assert asked.headers["access-control-allow-methods"] == "GET,PUT,OPTIONS"
+    assert elsewhere.status_code == 404
+    assert answered.headers["access-control-allow-origin"] == "*"
+
+
+async def test_without_rules_or_with_a_route_of_its_own_a_function_answers_browsers(tmp_path: Path) -> None:
+    made = with_routes(route("/a", "ANY", "rest"), route("/b", "OPTIONS", "rest", cors=RULES))
+    async with gateway(tmp_path, made, run=answering(b'{"statusCode": 204}')) as served:
+        for path in ("/api/tea/a", "/api/tea/b"):
+            assert (await served.client.options(path, headers=ASKING)).status_code == 204
+        assert len(served.invoker.calls) == 2

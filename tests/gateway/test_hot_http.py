@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Message
 
 from gateway import lineage
-from gateway.record import Cors
+from samovar.cors import Cors
 from samovar.invocation import AnswerHead, InvokeHead, Outcome
 from tests.gateway.fake_invoker import answering
 from tests.gateway.functions import function_url, gateway, record

@@ -44,6 +44,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "image config of a zip file": ({"ImageConfig": {"Command": ["x"]}}, VALUE, "only be given for functions of"),
     "publish to": ({"PublishTo": "LATEST_PUBLISHED"}, VALUE, 'PublishTo = "LATEST_PUBLISHED" is not offered'),
     "layers": ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, VALUE, "layer:l:1 does not exist."),
+    "package by reference": (
+        {"Code": {"S3Bucket": "bucket", "S3Key": "k", "S3ObjectStorageMode": "REFERENCE"}},
+        VALUE,
+        'S3ObjectStorageMode = "REFERENCE" is not offered by Samovar: COPY is what is done',
+    ),
     "vpc": ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, VALUE, "samovar:network"),
     "dead letters": (
         {"DeadLetterConfig": {"TargetArn": "arn:aws:sns:us-east-1:123456789012:t"}},

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.component("valkey")
 V1 = "/samovar/v1"
 STACK: dict[str, Any] = {
     "name": "tea",
-    "resources": [{"logical_id": "Pot", "type": "AWS::Lambda::Function", "physical_id": "tea-Pot"}],
+    "resources": [{"logical_id": "Pot", "type": "AWS::Lambda::Function", "physical_id": "tea-Pot", "retain": False}],
     "outputs": {"Address": "http://127.0.0.1"},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 
 from samovar import wire
 from tests.runtimes.carried import Runtime, keeper, write_program
-from tests.runtimes.peer import ARN, Message, Peer, Worker
+from tests.runtimes.peer import ARN, PATIENCE_S, Message, Peer, Worker
 
 ADDRESS = """
     echo "$AWS_LAMBDA_RUNTIME_API" > "$LAMBDA_TASK_ROOT/address"
@@ -224,6 +225,40 @@ def test_what_is_no_http_is_refused(worker: Worker, runtime: Runtime) -> None:
         raw.sendall(b"no http\r\n\r\n")
         with raw.makefile("rb") as answer:
             assert answer.read().startswith(b"HTTP/1.1 400 ")  # and then the connection ends
+
+
+def test_a_client_may_send_its_answer_and_ask_for_more_in_one_go(worker: Worker, tmp_path: Path) -> None:
+    runtime = Runtime(worker, tmp_path)
+    runtime.close()
+    host, port = (tmp_path / "address").read_text().strip().split(":")
+    ask = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
+    answer = b"POST /2018-06-01/runtime/invocation/request-%d/response HTTP/1.1\r\nHost: runtime\r\n"
+    with (
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection,
+        connection.makefile("rb") as said,
+    ):
+
+        def read() -> tuple[bytes, bytes]:
+            status = said.readline().split(b" ")[1]
+            headers = http.client.parse_headers(said)
+            return status, said.read(int(headers["Content-Length"] or 0))
+
+        connection.sendall(ask)
+        worker.wait_ready()
+        for number in (1, 2):
+            worker.send(b"%d" % number)
+            assert read() == (b"200", b"%d" % number)
+            connection.sendall((answer % number) + b"Content-Length: 4\r\n\r\ndone" + ask)
+            assert read()[0] == b"202"
+            assert result_of(worker).body == b"done"
+        worker.send(b"3")
+        assert read() == (b"200", b"3")
+        connection.sendall((answer % 3) + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        assert said.readline().startswith(b"HTTP/1.1 100 ")
+        assert said.readline() == b"\r\n"
+        connection.sendall(b"done")
+        assert read()[0] == b"202"
+    assert result_of(worker).body == b"done"
 
 
 def test_the_program_sees_its_environment_its_place_and_nothing_of_ours(peer: Peer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samovar import logs
@@ -67,6 +67,7 @@ def test_a_function_that_never_logged_has_an_empty_log(tmp_path: Path) -> None:
     assert logs.end_of(tmp_path / "nothing") == Position()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 400_000)), max_size=12), st.data())
 def test_reading_back_is_reading_the_other_way_round(lines: list[tuple[int, int]], data: st.DataObject) -> None:
     with TemporaryDirectory() as name:

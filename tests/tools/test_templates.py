@@ -170,12 +170,12 @@ def test_a_mistake_is_told_and_leaves_nothing(
 
 
 def test_what_a_half_made_stack_has_is_known(platform: Platform, folder: Path, aws: Any) -> None:
-    """The second function is refused; the first one belongs to the stack nevertheless."""
-    (folder / "template.yaml").write_text(
-        TEMPLATE.replace("CodeUri: pots/", "CodeUri: pots/\n      Description: " + "x" * 300)
-    )
+    """The package of the second function is none; the first one belongs to the stack nevertheless."""
+    (folder / "broken.zip").write_bytes(b"no zip")
+    (folder / "template.yaml").write_text(TEMPLATE.replace("CodeUri: pots/", "CodeUri: broken.zip"))
     done = platform.cli("deploy", "template.yaml", "--stack-name", "tea", cwd=folder, fails_with=2)
-    assert "Pots: 1 validation error" in done.stderr
+    assert "template.yaml:16: Pots: " in done.stderr
+    assert "there: Words, Cups; not as wanted yet: Pots. Nothing is taken back: deploy again" in done.stderr
     assert functions(aws) == {"tea-cups-dev"}
     (stack,) = json.loads(platform.cli("stacks", "ls", "--json").stdout)
     assert [one["physical_id"] for one in stack["resources"]] == ["tea-Words", "tea-cups-dev"]
@@ -276,3 +276,75 @@ def test_queues_buckets_and_schedules_of_a_template_start_its_function(platform:
     assert "QueueUrls" not in sqs.list_queues()
     assert s3.list_buckets()["Buckets"] == []
     assert scheduler.list_schedules()["Schedules"] == []
+
+
+RESOURCES = """\
+Resources:
+  Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}
+  Jobs: {Type: AWS::SQS::Queue, DeletionPolicy: Retain}
+  JobsPolicy:
+    Type: AWS::SQS::QueuePolicy
+    Properties: {PolicyDocument: {Version: "2012-10-17", Statement: []}, Queues: [!Ref Jobs]}
+  Kettle:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: !GetAtt Role.Arn
+      Runtime: python3.11
+      Handler: index.handler
+      Code: {ZipFile: "def handler(event, context): return context.function_version"}
+  One: {Type: AWS::Lambda::Version, Properties: {FunctionName: !Ref Kettle}}
+  Live:
+    Type: AWS::Lambda::Alias
+    Properties: {FunctionName: !Ref Kettle, FunctionVersion: !GetAtt One.Version, Name: live}
+  Url: {Type: AWS::Lambda::Url, Properties: {TargetFunctionArn: !Ref Live, AuthType: NONE}}
+  Allowed:
+    Type: AWS::Lambda::Permission
+    Properties: {Action: lambda:InvokeFunction, FunctionName: !Ref Kettle, Principal: s3.amazonaws.com}
+  Calls:
+    Type: AWS::Lambda::EventInvokeConfig
+    DependsOn: Live
+    Properties: {FunctionName: !Ref Kettle, Qualifier: live, MaximumRetryAttempts: 1}
+  Fed:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {FunctionName: !Ref Live, EventSourceArn: !GetAtt Jobs.Arn, BatchSize: 2}
+  Log: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !Sub "/aws/lambda/${Kettle}", RetentionInDays: 14}}
+  Nightly:
+    Type: AWS::Scheduler::Schedule
+    Properties:
+      FlexibleTimeWindow: {Mode: "OFF"}
+      ScheduleExpression: cron(0 3 * * ? *)
+      Target: {Arn: !Ref Live, RoleArn: !GetAtt Role.Arn}
+Outputs:
+  Url: {Value: !GetAtt Url.FunctionUrl}
+"""
+
+
+def test_resources_of_cloudformation_are_made_changed_and_removed(platform: Platform, tmp_path: Path, aws: Any) -> None:
+    (tmp_path / "template.yaml").write_text(RESOURCES)
+    checked = json.loads(platform.cli("deploy", "--stack-name", "tea", "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert "Kettle" in checked["resources"]
+    assert not functions(aws)
+    first = deployed(platform, tmp_path)
+    assert deployed(platform, tmp_path)["changed"] == {}
+    assert any("Role (AWS::IAM::Role) is a name here" in note for note in first["notes"])
+    host = httpx.URL(first["outputs"]["Url"]).netloc.decode()
+    assert httpx.get(f"{platform.endpoint}/", headers={"host": host}).text == "1"
+    assert "s3.amazonaws.com" in aws.get_policy(FunctionName="tea-Kettle")["Policy"]
+    logs, scheduler, sqs = (client_of(platform, service) for service in ("logs", "scheduler", "sqs"))
+    (group,) = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/tea-Kettle")["logGroups"]
+    assert group["retentionInDays"] == 14
+    assert scheduler.get_schedule(Name="tea-Nightly")["Target"]["Arn"].endswith(":function:tea-Kettle:live")
+
+    changed = RESOURCES.replace("return context", "return 'v' + context").replace("RetentionInDays: 14", "Tags: []")
+    (tmp_path / "template.yaml").write_text(changed.replace("Principal: s3", "Principal: events"))
+    again = deployed(platform, tmp_path)
+    assert {"Kettle": ["code"], "One": ["version"], "Live": ["alias"]}.items() <= again["changed"].items()
+    assert (again["changed"]["Log"], again["changed"]["Allowed"]) == (["retention"], ["permission"])
+    assert httpx.get(f"{platform.endpoint}/", headers={"host": host}).text == "v2"
+    assert "s3.amazonaws.com" not in aws.get_policy(FunctionName="tea-Kettle")["Policy"]
+
+    removed = platform.cli("stacks", "delete", "tea", "--yes").stdout
+    assert "kept Jobs (AWS::SQS::Queue" in removed
+    assert not functions(aws)
+    (left,) = sqs.list_queues(QueueNamePrefix="tea-")["QueueUrls"]
+    sqs.delete_queue(QueueUrl=left)

@@ -25,7 +25,8 @@ from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
 from invoker.kits import Kits
-from invoker.runtimes import Interpreter, Runtime, require_interpreter, runtime
+from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 
@@ -34,7 +35,8 @@ _VIEW = View(task_root=TASK_ROOT, runtime_dir=RUNTIME_DIR, tmp_dir="/tmp")  # no
 _FILES = {
     "/etc/passwd": PASSWD.encode(),
     "/etc/group": GROUP.encode(),
-    "/etc/hosts": b"127.0.0.1 localhost samovar\n::1 localhost\n",
+    # The two names of the sandbox are Lambda's: extensions listen there for telemetry.
+    "/etc/hosts": b"127.0.0.1 localhost samovar sandbox.localdomain sandbox\n::1 localhost\n",
     "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
 }
 
@@ -74,7 +76,9 @@ class SandboxIsolation:
 
     def can_seat(self, spec: BoxSpec) -> bool:
         """See `Isolation.can_seat`."""
-        return self._seats is not None and self._seats.why_none(self.name) is None and runtime(spec.runtime).can_fork
+        if self._seats is None or self._seats.why_none(self.name) is not None or spec.is_extended:
+            return False
+        return find_runtime(spec.runtime).can_fork
 
     async def start(self, spec: BoxSpec) -> LocalBox:
         """See `Isolation.start`."""
@@ -83,7 +87,9 @@ class SandboxIsolation:
 
     def can_bind(self, spec: BoxSpec) -> bool:
         """See `StemIsolation.can_bind`: what is mounted at `OPT_DIR` would hide an interpreter that runs from there."""
-        return spec.image is None and (spec.layers_dir is None or not _lies_in_opt(self._mounts(spec.runtime)))
+        if spec.image is not None or spec.is_extended:
+            return False
+        return spec.layers_dir is None or not _lies_in_opt(self._mounts(spec.runtime))
 
     async def start_stem(self, spec: BoxSpec) -> SandboxStem:
         """See `StemIsolation.start_stem`."""
@@ -97,7 +103,8 @@ class SandboxIsolation:
         """A box that has been built, and all it holds."""
         refuse_image(spec, self.name)
         launcher, _ = self._ready()
-        program = await asyncio.to_thread(self._program, spec.runtime)
+        known = extended(spec.runtime) if spec.is_extended else find_runtime(spec.runtime)
+        program = await asyncio.to_thread(self._program, known)
         async with contextlib.AsyncExitStack() as held:
             try:
                 order = self._order(spec, program, stem)
@@ -114,7 +121,7 @@ class SandboxIsolation:
 
     async def prepare(self, runtime: str) -> None:
         """See `Isolation.prepare`: looks for the interpreter."""
-        await asyncio.to_thread(self._program, runtime)
+        await asyncio.to_thread(self._program, find_runtime(runtime))
 
     async def sweep(self) -> int:
         """See `Isolation.sweep`."""
@@ -162,33 +169,32 @@ class SandboxIsolation:
         return Order(spec=spec, program=program, stem=stem, seats=seats, files=files, connect=connect)
 
     def _mounts(self, name: str) -> tuple[str, ...]:
-        return self._find_interpreter(name).mounts if runtime(name).interpreters else ()
+        return self._find_interpreter(name).mounts if find_runtime(name).interpreters else ()
 
-    def _program(self, name: str) -> Program:
-        known = runtime(name)
-        if known.worker:
-            return self._carried_program(known)
-        interpreter = self._find_interpreter(name)
-        if self._kits is not None:
-            known = self._kits.equip(known, interpreter.executable)
+    def _program(self, known: Runtime) -> Program:
+        if not known.interpreters:
+            carried = provide(self._carrier)
+            return Program(
+                arguments=carried.command(),
+                mounts=(),
+                runtime_dir=carried.nothing,
+                keeper_dir=carried.folder,
+                variables=variables(known),
+            )
+        interpreter = self._find_interpreter(known.name)
+        kit = known if self._kits is None else self._kits.equip(known, interpreter.executable)
         # -S: the .pth files of this host's packages are run for nobody. The bootstrap adds the packages themselves.
-        arguments = (interpreter.executable, "-S", f"{RUNTIME_DIR}/{known.bootstrap.name}")
-        return Program(arguments=arguments, mounts=interpreter.mounts, runtime_dir=known.folder)
-
-    def _carried_program(self, known: Runtime) -> Program:
+        flags = ("-S",) if known.language == "python" else ()
+        command = (interpreter.executable, *flags, f"{RUNTIME_DIR}/{known.bootstrap.name}")
+        if not known.worker:
+            return Program(arguments=command, mounts=interpreter.mounts, runtime_dir=kit.folder)
         carried = provide(self._carrier)
-        mounts: tuple[str, ...] = ()
-        command: list[str] = []
-        if known.interpreters:
-            interpreter = self._find_interpreter(known.name)
-            mounts = interpreter.mounts
-            command = [interpreter.executable, f"{RUNTIME_DIR}/{known.bootstrap.name}"]
         return Program(
             arguments=carried.command(),
-            mounts=mounts,
-            runtime_dir=known.folder if known.interpreters else carried.nothing,
+            mounts=interpreter.mounts,
+            runtime_dir=kit.folder,
             keeper_dir=carried.folder,
-            variables=variables(known.worker, command),
+            variables=variables(known, command),
         )
 
     def _hold(self, launched: Launched, bridged: bool, held: contextlib.AsyncExitStack) -> Child:

@@ -11,15 +11,28 @@ from samovar.sam.item import Applied, Item
 from samovar.sam.target import Target, is_missing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketWanted:
+    """A bucket as a template has it."""
+
+    name: str
+    versioning: str | None
+    """`Enabled` or `Suspended`; `None` when the template says nothing."""
+
+
 class BucketDriver:
     """`AWS::S3::Bucket`; the physical id is its name."""
 
     def apply(self, target: Target, item: Item) -> Applied:
         """See `Driver`."""
-        aws, name, changed = target.aws("s3"), item.wanted, []
+        wanted: BucketWanted = item.wanted
+        aws, name, changed = target.aws("s3"), wanted.name, []
         if not _is_there(aws, name):
             aws.create_bucket(Bucket=name, **_located(target.region))
             changed.append("created")
+        if wanted.versioning is not None and aws.get_bucket_versioning(Bucket=name).get("Status") != wanted.versioning:
+            aws.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": wanted.versioning})
+            changed.append("versioning")
         return Applied(physical_id=name, changed=changed, attributes={"": name, "Arn": f"arn:aws:s3:::{name}"})
 
     def remove(self, target: Target, physical_id: str) -> None:
@@ -33,19 +46,24 @@ class BucketDriver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeWanted:
-    """One event of a function on a bucket."""
+    """What a bucket tells a function or a queue."""
 
     bucket: str
     id: str
-    function_arn: str
+    target_arn: str
     events: list[str]
     filter: dict[str, Any] | None
+
+    @property
+    def is_for_a_queue(self) -> bool:
+        """Whether it is told to a queue."""
+        return self.target_arn.split(":")[2:3] == ["sqs"]
 
     def configuration(self) -> dict[str, Any]:
         """As S3 has it."""
         return {
             "Id": self.id,
-            "LambdaFunctionArn": self.function_arn,
+            "QueueArn" if self.is_for_a_queue else "LambdaFunctionArn": self.target_arn,
             "Events": self.events,
             **({"Filter": self.filter} if self.filter else {}),
         }
@@ -57,8 +75,7 @@ class NoticeDriver:
     def apply(self, target: Target, item: Item) -> Applied:
         """See `Driver`."""
         wanted: NoticeWanted = item.wanted
-        mine = wanted.configuration()
-        is_so = self._change(target, wanted.bucket, wanted.id, mine)
+        is_so = self._change(target, wanted.bucket, wanted.id, wanted)
         return Applied(physical_id=f"{wanted.bucket}/{wanted.id}", changed=[] if is_so else ["notification"])
 
     def remove(self, target: Target, physical_id: str) -> None:
@@ -70,18 +87,22 @@ class NoticeDriver:
             if not is_missing(error):
                 raise
 
-    def _change(self, target: Target, bucket: str, notice: str, wanted: dict[str, Any] | None) -> bool:
+    def _change(self, target: Target, bucket: str, notice: str, wanted: NoticeWanted | None) -> bool:
         """Put one notice in place of the one of its id; whether it was so already."""
         aws = target.aws("s3")
         found = aws.get_bucket_notification_configuration(Bucket=bucket)
         found.pop("ResponseMetadata", None)
-        there = found.get("LambdaFunctionConfigurations", [])
-        kept = [one for one in there if one.get("Id") != notice]
-        if _compared(there) == _compared([*kept, *([wanted] if wanted else [])]):
-            return True
-        found["LambdaFunctionConfigurations"] = [*kept, *([wanted] if wanted else [])]
-        aws.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=found)
-        return False
+        is_so = True
+        for kind in ("LambdaFunctionConfigurations", "QueueConfigurations"):
+            there = found.get(kind, [])
+            after = [one for one in there if one.get("Id") != notice]
+            if wanted is not None and wanted.is_for_a_queue == (kind == "QueueConfigurations"):
+                after.append(wanted.configuration())
+            is_so = is_so and _compared(there) == _compared(after)
+            found[kind] = after
+        if not is_so:
+            aws.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=found)
+        return is_so
 
 
 def _compared(notices: list[dict[str, Any]]) -> list[str]:

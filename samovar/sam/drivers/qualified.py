@@ -36,25 +36,48 @@ class QualifiedWanted:
         return f"{self.function}:{self.alias}" if self.alias else self.function
 
 
+class VersionDriver:
+    """`AWS::Lambda::Version`. The physical id is its function: versions go with that, a change publishes one."""
+
+    def apply(self, target: Target, item: Item) -> Applied:
+        """See `Driver`."""
+        wanted: QualifiedWanted = item.wanted
+        aws = target.aws("lambda")
+        before = _numbers(aws, wanted.function)
+        published = aws.publish_version(FunctionName=wanted.function, **wanted.members)
+        settle(target.client, wanted.function)
+        number, arn = published["Version"], published["FunctionArn"]
+        attributes = {"": arn, "Version": number, "FunctionArn": arn}
+        return Applied(
+            physical_id=wanted.function, changed=[] if number in before else ["version"], attributes=attributes
+        )
+
+    def remove(self, target: Target, physical_id: str) -> None:
+        """See `Driver`. A version may be what an alias points to, and is what somebody goes back to: it stays."""
+
+
 class AliasDriver:
-    """`AWS::Lambda::Alias` on the version that `AutoPublishAlias` publishes."""
+    """`AWS::Lambda::Alias`, on a version that is named, or on the one that `AutoPublishAlias` publishes."""
 
     def apply(self, target: Target, item: Item) -> Applied:
         """See `Driver`."""
         wanted: QualifiedWanted = item.wanted
         assert wanted.alias is not None
-        aws = target.aws("lambda")
-        published = aws.publish_version(FunctionName=wanted.function)
-        settle(target.client, wanted.function)
-        named = {"FunctionName": wanted.function, "Name": wanted.alias}
+        aws, named = target.aws("lambda"), {"FunctionName": wanted.function, "Name": wanted.alias}
+        members = wanted.members
+        if "FunctionVersion" not in members:
+            said = {"Description": members["VersionDescription"]} if members else {}
+            members = {"FunctionVersion": aws.publish_version(FunctionName=wanted.function, **said)["Version"]}
+            settle(target.client, wanted.function)
         current = _found(aws.get_alias, named)
+        is_so = current is not None and _covers(current, members)
         if current is None:
-            aws.create_alias(**named, FunctionVersion=published["Version"])
-        elif current["FunctionVersion"] != published["Version"]:
-            aws.update_alias(**named, FunctionVersion=published["Version"])
-        changed = [] if current and current["FunctionVersion"] == published["Version"] else ["alias"]
-        arn = f"{published['FunctionArn'].rpartition(':')[0]}:{wanted.alias}"
-        return Applied(physical_id=wanted.physical_id, changed=changed, attributes={"": arn})
+            aws.create_alias(**named, **members)
+        elif not is_so:
+            aws.update_alias(**named, **members)
+        arn = target.arn("lambda", f"function:{wanted.physical_id}")
+        attributes = {"": arn, "AliasArn": arn}
+        return Applied(physical_id=wanted.physical_id, changed=[] if is_so else ["alias"], attributes=attributes)
 
     def remove(self, target: Target, physical_id: str) -> None:
         """See `Driver`."""
@@ -122,6 +145,11 @@ class EventInvokeDriver:
         _found(target.aws("lambda").delete_function_event_invoke_config, _named(physical_id))
 
 
+def _numbers(aws: Any, function: str) -> set[str]:
+    pages = aws.get_paginator("list_versions_by_function").paginate(FunctionName=function)
+    return {version["Version"] for page in pages for version in page["Versions"]}
+
+
 def _named(physical_id: str) -> dict[str, str]:
     function, _, alias = physical_id.partition(":")
     return {"FunctionName": function, **({"Qualifier": alias} if alias else {})}
@@ -143,7 +171,7 @@ def _covers(current: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def _trimmed(value: Any) -> Any:
-    """Without members that say nothing."""
+    """Without members that say nothing; `None` when nothing is left."""
     if isinstance(value, dict):
-        return {name: _trimmed(item) for name, item in value.items() if item not in (None, [], {}, False, 0)}
-    return value
+        return {name: _trimmed(item) for name, item in value.items() if item not in (None, [], {}, False, 0)} or None
+    return value if value != "" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +59,29 @@ class QueueDriver:
         except ClientError as error:
             if not is_missing(error):
                 raise
+
+
+class QueuePolicyDriver:
+    """`AWS::SQS::QueuePolicy`; the physical id is the URLs of its queues."""
+
+    def apply(self, target: Target, item: Item) -> Applied:
+        """See `Driver`."""
+        aws, policy, changed = target.aws("sqs"), item.wanted["Policy"], []
+        for url in item.wanted["Queues"]:
+            current = aws.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
+            if json.loads(current.get("Policy") or "{}") != json.loads(policy):
+                aws.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+                changed = ["policy"]
+        return Applied(physical_id=" ".join(item.wanted["Queues"]), changed=changed)
+
+    def remove(self, target: Target, physical_id: str) -> None:
+        """See `Driver`."""
+        for url in physical_id.split():
+            try:
+                target.aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
 
 
 class MappingDriver:

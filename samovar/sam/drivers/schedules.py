@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,39 +13,59 @@ from samovar.sam.item import Applied, Item
 from samovar.sam.target import Target, is_missing
 
 
-class ScheduleDriver:
-    """`AWS::Scheduler::Schedule`; the physical id is its name."""
+class ScheduleGroupDriver:
+    """`AWS::Scheduler::ScheduleGroup`; the physical id is its name."""
 
     def apply(self, target: Target, item: Item) -> Applied:
         """See `Driver`."""
         aws, wanted = target.aws("scheduler"), item.wanted
-        current = _present(aws, wanted["Name"])
-        attributes = {"": wanted["Name"], "Arn": target.arn("scheduler", f"schedule/default/{wanted['Name']}")}
-        if current is None:
-            aws.create_schedule(**wanted)
-            return Applied(physical_id=wanted["Name"], changed=["created"], attributes=attributes)
-        is_so = all(_covers(current.get(name), value) for name, value in wanted.items())
-        if not is_so:
-            aws.update_schedule(**wanted)
-        return Applied(physical_id=wanted["Name"], changed=[] if is_so else ["schedule"], attributes=attributes)
+        there = _found(aws.get_schedule_group, {"Name": wanted["Name"]}) is not None
+        if not there:
+            aws.create_schedule_group(**wanted)
+        arn = target.arn("scheduler", f"schedule-group/{wanted['Name']}")
+        return Applied(
+            physical_id=wanted["Name"],
+            changed=[] if there else ["created"],
+            attributes={"": wanted["Name"], "Arn": arn, "State": "ACTIVE"},
+        )
 
     def remove(self, target: Target, physical_id: str) -> None:
         """See `Driver`."""
-        try:
-            target.aws("scheduler").delete_schedule(Name=physical_id)
-        except ClientError as error:
-            if not is_missing(error):
-                raise
+        _found(target.aws("scheduler").delete_schedule_group, {"Name": physical_id})
 
 
-def _present(aws: Any, name: str) -> dict[str, Any] | None:
+class ScheduleDriver:
+    """`AWS::Scheduler::Schedule`; the physical id is its name, behind its group where that is not `default`."""
+
+    def apply(self, target: Target, item: Item) -> Applied:
+        """See `Driver`."""
+        aws, wanted = target.aws("scheduler"), item.wanted
+        name, group = wanted["Name"], wanted.get("GroupName", "default")
+        physical = name if group == "default" else f"{group}/{name}"
+        attributes = {"": name, "Arn": target.arn("scheduler", f"schedule/{group}/{name}")}
+        current = _found(aws.get_schedule, {"Name": name, "GroupName": group})
+        if current is None:
+            aws.create_schedule(**wanted)
+            return Applied(physical_id=physical, changed=["created"], attributes=attributes)
+        is_so = all(_covers(current.get(member), value) for member, value in wanted.items())
+        if not is_so:
+            aws.update_schedule(**wanted)
+        return Applied(physical_id=physical, changed=[] if is_so else ["schedule"], attributes=attributes)
+
+    def remove(self, target: Target, physical_id: str) -> None:
+        """See `Driver`."""
+        group, _, name = physical_id.rpartition("/")
+        _found(target.aws("scheduler").delete_schedule, {"Name": name, "GroupName": group or "default"})
+
+
+def _found(operation: Callable[..., Any], request: dict[str, Any]) -> Any:
+    """An operation's answer; `None` when what it names is not there."""
     try:
-        found: dict[str, Any] = aws.get_schedule(Name=name)
+        return operation(**request)
     except ClientError as error:
         if is_missing(error):
             return None
         raise
-    return found
 
 
 def _covers(current: Any, wanted: Any) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gateway.pollers.poller import Called
+from gateway.pollers.spent import GivenUp
+from samovar.errors import ServiceUnavailable
 
 PATIENCE_S = 60.0
 
@@ -42,6 +44,22 @@ class Function:
     def seen(self) -> list[str]:
         """The entries of streams so far."""
         return [data["n"] for data in self.seen_of("data")]
+
+
+class Nobody:
+    """Is told of records that are given up, and does nothing about it."""
+
+    def __init__(self) -> None:
+        self.told: list[GivenUp] = []
+        self.asked = 0
+        self.away = False
+
+    async def tell(self, records: Sequence[GivenUp]) -> None:
+        """As `Tells`."""
+        self.asked += 1
+        if self.away:
+            raise ServiceUnavailable("away")
+        self.told += records
 
 
 def failing(*identifiers: str) -> dict[str, Any]:

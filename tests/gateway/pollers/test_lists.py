@@ -16,7 +16,7 @@ from gateway.pollers.filters import Filters
 from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.redis_list import ListSource
 from gateway.store import connect
-from tests.gateway.pollers.polling import PATIENCE_S, Function, eventually, failing, succeed, until
+from tests.gateway.pollers.polling import PATIENCE_S, Function, Nobody, eventually, failing, succeed, until
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.component("valkey")
@@ -36,17 +36,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_list, "RETRY_S", 0.2)
 
 
-def source(reader: redis.asyncio.Redis, retries: int = -1) -> ListSource:
-    return ListSource(reader, redis_names.parse(ARN), "uuid", retries)
+def source(reader: redis.asyncio.Redis, retries: int = -1, spent: Nobody | None = None) -> ListSource:
+    return ListSource(reader, redis_names.parse(ARN), "uuid", spent or Nobody(), retries)
 
 
 @asynccontextmanager
 async def polling(
-    reader: redis.asyncio.Redis, function: Function, retries: int = -1, lanes: int = 3
+    reader: redis.asyncio.Redis,
+    function: Function,
+    retries: int = -1,
+    lanes: int = 3,
+    spent: Nobody | None = None,
 ) -> AsyncIterator[list[str]]:
     notes: list[str] = []
     plan = Plan(BatchLimits(), Filters([]), reports=True, lanes=lanes, stays=True)
-    poller = Poller(plan, source(reader, retries), function, notes.append)
+    poller = Poller(plan, source(reader, retries, spent), function, notes.append)
     running = asyncio.create_task(poller.run())
     try:
         yield notes
@@ -88,10 +92,11 @@ async def test_what_failed_is_tried_again_as_often_as_it_may_be(client: Any, rea
         return failing(*(one["messageId"] for one in records if one["body"] == "bad"))
 
     await client.rpush("jobs", "good", "bad")
-    function = Function(handler)
-    async with polling(reader, function, retries=2):
+    function, spent = Function(handler), Nobody()
+    async with polling(reader, function, retries=2, spent=spent):
         await until(lambda: function.seen_of("body").count("bad") == 3)
         await until_settled(client)
+    assert [(one.record["body"], one.tries) for one in spent.told] == [("bad", 3)]
     assert sorted(function.seen_of("body")) == ["bad"] * 3 + ["good"]
     counts = [one["attributes"]["ApproximateReceiveCount"] for batch in function.batches for one in batch]
     assert sorted(counts) == ["1", "1", "2", "3"]

@@ -17,7 +17,7 @@ from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.store import connect
 from samovar.errors import InvalidParameterValue, TooManyRequests
-from tests.gateway.pollers.polling import PATIENCE_S, Function, eventually, failing, succeed, until
+from tests.gateway.pollers.polling import PATIENCE_S, Function, Nobody, eventually, failing, succeed, until
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.component("valkey")
@@ -36,10 +36,11 @@ async def polling(
     function: Function,
     limits: BatchLimits | None = None,
     filters: Sequence[str] = (),
+    spent: Nobody | None = None,
     **rules: Any,
 ) -> AsyncIterator[tuple[Poller, list[str]]]:
     notes: list[str] = []
-    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules(**rules))
+    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules(**rules), spent or Nobody())
     plan = Plan(limits or BatchLimits(), Filters(filters, "data"), reports=True, lanes=3, stays=True)
     poller = Poller(plan, stream, function, notes.append)
     running = asyncio.create_task(poller.run())
@@ -146,11 +147,29 @@ async def test_an_entry_is_given_up_after_its_retries(client: Any, reader: Any) 
         raise ZeroDivisionError
 
     await add(client, 1)
-    function = Function(handler)
-    async with polling(reader, function, retries=2):
+    function, spent = Function(handler), Nobody()
+    async with polling(reader, function, spent=spent, retries=2):
         await until(lambda: len(function.seen) == 3)
         await until_settled(client)
     assert function.seen == ["1"] * 3
+    [told] = spent.told
+    assert (told.tries, told.condition, told.record["data"]) == (3, "RetryAttemptsExhausted", {"n": "1"})
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_entry_is_not_given_up_while_nobody_can_be_told(client: Any, reader: Any) -> None:
+    async def handler(records: list[dict[str, Any]]) -> object:
+        raise ZeroDivisionError
+
+    await add(client, 1)
+    spent = Nobody()
+    spent.away = True
+    async with polling(reader, Function(handler), spent=spent, retries=0):
+        await until(lambda: spent.asked > 1)
+        assert await pending(client) == 1
+        spent.away = False
+        await until_settled(client)
+    assert len(spent.told) == 1
 
 
 @pytest.mark.usefixtures("quick")
@@ -161,7 +180,7 @@ async def test_what_a_dead_poller_had_is_taken_by_the_next(client: Any, reader: 
 
     await add(client, 1, 2)
     stuck = Function(hang)
-    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules())
+    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules(), Nobody())
     poller = Poller(Plan(BatchLimits(), Filters([]), True, 1, True), stream, stuck, lambda _: None)
     dead = asyncio.create_task(poller.run())
     await until(lambda: len(stuck.seen) == 2)
@@ -267,7 +286,7 @@ async def test_a_quiet_poller_ends_at_once(reader: Any) -> None:
 
 async def test_a_deleted_mapping_leaves_no_group(client: Any, reader: Any) -> None:
     function = Function(succeed)
-    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules())
+    stream = StreamSource(reader, redis_names.parse(ARN), "uuid", StreamRules(), Nobody())
     await add(client, 1)
     async with polling(reader, function):
         await until(lambda: function.seen)

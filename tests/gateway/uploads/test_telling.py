@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import redis.asyncio
 
 from gateway.events.event import NewEvent
+from gateway.events.keys import once
 from gateway.queues.queues import Queues
 from gateway.uploads import keys
 from gateway.uploads.intents import Intent, Intents
-from gateway.uploads.ledger import Cursor, Ledger
+from gateway.uploads.ledger import Cursor, Ledger, digest
 from gateway.uploads.record import Change
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.rules import Rule
@@ -120,6 +122,23 @@ async def test_what_was_heard_is_not_found_again_and_the_other_way_round(teller:
     assert not await teller.found(other)
     await teller.heard(msgspec.structs.replace(other, at_ns=5), CURSOR)
     assert [record["s3"]["object"]["key"] for record in taken.records] == ["in/a", "in/b"]
+
+
+async def test_what_is_heard_and_found_at_the_same_moment_is_told_once(teller: Teller, taken: Taken) -> None:
+    for number in range(20):
+        change = msgspec.structs.replace(CHANGE, key=f"in/{number}", at_ns=number)
+        await asyncio.gather(teller.found(change), teller.heard(change, CURSOR))
+    assert len(taken.events) == 20
+
+
+async def test_what_was_found_by_a_process_that_died_before_it_noted_that_is_not_told_again(
+    teller: Teller, taken: Taken, client: redis.asyncio.Redis
+) -> None:
+    await teller.found(CHANGE)
+    await client.set(once(taken.events[0].once), 1)  # as the real intake does with the event
+    await client.delete(keys.told(digest(CHANGE)))
+    await teller.heard(CHANGE, msgspec.structs.replace(CURSOR, look_since_s=1))
+    assert len(taken.events) == 1
 
 
 async def test_the_request_tells_who_it_was_and_what_it_did(

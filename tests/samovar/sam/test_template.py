@@ -126,7 +126,7 @@ def test_parameters_are_held_to_their_declaration(given: dict[str, str], says: s
         ("Cup: {Properties: {}}", "", "resource Cup has no Type"),
         ("Cup: {Type: X, DependsOn: Pott}\nPot: {Type: X}", "", "there is no resource Pott; did you mean Pot?"),
         ("F: {Type: 'AWS::Serverless::Function'}", "", "t.yaml:2: AWS::Serverless::Function needs `Transform"),
-        ("F: {Type: X}", "Transform: AWS::LanguageExtensions\n", "AWS::LanguageExtensions is not supported"),
+        ("F: {Type: X}", "Transform: AWS::Include\n", "AWS::Include is not supported"),
         ("F: {Type: X}", "Globals: {Functoin: {}}\n", "Globals for Functoin are not supported; did you mean Function?"),
         ("F: {Type: X}", "Globals: {Function: {FunctionName: a}}\n", "FunctionName belongs to one function"),
         ("F: {Type: X}", "Parameters: {P: {Type: Text}}\n", "t.yaml:1: Type: Invalid enum value 'Text'"),

@@ -1,0 +1,99 @@
+"""`AWS::Serverless::Function`, without its events.
+
+AWS SAM developer guide, "AWS::Serverless::Function".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from samovar.sam.properties.shared import (
+    CodeLocation,
+    Cors,
+    EventInvokeMembers,
+    ImageConfig,
+    Logging,
+    ProvisionedConcurrency,
+    Storage,
+    Variables,
+)
+from samovar.sam.reading import Properties
+
+_ROLES: Final = "decides nothing here: what functions may do is said by their role on the platform"
+FUNCTION_IGNORED: Final = {
+    "AssumeRolePolicyDocument": _ROLES,
+    "PermissionsBoundary": _ROLES,
+    "Policies": _ROLES,
+    "RuntimeManagementConfig": "decides nothing here: PutRuntimeManagementConfig does",
+    "SnapStart": "decides nothing here: environments are forked from a running one anyway",
+}
+"""Members of a function that are read and told; beside these, what changes nothing for anybody is not even told."""
+
+
+class DeadLetterQueue(Properties, frozen=True):
+    """`DeadLetterQueue` of a function."""
+
+    type: Literal["SQS", "SNS"]
+    target_arn: str
+
+
+class UrlConfig(Properties, frozen=True):
+    """`FunctionUrlConfig`."""
+
+    auth_type: Literal["NONE", "AWS_IAM"] = "NONE"
+    cors: Cors | None = None
+    invoke_mode: Literal["BUFFERED", "RESPONSE_STREAM"] = "BUFFERED"
+
+
+class DeploymentPreference(Properties, frozen=True):
+    """`DeploymentPreference`: an alias moves all at once. There are no hooks and alarms, which could refuse it."""
+
+    type: str | None = None
+    enabled: bool = True
+    role: Any = None
+
+
+class FunctionProperties(Properties, frozen=True):
+    """`AWS::Serverless::Function`."""
+
+    function_name: str | None = None
+    description: str = ""
+    package_type: Literal["Zip", "Image"] = "Zip"
+    code_uri: str | CodeLocation | None = None
+    inline_code: str | None = None
+    handler: str | None = None
+    runtime: str | None = None
+    image_uri: str | None = None
+    image_config: ImageConfig | None = None
+    architectures: list[str] | None = None
+    memory_size: int = 128
+    timeout: int = 3
+    ephemeral_storage: Storage | None = None
+    environment: Variables | None = None
+    layers: list[str] = msgspec.field(default_factory=list)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    role: str | None = None
+    policies: Any = None
+    assume_role_policy_document: Any = None
+    permissions_boundary: Any = None
+    propagate_tags: Any = None
+    role_path: Any = None
+    runtime_management_config: Any = None
+    snap_start: Any = None
+    version_deletion_policy: Any = None
+    tracing: Literal["Active", "PassThrough", "Disabled"] | None = None
+    reserved_concurrent_executions: int | None = None
+    provisioned_concurrency_config: ProvisionedConcurrency | None = None
+    auto_publish_alias: str | None = None
+    dead_letter_queue: DeadLetterQueue | None = None
+    auto_publish_alias_all_properties: Any = None
+    auto_publish_code_sha256: Any = msgspec.field(name="AutoPublishCodeSha256", default=None)
+    deployment_preference: DeploymentPreference | None = None
+    version_description: str = ""
+    event_invoke_config: EventInvokeMembers | None = None
+    function_url_config: UrlConfig | None = None
+    recursive_loop: Literal["Allow", "Terminate"] | None = None
+    logging_config: Logging | None = None
+    events: dict[str, Any] = msgspec.field(default_factory=dict)

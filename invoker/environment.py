@@ -125,6 +125,11 @@ class Environment:
         return self._lifecycle.state
 
     @property
+    def idle_s(self) -> float | None:
+        """How long it has been idle; `None` while it is not."""
+        return self._clock.monotonic() - self.idle_since if self.state is State.IDLE else None
+
+    @property
     def pid(self) -> int | None:
         """Host pid of the first process in the box."""
         return self._box.pid if self._box is not None else None
@@ -174,6 +179,7 @@ class Environment:
         failed initialisation is the function's answer to the call that needed it.
         """
         # The peak is the worker's: what one used that was killed says nothing about its successor.
+        self.use_cpu()  # of the start of the box, which is none of the initialisation's
         self._started_box.reset_peak()
         self.peak_bytes = 0
         return await self._initialised(self.link.spawn(self._spawn_order(snapshot)), timeout_s)

@@ -44,6 +44,11 @@ class Home:
         self._endpoint = Endpoint(self.folder, to)
 
     @property
+    def has_guests(self) -> bool:
+        """Whether others live in its box."""
+        return self._guests > 0
+
+    @property
     def box_id(self) -> str:
         """The environment that the box was started for."""
         return (self._host or self).folder.name

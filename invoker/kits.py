@@ -43,6 +43,7 @@ SDK = {
 """Distributions that Lambda's runtimes bring, and the module each is imported by."""
 _DOWNLOAD_TIMEOUT_S = 60.0
 _COMPILE_TIMEOUT_S = 120.0
+_OWN_TIMEOUT_S = 20.0
 _OLDEST = re.compile(r"^Requires-Python:.*>=\s*3\.(\d+)", re.MULTILINE)
 _IGNORED_BY_DOCKER = "Dockerfile\n.dockerignore\n**/__pycache__\n"
 _READABLE = stat.S_IROTH
@@ -62,8 +63,9 @@ class Kits:
         """The runtime with its kit for a folder; itself where its language has none.
 
         Blocks the first time: a fraction of a second, or a download. `interpreter`, where the host has one, compiles
-        the kit in the background. Without an SDK, because a download failed, the kit is the runtime's own files, and
-        the next process asks again. Raises `EnvironmentFailure` when the folder cannot be written.
+        the runtime's own files, and the SDK in the background. Without an SDK, because a download failed, the kit is
+        the runtime's own files, and the next process asks again. Raises `EnvironmentFailure` when the folder cannot be
+        written.
         """
         if runtime.language != "python":
             return runtime
@@ -124,12 +126,18 @@ class Kits:
             raise
 
     def _compile(self, interpreter: str, folder: Path) -> None:
-        """Once for all environments, which cannot write; with nothing to do where the installer has compiled."""
-        command = ["nice", interpreter, "-I", "-m", "compileall", "-q", "-q", str(folder)]
+        """Once for all environments, which cannot write; with nothing to do where the installer has compiled.
+
+        The runtime's own files first, because an environment that has to do it keeps two megabytes that only the
+        compiler needed.
+        """
+        compile_all = (interpreter, "-I", "-m", "compileall", "-q", "-q")
+        command = ["nice", *compile_all, str(folder)]
         try:
+            subprocess.run([*compile_all, "-l", str(folder)], capture_output=True, timeout=_OWN_TIMEOUT_S, check=False)
             compiler = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        except OSError as error:
-            log.warning("the SDK of functions is not compiled: %s", error)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.warning("the runtime of functions is not compiled: %s", error)
             return
         self._compilers.add(compiler)
         threading.Thread(target=self._reap, args=(compiler,), name="sdk-compiler", daemon=True).start()

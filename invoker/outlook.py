@@ -9,7 +9,15 @@ from typing import NamedTuple
 from invoker import keepalive
 from invoker.keepalive import KeepAlive
 from invoker.lifecycle import State
-from invoker.policy import FIRST_GUESS_FORK_S, FIRST_GUESS_START_S, SHORT_CALL_S, Demand, Host, IdleEnvironment
+from invoker.policy import (
+    FIRST_GUESS_FORK_S,
+    FIRST_GUESS_START_S,
+    PATIENCE_S,
+    SHORT_CALL_S,
+    Demand,
+    Host,
+    IdleEnvironment,
+)
 from invoker.roster import Roster
 from invoker.shelf import Shelf
 from samovar.function import FunctionVersion
@@ -47,7 +55,7 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, aro
     return Demand(
         waiting=len(shelf.waiters),
         oldest_wait_s=oldest_wait_s,
-        held=_held(version, roster, now) if oldest_wait_s >= SHORT_CALL_S and not around.saturated else 0,
+        held=_held(version, roster, now, PATIENCE_S if around.saturated else SHORT_CALL_S) if shelf.waiters else 0,
         reserve=len(shelf.idle) if shelf.waiters else 0,
         starting=shelf.starting,
         usable=shelf.live - shelf.starting,
@@ -63,11 +71,9 @@ def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, aro
     )
 
 
-def _held(version: FunctionVersion, roster: Roster, now: float) -> int:
+def _held(version: FunctionVersion, roster: Roster, now: float, long_s: float) -> int:
     """Environments in the middle of a long call. Looked for only when it matters: it means looking at all there are."""
-    return sum(
-        one.key == version.key and one.state is State.BUSY and now - one.busy_since >= SHORT_CALL_S for one in roster
-    )
+    return sum(one.key == version.key and one.state is State.BUSY and now - one.busy_since >= long_s for one in roster)
 
 
 def function_limit(shelf: Shelf, settings: PoolSettings) -> int:

@@ -34,9 +34,9 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usable: int
     """Environments that are idle or busy: they will take calls again."""
     held: int
-    """Those in the middle of a call that is not short; counted when calls wait longer than short ones take.
+    """Those in the middle of a call that is not short; counted when calls wait.
 
-    None while no core has time left: then a call may take long because it is not its turn.
+    While no core has time left, a call may take long because it is not its turn, and counts later (`PATIENCE_S`).
     """
     reserve: int = 0
     """Those that are idle although calls wait; see `crowd.py`."""
@@ -173,7 +173,7 @@ def _wanted(demand: Demand) -> int:
     if demand.mean_duration_s is None:
         return enough
     start_s = demand.mean_start_s or FIRST_GUESS_START_S
-    if demand.oldest_wait_s >= start_s:
+    if demand.oldest_wait_s >= start_s or demand.held >= demand.usable:
         return enough
     return min(enough, int(enough * demand.mean_duration_s / start_s))
 

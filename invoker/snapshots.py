@@ -36,6 +36,10 @@ log = logging.getLogger("samovar.environment")
 
 _FORK_DEADLINE_S = 5.0
 """How long a fork may take to say hello; it takes milliseconds."""
+REST_S = 10.0
+"""How long a version has to be idle before its snapshot process may go."""
+CHEAP_CPU_US = 100_000
+"""CPU time of an initialisation that is soon done again, perhaps with the start of an interpreter."""
 _SWITCH = "SAMOVAR_SNAPSHOT"
 """The variable by which a function says that it is not to be forked."""
 
@@ -76,12 +80,19 @@ class Snapshot:
         """Made in advance, because forks that follow each other would wait for it."""
         self._move: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self.timer: asyncio.TimerHandle | None = None
+        """When its owner looks whether it is still wanted."""
         channel.hand_over(self)
 
     @property
     def pid(self) -> int:
         """Its host pid."""
         return self._channel.peer.pid
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether environments that were forked from it are there."""
+        return self._home.has_guests
 
     @property
     def folders(self) -> Folders:
@@ -208,8 +219,9 @@ class Snapshot:
 class Snapshots:
     """The snapshot processes of all versions, one a record."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, rest_s: float = REST_S) -> None:
         self._seats = seats
+        self._rest_s = rest_s
         self._living: dict[Record, Snapshot] = {}
         self._asked: set[Record] = set()
         """Records for which one is about to come."""
@@ -239,9 +251,9 @@ class Snapshots:
         limits = environment.version.limits
         snapshot = Snapshot(channel, environment.home, environment.isolation, limits, self._seats)
         snapshot.on_end = partial(self._ended, record, snapshot)
-        self._spawn(self._settle(record, snapshot))
+        self._spawn(self._settle(record, snapshot, environment))
 
-    async def _settle(self, record: Record, snapshot: Snapshot) -> None:
+    async def _settle(self, record: Record, snapshot: Snapshot, environment: Environment) -> None:
         try:
             await snapshot.settle()
         except EnvironmentFailure as failure:
@@ -250,8 +262,25 @@ class Snapshots:
         else:
             if self._living.setdefault(record, snapshot) is not snapshot:
                 snapshot.end()
+            else:
+                self._look_after(snapshot, environment, self._rest_s)
+
+    def _look_after(self, snapshot: Snapshot, environment: Environment, delay_s: float) -> None:
+        snapshot.timer = asyncio.get_running_loop().call_later(delay_s, self._look, snapshot, environment)
+
+    def _look(self, snapshot: Snapshot, environment: Environment) -> None:
+        """End a snapshot process whose version has been idle for long enough, and could soon have another."""
+        wait_s = rests_in(environment.idle_s, environment.init_cpu_us, self._rest_s)
+        if wait_s is not None and snapshot.is_shared:
+            wait_s = self._rest_s
+        if wait_s == 0:
+            snapshot.end()
+        elif wait_s is not None:
+            self._look_after(snapshot, environment, wait_s)
 
     def _ended(self, record: Record, snapshot: Snapshot) -> None:
+        if snapshot.timer is not None:
+            snapshot.timer.cancel()
         if self._living.get(record) is snapshot:
             del self._living[record]
         self._spawn(snapshot.close())
@@ -266,6 +295,17 @@ class Snapshots:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self._seats.close()
+
+
+def rests_in(idle_s: float | None, init_cpu_us: int, rest_s: float) -> float | None:
+    """Seconds until a snapshot process may go, 0 if it may now; `None` if it stays for as long as its box.
+
+    `idle_s` is how long the environment it was forked from has been idle, `None` if it is not; `init_cpu_us` is the CPU
+    time that loading the handler took.
+    """
+    if init_cpu_us > CHEAP_CPU_US:
+        return None
+    return rest_s if idle_s is None else max(0.0, rest_s - idle_s)
 
 
 def _record(version: FunctionVersion) -> Record:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from samovar.errors import IncompleteSignature, InvalidSignature
-from samovar.sigv4 import MISMATCH, Signed
+from samovar.sigv4 import MISMATCH, NotValidNow, Signed
 
 _SUBRESOURCES: Final = frozenset(
     {"acl", "cors", "delete", "lifecycle", "location", "logging", "notification", "partNumber", "policy"}
@@ -50,7 +50,7 @@ def check(claim: QueryClaim, request: Signed, secret_signs: bytes, now: float) -
     `secret_signs` is what the key makes of `text_of(claim, request)`, see `signature`.
     """
     if claim.expires < now:
-        raise InvalidSignature("Request has expired")
+        raise NotValidNow("Request has expired", is_link=True)
     if not hmac.compare_digest(secret_signs, claim.signature.encode("latin-1")):
         raise InvalidSignature(MISMATCH)
 

@@ -125,21 +125,32 @@ def _is_region(text: str) -> bool:
     return _REGION.fullmatch(text) is not None
 
 
+class NotValidNow(InvalidSignature):
+    """A signature was made too early or too late. S3 has other words for it than other services."""
+
+    def __init__(self, message: str, *, is_link: bool, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.is_link = is_link
+        """Whether it is in the query, with a lifetime of its own."""
+
+
 def check_time(claim: Claim, now: float) -> None:
-    """Raises `InvalidSignature` when a signature is not valid now (epoch seconds): made too early or too late."""
+    """Raises `NotValidNow` when a signature is not valid now (epoch seconds): made too early or too late."""
     signed_at = epoch_of(claim.timestamp)
     if signed_at > now + SKEW_S:
-        raise InvalidSignature(
+        raise NotValidNow(
             f"Signature not yet current: {claim.timestamp} is still later than {compact(now + SKEW_S)} "
-            f"({compact(now)} + {SKEW_S // 60} min.)"
+            f"({compact(now)} + {SKEW_S // 60} min.)",
+            is_link=claim.expires_s is not None,
         )
     lifetime_s = SKEW_S if claim.expires_s is None else claim.expires_s
     if signed_at < now - lifetime_s:
         minutes, seconds = divmod(lifetime_s, 60)
         length = f"{lifetime_s} sec." if seconds else f"{minutes} min."
-        raise InvalidSignature(
+        raise NotValidNow(
             f"Signature expired: {claim.timestamp} is now earlier than {compact(now - lifetime_s)} "
-            f"({compact(now)} - {length})"
+            f"({compact(now)} - {length})",
+            is_link=claim.expires_s is not None,
         )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from benchmarks import calls, processes
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
+from invoker.isolation.stem_stock import RUN_KEPT_S
+from invoker.snapshots import REST_S
+
+IDLE_S = max(RUN_KEPT_S, REST_S) + 5.0
+"""After so long nothing is left of what was prepared for more calls like the last ones."""
 
 
 def measure(plan: Plan) -> Iterator[Measured]:
@@ -15,14 +21,14 @@ def measure(plan: Plan) -> Iterator[Measured]:
     further = plan.size(20, 8)
     with Lab.running(plan.isolation) as lab:
         function = lab.warm("sleep")
-        one = processes.settled_pss_mib(lab)
+        one = _idle(lab)
         yield Measured(figure="memory.platform", isolation=plan.isolation, values=[one])
         before = len(lab.client.environments())
         calls.at_once([function.asking(1500)] * (further + 1)).expect(200)
         added = len(lab.client.environments()) - before
         if added < 1:
             raise CannotMeasure("no further environment of the same version was started")
-        many = processes.settled_pss_mib(lab)
+        many = _idle(lab)
         yield Measured(
             figure="memory.same",
             isolation=plan.isolation,
@@ -31,10 +37,15 @@ def measure(plan: Plan) -> Iterator[Measured]:
         )
         for _ in range(further):
             lab.warm("echo")
-        others = processes.settled_pss_mib(lab)
+        others = _idle(lab)
         yield Measured(
             figure="memory.other",
             isolation=plan.isolation,
             values=[(others - many) / further],
             detail={"environments": float(further)},
         )
+
+
+def _idle(lab: Lab) -> float:
+    time.sleep(IDLE_S)
+    return processes.settled_pss_mib(lab)

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 from gateway.rendering import Response
 from samovar.errors import CallerError, SamovarError, ServiceUnavailable
+from samovar.sigv4 import NotValidNow
 
 
 class S3Error(CallerError):
@@ -97,7 +98,11 @@ _CODES: Final = {
     "ServiceUnavailableException": "ServiceUnavailable",
     "TooManyRequestsException": "SlowDown",
 }
-_TEXTS: Final = {"MissingAuthenticationTokenException": "Access Denied"}
+_TEXTS: Final = {
+    "MissingAuthenticationTokenException": "Access Denied",
+    "UnrecognizedClientException": "The AWS Access Key Id you provided does not exist in our records.",
+}
+_SKEWED: Final = "The difference between the request time and the current time is too large."
 _BY_CODE: Final = {kind.code: kind for kind in (NoSuchBucket, NoSuchKey, InvalidBucketName, BucketNotEmpty)}
 
 
@@ -105,12 +110,18 @@ def code_of(error: SamovarError) -> str:
     """What S3 calls an error."""
     if isinstance(error, S3Error):
         return error.code
+    if isinstance(error, NotValidNow):
+        return "AccessDenied" if error.is_link else "RequestTimeTooSkewed"
     return _CODES.get(error.aws_name, "InternalError" if error.status >= 500 else "InvalidRequest")
 
 
 def render(error: SamovarError, resource: str, request_id: str) -> Response:
     """An error as an answer."""
-    message = _TEXTS.get(error.aws_name, error.message) if not isinstance(error, S3Error) else error.message
+    message = error.message
+    if isinstance(error, NotValidNow):
+        message = "Request has expired" if error.is_link else _SKEWED
+    elif not isinstance(error, S3Error):
+        message = _TEXTS.get(error.aws_name, error.message)
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code_of(error)}</Code><Message>{escape(message)}</Message>"

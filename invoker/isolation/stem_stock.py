@@ -8,7 +8,7 @@ from typing import Final
 
 RUN_S: Final = 5.0
 """Cold starts of a runtime that follow each other within so many seconds are a run."""
-RUN_KEPT_S: Final = 60.0
+RUN_KEPT_S: Final = 20.0
 """How long after a run the cells it showed to be wanted are kept beyond the floor."""
 MOST_FLOORS: Final = 4
 """A run makes the floor at most so many times as high."""

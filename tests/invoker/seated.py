@@ -28,7 +28,7 @@ from invoker.lease import Lease
 from invoker.outlook import PoolSettings
 from invoker.output import LogFiles
 from invoker.pool import Pool
-from invoker.snapshots import Snapshot, Snapshots
+from invoker.snapshots import REST_S, Snapshot, Snapshots
 from invoker.worker import EventHead
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
@@ -105,7 +105,7 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
     folder = _folder(settings.pop("source", SUBJECT))
     instance = settings.pop("instance", None) or f"test-{secrets.token_hex(3)}"
     seats = Seats(instance)
-    isolation, snapshots = make(instance, seats), Snapshots(seats)
+    isolation, snapshots = make(instance, seats), Snapshots(seats, settings.pop("rest_s", REST_S))
     files = LogFiles(folder / "logs", 10**6, 3)
     factory_settings = FactorySettings(
         environments_dir=folder / "e", code_dir=folder / "code", default_isolation=isolation.name,

@@ -55,7 +55,10 @@ def test_a_kit_is_made_once_and_compiled(tmp_path: Path) -> None:
     first = kits.Kits(tmp_path)
     folder = first.equip(runtime, sys.executable).folder
     made = folder.stat().st_ino
-    compiled = folder / "__pycache__" / f"samovar_worker.{sys.implementation.cache_tag}.pyc"
+    own = {path.name for path in runtime.folder.glob("*.py")} - {"__init__.py"}
+    ready = {path.name.partition(".")[0] + ".py" for path in (folder / "__pycache__").iterdir()}
+    assert own <= ready, "its own files are compiled before anybody starts with it"
+    compiled = folder / "boto3" / "__pycache__" / f"session.{sys.implementation.cache_tag}.pyc"
     deadline = time.monotonic() + 60
     while not compiled.exists():
         assert time.monotonic() < deadline

@@ -78,6 +78,13 @@ def test_a_call_that_has_waited_as_long_as_a_start_takes_is_given_one() -> None:
     assert scale(stuck, host(), []) == Start(1)
 
 
+def test_a_call_does_not_wait_for_environments_that_are_all_held_by_long_calls() -> None:
+    short = {"usable": 2, "mean_duration_s": 0.001, "mean_start_s": 0.05}
+    assert scale(demand(**short, held=2), host(), []) == Start(1)
+    assert scale(demand(**short, held=1), host(), []) == Wait(again_s=0.02)
+    assert scale(demand(**short, held=2, starting=1), host(), []) == Wait()
+
+
 def busy(**changes: Any) -> Demand:
     """A queue of short calls under load: they take longer than alone, and starts are quick."""
     usual = {"waiting": 30, "usable": 1, "mean_duration_s": 0.01, "mean_start_s": 0.012}

@@ -12,7 +12,7 @@ import uvloop
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_container import container_config, later_limits, stem_config
 from invoker.isolation.stem_cell import STEM_SOCKET, StemSocket
-from invoker.isolation.stem_stock import StemStock
+from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
 from samovar.function import Limits
 
 
@@ -59,13 +59,13 @@ def run(stock: StemStock, count: int, apart_s: float, begins: float = 1000.0) ->
     return begins + (count - 1) * apart_s
 
 
-def test_a_run_of_cold_starts_raises_the_floor_and_a_minute_later_it_is_back() -> None:
+def test_a_run_of_cold_starts_raises_the_floor_and_a_while_later_it_is_back() -> None:
     stock = StemStock(2, 24, 600)
     ended = run(stock, 6, 0.25)
     assert stock.target(ended) == {"python3.11": 6}
-    assert stock.target(ended + 59) == {"python3.11": 6}
-    assert stock.target(ended + 61) == {"python3.11": 2}
-    assert stock.surplus({"python3.11": 6}, ended + 61) == "python3.11"
+    assert stock.target(ended + RUN_KEPT_S - 1) == {"python3.11": 6}
+    assert stock.target(ended + RUN_KEPT_S + 1) == {"python3.11": 2}
+    assert stock.surplus({"python3.11": 6}, ended + RUN_KEPT_S + 1) == "python3.11"
 
 
 def test_a_run_raises_it_to_four_times_at_most_and_not_beyond_the_memory() -> None:
@@ -82,9 +82,9 @@ def test_cold_starts_that_are_far_apart_are_no_run() -> None:
 def test_a_short_run_does_not_end_what_a_long_one_has_raised() -> None:
     stock = StemStock(2, 24, 600)
     ended = run(stock, 8, 0.1)
-    again = run(stock, 3, 0.1, begins=ended + 30)
+    again = run(stock, 3, 0.1, begins=ended + RUN_KEPT_S / 2)
     assert stock.floor("python3.11", again) == 8
-    assert stock.floor("python3.11", ended + 61) == 2
+    assert stock.floor("python3.11", ended + RUN_KEPT_S + 1) == 2
 
 
 def test_as_many_are_started_at_once_as_there_are_cores() -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import runtimes
 from samovar import wire
 
-BOOTSTRAP = Path(runtimes.__file__).parent / "python" / "bootstrap.py"
+BOOTSTRAP = Path(runtimes.__file__).parent / "python" / "start.py"
 PATIENCE_S = 60.0
 """How long a step may take on a busy machine before the test fails."""
 

@@ -105,4 +105,4 @@ async def test_a_wrong_password_is_the_reason_given(settings: Settings) -> None:
         with _client(settings) as client:
             client.config_set("requirepass", "right")
         with pytest.raises(StartRefused, match="invalid username-password pair"):
-            await external_store_answers(f"unix://:wrong@{store_socket(settings)}", patience_s=0.1)
+            await external_store_answers(f"unix://:wrong@{store_socket(settings)}", patience_s=2)

@@ -31,9 +31,15 @@ async def reader(valkey: Valkey, client: redis.asyncio.Redis) -> AsyncIterator[r
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries again after tenths of seconds."""
-    monkeypatch.setattr(redis_list, "HOLD_S", 0.4)
+    """What failed is tried again after tenths of seconds; nothing is taken from a poller that is only slow."""
+    monkeypatch.setattr(redis_list, "HOLD_S", 10.0)
     monkeypatch.setattr(redis_list, "RETRY_S", 0.2)
+
+
+@pytest.fixture
+def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody settles is handed over again soon."""
+    monkeypatch.setattr(redis_list, "HOLD_S", 0.4)
 
 
 def source(reader: redis.asyncio.Redis, retries: int = -1, spent: Nobody | None = None) -> ListSource:
@@ -102,7 +108,7 @@ async def test_what_failed_is_tried_again_as_often_as_it_may_be(client: Any, rea
     assert sorted(counts) == ["1", "1", "2", "3"]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_hold")
 async def test_what_nobody_settles_is_handed_over_again(client: Any, reader: Any) -> None:
     await client.rpush("jobs", "tea")
     [(_, record)] = await source(reader).receive(10, 0)

@@ -69,8 +69,15 @@ async def add(client: Any, *numbers: int) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries again after tenths of seconds."""
-    monkeypatch.setattr(redis_stream, "HOLD_S", 0.4)
+    """What failed is tried again after tenths of seconds; nothing is taken from a poller that is only slow."""
+    monkeypatch.setattr(redis_stream, "HOLD_S", 10.0)
+    monkeypatch.setattr(redis_stream, "RETRY_S", 0.2)
+
+
+@pytest.fixture
+def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody keeps is taken by others after a second."""
+    monkeypatch.setattr(redis_stream, "HOLD_S", 1.0)
     monkeypatch.setattr(redis_stream, "RETRY_S", 0.2)
 
 
@@ -172,7 +179,7 @@ async def test_an_entry_is_not_given_up_while_nobody_can_be_told(client: Any, re
     assert len(spent.told) == 1
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_hold")
 async def test_what_a_dead_poller_had_is_taken_by_the_next(client: Any, reader: Any) -> None:
     async def hang(records: list[dict[str, Any]]) -> object:
         await asyncio.sleep(3600)
@@ -192,7 +199,7 @@ async def test_what_a_dead_poller_had_is_taken_by_the_next(client: Any, reader: 
         await until_settled(client)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_hold")
 async def test_what_is_worked_on_is_kept_from_others(client: Any, reader: Any) -> None:
     go_on = asyncio.Event()
 
@@ -205,7 +212,7 @@ async def test_what_is_worked_on_is_kept_from_others(client: Any, reader: Any) -
     async with polling(reader, slow) as (poller, _):
         await until(lambda: slow.seen)
         async with polling(reader, other):
-            for _ in range(10):
+            for _ in range(15):
                 await poller.keep()
                 await asyncio.sleep(0.1)
             assert other.seen == []

@@ -185,5 +185,6 @@ def _pool_settings(settings: Settings) -> PoolSettings:
             max_s=settings.keep_alive_max_s,
         ),
         queue_timeout_s=settings.queue_timeout_s,
+        init_timeout_s=settings.init_timeout_s,
         queue_limit=settings.queue_limit,
     )

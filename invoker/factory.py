@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoker import beside
+from invoker import beside, policy
 from invoker.environment import Environment, InitFailed
 from invoker.filtering import wanted
 from invoker.home import Home
@@ -103,7 +103,7 @@ class EnvironmentFactory:
             await snapshot.fork(environment.id, number, home, environment.variables(snapshot.folders))
             environment.is_forked = True
             await environment.boot(self._settings.start_timeout_s)
-            return await self._initialised(environment, environment.take_over(self._settings.init_timeout_s))
+            return await self._initialised(environment, environment.take_over(self._init_timeout_s(environment)))
         except EnvironmentFailure as failure:
             if environment.state is not State.STARTING:
                 raise
@@ -136,7 +136,7 @@ class EnvironmentFactory:
 
     async def load(self, environment: Environment) -> float:
         """Have a new worker load the handler. Raises as `start` does."""
-        timeout_s = self._settings.init_timeout_s
+        timeout_s = self._init_timeout_s(environment)
         if not self._isolation(environment).can_seat(self._spec(environment)):
             return await self._initialised(environment, environment.load(timeout_s))
         with self._snapshots.expected(environment) as wanted:
@@ -148,6 +148,9 @@ class EnvironmentFactory:
         except InitFailed as failed:
             failed.environment = environment
             raise
+
+    def _init_timeout_s(self, environment: Environment) -> float:
+        return policy.init_time_s(self._settings.init_timeout_s, environment.version.limits.timeout_s)
 
     def _shares_kernel(self, environment: Environment) -> bool:
         oci_runtime = environment.version.placement.oci_runtime or self._settings.default_oci_runtime

@@ -34,6 +34,7 @@ class PoolSettings:
     max_starts: int
     keep_alive: KeepAlive
     queue_timeout_s: float
+    init_timeout_s: float
     queue_limit: int
 
 

@@ -14,28 +14,34 @@ from samovar.errors import TooManyRequests
 class Patience:
     """See the module. Has one timer a queue, which rings when the call in front may have waited too long."""
 
-    def __init__(self, clock: Clock, timeout_s: float, picture: Callable[[], str]) -> None:
-        """`picture` says how the pool looks, for those who are turned away."""
+    def __init__(self, clock: Clock, timeout_s: float, init_timeout_s: float, picture: Callable[[], str]) -> None:
+        """`timeout_s` holds once there are environments, `picture` says how the pool looks to those who are refused."""
         self._clock = clock
         self._timeout_s = timeout_s
+        self._init_timeout_s = init_timeout_s
         self._picture = picture
         self._loop = asyncio.get_running_loop()
 
     def watch(self, shelf: Shelf) -> None:
         """Calls wait there, or may."""
         if shelf.patience is None and shelf.waiters:
-            ends = shelf.waiters[0].since + self._timeout_s
+            ends = shelf.waiters[0].since + self._limit_s(shelf)
             shelf.patience = self._loop.call_later(max(0.0, ends - self._clock.monotonic()), self._give_up, shelf)
 
     def _give_up(self, shelf: Shelf) -> None:
         shelf.patience = None
-        latest = self._clock.monotonic() - self._timeout_s
+        limit_s = self._limit_s(shelf)
+        latest = self._clock.monotonic() - limit_s
         while shelf.waiters and shelf.waiters[0].since <= latest:
             lease = shelf.waiters.popleft()
             if not lease.is_settled:
-                late = policy.late(shelf.version.name, shelf.mean_duration_s, self._timeout_s, self._picture())
+                late = policy.late(shelf.version.name, shelf.mean_duration_s, limit_s, self._picture())
                 lease.refuse(throttled(late))
         self.watch(shelf)
+
+    def _limit_s(self, shelf: Shelf) -> float:
+        init_s = policy.init_time_s(self._init_timeout_s, shelf.version.limits.timeout_s)
+        return policy.patience_s(self._timeout_s, init_s, usable=shelf.ready, starting=shelf.starting)
 
 
 def throttled(refusal: policy.Reject) -> TooManyRequests:

@@ -266,6 +266,20 @@ def admit(demand: Demand) -> Reject | None:
     return None
 
 
+def init_time_s(init_timeout_s: float, timeout_s: float) -> float:
+    """Seconds an initialisation may take: where Lambda would begin it again within the first call, this one goes on.
+
+    AWS Lambda developer guide, "Understanding the Lambda execution environment lifecycle": 10 s, then once more with
+    the function's timeout.
+    """
+    return max(init_timeout_s, timeout_s)
+
+
+def patience_s(queue_timeout_s: float, init_s: float, *, usable: int, starting: int) -> float:
+    """Seconds a call may wait: for the first environment there is, as long as that may initialise itself, too."""
+    return queue_timeout_s + init_s if starting and not usable else queue_timeout_s
+
+
 def late(name: str, mean_duration_s: float | None, waited_s: float, picture: str) -> Reject:
     """A call has waited for too long; `picture` says how the pool looks."""
     return Reject(

@@ -56,7 +56,7 @@ class Pool:
         self._floors = Floors(clock, self._top_up, lambda shelf: self._expiry.arm(shelf.next_expiry))
         self.warmth = Warmth(self._shelves, self._floors, self._roster, settings, self._retire, self._shelf)
         """What is started before calls get it."""
-        self._patience = Patience(clock, settings.queue_timeout_s, self.__repr__)
+        self._patience = Patience(clock, settings.queue_timeout_s, settings.init_timeout_s, self.__repr__)
         self._handover = Handover(clock, crowd, self._look_again)
         self._starting = 0
         self._starved = False

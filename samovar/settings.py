@@ -131,7 +131,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, description="Calls of one function that may wait; one more is throttled at once.")
     ] = 1000
     init_timeout_s: Annotated[
-        float, Meta(gt=0, le=900, description="Seconds a function's initialisation may take.")
+        float,
+        Meta(gt=0, le=900, description="Seconds a function's initialisation may take, or its timeout where longer."),
     ] = 10.0
     start_timeout_s: Annotated[
         float, Meta(gt=0, le=300, description="Seconds an environment's process may take to say hello.")

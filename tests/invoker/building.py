@@ -80,7 +80,7 @@ async def pool_over(
         "cores": 4, "max_starts": 4, "memory_budget_mb": 4096, "max_environments": 50,
         "max_environments_per_function": 20,
         "keep_alive": KeepAlive(adaptive=True, ttl_s=600.0, min_s=60.0, max_s=3600.0), "queue_timeout_s": 5.0,
-        "queue_limit": 100,
+        "init_timeout_s": init_timeout_s, "queue_limit": 100,
     }  # fmt: skip
     clock = settings.pop("clock", SystemClock())
     snapshots = Snapshots(Seats("test", lambda _: None))

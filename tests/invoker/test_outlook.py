@@ -14,7 +14,7 @@ from tests.invoker.building import version
 KEEP = KeepAlive(adaptive=False, ttl_s=600.0, min_s=60.0, max_s=3600.0)
 SETTINGS = PoolSettings(
     cores=2, memory_budget_mb=4096, max_environments=50, max_environments_per_function=20, max_starts=2,
-    keep_alive=KEEP, queue_timeout_s=5.0, queue_limit=100,
+    keep_alive=KEEP, queue_timeout_s=5.0, init_timeout_s=10.0, queue_limit=100,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from invoker.environment import InitFailed
-from invoker.isolation.fake import Exit, Function, OutOfMemory
+from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
 from invoker.keepalive import FEWEST, KeepAlive
 from invoker.lease import Lease
 from invoker.lifecycle import State
@@ -18,7 +18,7 @@ from invoker.worker import EventHead
 from samovar.clock import ManualClock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion
-from samovar.invocation import ColdReason
+from samovar.invocation import ColdReason, Outcome
 from tests.invoker.building import Gate, leased, pool_over, run, until, version
 
 
@@ -275,6 +275,25 @@ async def test_a_box_that_never_says_hello_is_given_up(tmp_path: Path) -> None:
         with pytest.raises(EnvironmentFailure, match=r"within 0.05 s"):
             await call(pool, version())
         await until(lambda: not pool.environments)
+
+
+async def test_an_initialisation_has_the_functions_own_timeout_where_that_is_longer(tmp_path: Path) -> None:
+    """Lambda begins it again with that time after ten seconds; the call that waits for it is not turned away."""
+    is_done = asyncio.Event()
+    functions = {"app.handler": Function(echo, init=is_done.wait)}
+    async with pool_over(tmp_path, functions, init_timeout_s=0.02, queue_timeout_s=0.02) as (pool, _):
+        asyncio.get_running_loop().call_later(0.2, is_done.set)
+        assert await call(pool, version(timeout_s=60)) == b'"event"'
+
+
+async def test_an_initialisation_that_hangs_is_given_up(tmp_path: Path) -> None:
+    functions = {"app.handler": Function(echo, init=hang)}
+    async with pool_over(tmp_path, functions, init_timeout_s=0.02, queue_timeout_s=0.02) as (pool, _):
+        with pytest.raises(InitFailed) as failed:
+            await call(pool, version(timeout_s=1))
+        await until(lambda: not pool.environments)
+    assert failed.value.outcome is Outcome.TIMEOUT
+    assert b"Task timed out after 1.00 seconds" in failed.value.payload
 
 
 async def test_idle_environments_expire(tmp_path: Path) -> None:

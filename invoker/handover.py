@@ -62,8 +62,8 @@ class Handover:
     def follow(self, shelf: Shelf | None, environment: Environment, *, worker_lost: bool) -> bool:
         """A call in an environment is over: begin the next one that lies ready there. Whether there is one."""
         if worker_lost:
-            self._withdraw_from(shelf, environment)
             environment.give_up_worker()
+            self._withdraw_from(shelf, environment)
         if not environment.followers:
             return False
         lease = environment.followers.popleft()

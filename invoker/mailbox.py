@@ -54,20 +54,27 @@ class Mailbox:
         """As `put`, for an event that goes over the worker's connection."""
         return self.put(encode(EVENT, number, flags=0))
 
-    def take_back(self, numbers: Collection[int]) -> list[int]:
-        """Take these events back: those that the worker has not taken, and will not get. Others stay."""
+    def take_back(self, numbers: Collection[int], *, is_given_up: bool = False) -> list[int]:
+        """Take these events, behind which there are no others, back from a worker that has not taken them.
+
+        None of them, while one in front of them still lies there, because the worker has not even woken up for it:
+        it would take what is behind it as soon as that is in front. A worker that is given up gets nothing any more.
+        """
         found: list[int] = []
-        others: list[bytes] = []
         with contextlib.suppress(OSError):  # it is empty, or closed
-            while packet := self._workers.recv(LARGEST_PACKET, socket.MSG_DONTWAIT):
-                number = HEADER.unpack_from(packet)[1]
+            while is_given_up or self._number(socket.MSG_PEEK) in numbers:
+                number = self._number(0)
                 if number in numbers:
                     found.append(number)
-                else:
-                    others.append(packet)  # the worker has not even woken up for it
-        for packet in others:
-            self.put(packet)
         return found
+
+    def _number(self, flags: int) -> int:
+        """That of the next event; it stays with `MSG_PEEK`. Raises `OSError` when there is none."""
+        packet = self._workers.recv(LARGEST_PACKET, flags | socket.MSG_DONTWAIT)
+        if not packet:
+            raise ConnectionResetError("the mailbox is closed")
+        number: int = HEADER.unpack_from(packet)[1]
+        return number
 
     def close(self) -> None:
         """Let go of both ends; the worker, if it lives, finds no more."""

@@ -219,7 +219,8 @@ class Worker:
         """Numbers of the events that lie ready and have not begun; they never will."""
         if self.mailbox is None or not self._laid:
             return []
-        numbers = self.mailbox.take_back(self._laid)
+        is_given_up = self.is_given_up or self.ended.done()
+        numbers = self.mailbox.take_back(self._laid, is_given_up=is_given_up)
         for number in numbers:
             self._laid.remove(number)
         return numbers

@@ -36,12 +36,12 @@ async def logs(
     logs_dir, region = services.settings.logs_dir, reference.region or ""
     folder = folder_of(logs_dir, region, reference.name)
     selection = Selection(since_ms=since, request_id=request_id, limit=limit)
-    record = await services.store.get(reference.arn)
+    record = services.registry.cached(reference.arn)
+    if record is None and not await asyncio.to_thread(folder.is_dir):
+        record = await services.registry.get(reference.arn)
     if record is not None and record.version.logging.log_group:
         folder = folder_of(logs_dir, region, record.version.logging.folder_of(reference.name))
         selection = msgspec.structs.replace(selection, function=reference.name)
-    elif record is None and not await asyncio.to_thread(folder.is_dir):
-        await services.registry.get(reference.arn)
     if following:
         return StreamingResponse(_followed(folder, selection, services.stopping), media_type=MEDIA_TYPE)
     lines, _ = await asyncio.to_thread(tail, folder, selection)

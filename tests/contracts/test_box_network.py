@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +50,13 @@ def ip(*words: str) -> None:
 
 @pytest.fixture
 def outside() -> Iterator[tuple[str, int]]:
-    """A server on another machine, so to speak: in a network namespace behind a veth pair."""
+    """A server on another machine, so to speak: in a network namespace behind a veth pair. The host has one of them."""
+    with (Path(tempfile.gettempdir()) / "samovar-outside.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _outside()
+
+
+def _outside() -> Iterator[tuple[str, int]]:
     ip("netns", "add", "samovar-outside")
     try:
         ip("link", "add", "smvout0", "type", "veth", "peer", "name", "eth0", "netns", "samovar-outside")
@@ -67,6 +75,7 @@ def outside() -> Iterator[tuple[str, int]]:
             finally:
                 process.kill()
     finally:
+        subprocess.run(("ip", "link", "delete", "smvout0"), check=False)  # the kernel takes its time over a namespace
         ip("netns", "delete", "samovar-outside")
 
 

@@ -98,6 +98,7 @@ async def test_without_its_store_everything_says_so_and_recovers(
 async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncClient) -> None:
     document: dict[str, Any] = (await api.get(f"{V1}/openapi.json")).json()
     assert {path.removeprefix(V1) for path in document["paths"]} == {
+        "/checks",
         "/health",
         "/status",
         "/environments",

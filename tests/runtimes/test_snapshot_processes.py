@@ -45,7 +45,7 @@ def test_a_forked_worker_goes_on_where_the_module_was_loaded(prepare: Prepare, t
     origin = prepare(f"open({str(loads)!r}, 'a').write('x')\n{COUNTER}")
     assert [origin.worker.call().json() for _ in range(3)] == [1, 2, 3]
     first, second = origin.fork(), origin.fork()
-    assert first.hello.head == {"role": "worker", "pid": first.pid, "protocol": 1}
+    assert first.hello.head == {"role": "worker", "pid": first.pid, "protocol": 1, "mailbox": True}
     assert first.hello.stream == 1
     assert [first.call().json(), first.call().json(), second.call().json()] == [1, 2, 1]
     assert origin.worker.call().json() == 4

@@ -49,7 +49,7 @@ def test_keeper_and_worker_introduce_themselves(peer: Peer, code: Code) -> None:
     worker = peer.start("app.handler", code("def handler(event, context): pass"))
     assert worker.hello.kind == wire.HELLO
     assert worker.hello.stream == worker.number
-    assert worker.hello.head == {"role": "worker", "pid": worker.pid, "protocol": 1}
+    assert worker.hello.head == {"role": "worker", "pid": worker.pid, "protocol": 1, "mailbox": True}
     assert worker.ready is not None
     assert set(worker.ready.head) == {"init_ms"}
 

@@ -43,7 +43,7 @@ def test_code_that_cannot_be_loaded(lab: Lab, source: str, handler: str, error: 
 
 
 def test_an_initialisation_that_takes_too_long(lab: Lab) -> None:
-    function = lab.deploy("import time; time.sleep(60)")
+    function = lab.deploy("import time; time.sleep(60)", Timeout=1)
     began = time.monotonic()
     told = function.error()
     assert time.monotonic() - began < 30

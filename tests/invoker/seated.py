@@ -113,7 +113,7 @@ async def house(make: Callable[[str, Seats], Isolation], **settings: Any) -> Asy
     )  # fmt: skip
     usual: dict[str, Any] = {
         "cores": 2, "max_starts": 2, "memory_budget_mb": 65536, "max_environments": 100,
-        "max_environments_per_function": 100, "queue_timeout_s": 30.0, "queue_limit": 200,
+        "max_environments_per_function": 100, "queue_timeout_s": 30.0, "init_timeout_s": 10.0, "queue_limit": 200,
         "keep_alive": KeepAlive(adaptive=False, ttl_s=600.0, min_s=60.0, max_s=3600.0),
     }  # fmt: skip
     factory = EnvironmentFactory(

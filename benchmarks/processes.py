@@ -55,6 +55,15 @@ def pss_mib(processes: Iterable[psutil.Process]) -> float:
     return sum(_pss_kib(process.pid) for process in processes) / 1024
 
 
+def names(processes: Iterable[psutil.Process]) -> dict[int, str]:
+    """Names by pid. A process that has ended is left out."""
+    found = {}
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[process.pid] = process.name()
+    return found
+
+
 def cpu_s(processes: Iterable[psutil.Process]) -> dict[int, float]:
     """CPU seconds used so far, user and system, by pid. A process that has ended is left out."""
     used = {}

@@ -45,8 +45,8 @@ MODULES: dict[str, Measure] = {
 ONCE = ("scale", "waiting", "queues")
 """What has nothing to do with walls and takes long: measured under the first isolation only."""
 
-QUICK = tuple(module for module in MODULES if module not in ("scale", "waiting", "queues"))
-"""What `--quick` measures unless told: filling a platform takes longer than everything else."""
+QUICK = ("warm", "cold", "burst", "deploy", "stream")
+"""What `--quick` measures unless told: the rest fills a platform, waits until it is idle, or needs more than a look."""
 
 PEERS: Measure = peers.measure
 """Has no isolation of ours, so it is measured once."""

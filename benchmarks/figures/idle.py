@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from benchmarks import processes
+from benchmarks.figures.memory import IDLE_S
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
 
-SETTLE_S = 5.0
-"""The last environment's start also ends a stem cell's, in containers that the engine is busy with for seconds."""
 PERIOD_S = 30
 """As often, containerd's shims give memory back to the kernel: of their work, a shorter look sees too much or none."""
 
@@ -26,14 +25,14 @@ def measure(plan: Plan) -> Iterator[Measured]:
         warm = len(lab.client.environments())
         if warm < functions:
             raise CannotMeasure(f"only {warm} of {functions} environments stayed warm")
-        time.sleep(SETTLE_S)
+        time.sleep(IDLE_S)
         watched = processes.platform(lab) + (processes.engine() if plan.isolation == "docker" else [])
-        names = {process.pid: process.name() for process in watched}
+        names = processes.names(watched)
         before, began = processes.cpu_s(watched), time.monotonic()
         time.sleep(seconds)
         after, took_s = processes.cpu_s(watched), time.monotonic() - began
     shares: dict[str, float] = defaultdict(float)
-    for pid in after:
+    for pid in after.keys() & before.keys() & names.keys():
         shares[names[pid]] += (after[pid] - before[pid]) / took_s * 100
     note = "" if functions == 100 else f"{functions} warm environments"
     yield Measured(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -86,7 +87,7 @@ class Intake:
         """
         self.check(event.payload)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.begin(event, lambda failure: _tell(future, failure))
+        self.begin(event, partial(_tell, future))
         await future
 
     def check(self, payload: bytes) -> None:
@@ -110,6 +111,12 @@ class Intake:
         self._waiting.append(_Waiting(line, head, payload, once, stored))
         if self._storing is None:
             self._storing = asyncio.get_running_loop().create_task(self._store_all(), name="intake")
+
+    async def put(self, line: str, head: EventHead, payload: bytes, once: str) -> None:
+        """As `enqueue`; returns when it is stored. Raises as `accept` does, but for the limit on events."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.enqueue(line, head, payload, once, partial(_tell, future))
+        await future
 
     async def close(self) -> None:
         """Return when everything that was taken is stored, or refused."""

@@ -13,7 +13,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -25,7 +24,6 @@ from gateway.events.records import DESTINATION
 from gateway.mapping import Mapping as SourceMapping
 from gateway.mapping import on_failure
 from samovar.clock import Clock
-from samovar.errors import SamovarError
 from samovar.names import LATEST, new_request_id, split_arn
 
 Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
@@ -90,16 +88,5 @@ class Spent:
             "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "payload": {"Records": [one.record]},
         }
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         name = f"spent:{self._mapping.uuid}:{one.id}"
-        self._intake.enqueue(keys.DELIVERIES, head, msgspec.json.encode(told), name, partial(_tell, stored))
-        await stored
-
-
-def _tell(stored: asyncio.Future[None], failure: SamovarError | None) -> None:
-    if stored.done():
-        return
-    if failure is None:
-        stored.set_result(None)
-    else:
-        stored.set_exception(failure)
+        await self._intake.put(keys.DELIVERIES, head, msgspec.json.encode(told), name)

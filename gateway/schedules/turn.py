@@ -6,9 +6,7 @@ A beat that dies in between hands the same moments in again when it comes back, 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.events import keys
@@ -123,16 +121,5 @@ class Turn:
             target=queue,
             attributes=attributes,
         )
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._intake.check(message.body)
-        self._intake.enqueue(keys.DELIVERIES, head, message.body, message.once, partial(_tell, stored))
-        await stored
-
-
-def _tell(stored: asyncio.Future[None], failure: SamovarError | None) -> None:
-    if stored.done():
-        return
-    if failure is None:
-        stored.set_result(None)
-    else:
-        stored.set_exception(failure)
+        await self._intake.put(keys.DELIVERIES, head, message.body, message.once)

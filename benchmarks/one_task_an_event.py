@@ -12,7 +12,7 @@ import time
 
 from celery import Celery
 
-from gateway.celery_app import THREADS
+from gateway.tasks.celery_app import THREADS
 
 _DATABASE = "9"
 app = Celery("one-task-an-event", broker=os.environ["BROKER"].replace("virtual_host=0", f"virtual_host={_DATABASE}"))

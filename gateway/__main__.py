@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 
 from gateway.app import create_app
-from gateway.http_protocol import GatewayProtocol
+from gateway.http.protocol import GatewayProtocol
 from gateway.services import open_services
 from samovar import descriptors, heap
 from samovar import settings as settings_module

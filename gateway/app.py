@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.access.door import Door
 from gateway.access.guard import Guard
-from gateway.contract import Parts
 from gateway.control import create_control_app
-from gateway.hot import HotPath
+from gateway.http.contract import Parts
+from gateway.http.hot import HotPath
 from gateway.queues.gate import SqsGate
 from gateway.services import Services
 from gateway.uploads.gate import Gate

@@ -12,18 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import rendering
-from gateway.functions import Functions
+from gateway.functions.functions import Functions
+from gateway.functions.layers import Layers
+from gateway.functions.provisioned import Provisions
+from gateway.functions.published import Published
+from gateway.http import rendering
 from gateway.lambda_api.resources import ROUTERS
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.lambda_api.unoffered import refusal
-from gateway.layers import Layers
 from gateway.logs_api.api import TARGET, LogsApi
-from gateway.mapping_store import MappingStore
+from gateway.mappings.mapping_store import MappingStore
 from gateway.namespaces import region_of
 from gateway.pollers.leases import Leases
-from gateway.provisioned import Provisions
-from gateway.published import Published
 from gateway.scheduler_api import groups, schedules
 from gateway.schedules.schedules import Schedules
 from gateway.schedules.store import ScheduleStore

@@ -15,16 +15,16 @@ from gateway.access.keyring import Keyring
 from gateway.access.roles import Roles
 from gateway.access.sessions import Sessions
 from gateway.access.vault import Vault
-from gateway.announcer import Announcer
-from gateway.artifacts import Artifacts
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
-from gateway.invoker_link import InvokerLink, LinkLimits
+from gateway.functions.artifacts import Artifacts
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
+from gateway.link.announcer import Announcer
+from gateway.link.invoker_link import InvokerLink, LinkLimits
+from gateway.link.remote import OpenToWorkers
 from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
-from gateway.registry import Registry
-from gateway.remote import OpenToWorkers
-from gateway.store import Store, connect
 from gateway.uploads.objects import Objects
 from samovar import credentials
 from samovar.clock import Clock, SystemClock

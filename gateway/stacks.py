@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import redis.asyncio
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.stack import Stack
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from samovar.answers import Span, Usage
 from samovar.errors import InvalidParameterValue
 from samovar.invocation import Reading

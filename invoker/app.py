@@ -17,24 +17,24 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from invoker.choice import Choice, choose
-from invoker.crowd import Crowd
-from invoker.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.choice import Choice, choose
+from invoker.environments.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.reach import Reach, gateway_address
+from invoker.environments.snapshots import Snapshots
 from invoker.invoke import Invocations
 from invoker.isolation.seats import Seats
 from invoker.journal import Journal
-from invoker.keepalive import KeepAlive
-from invoker.log_groups import LogGroups
+from invoker.logs.log_groups import LogGroups
+from invoker.logs.output import LogFiles
 from invoker.metering import Meter
 from invoker.operations import Operations
-from invoker.outlook import PoolSettings
-from invoker.output import LogFiles
-from invoker.pool import Pool
-from invoker.reach import Reach, gateway_address
-from invoker.rollout import Rollouts
+from invoker.pool.crowd import Crowd
+from invoker.pool.keepalive import KeepAlive
+from invoker.pool.outlook import PoolSettings
+from invoker.pool.pool import Pool
+from invoker.pool.rollout import Rollouts
+from invoker.pool.versions import Versions
 from invoker.server import Server
-from invoker.snapshots import Snapshots
-from invoker.versions import Versions
 from samovar import heap, sessions
 from samovar.clock import SystemClock
 from samovar.errors import StartRefused

@@ -6,16 +6,16 @@ import base64
 import logging
 from collections.abc import Callable
 
-from invoker import report
-from invoker.environment import Environment, InitFailed, RunResult
-from invoker.lease import Lease, Refusal
+from invoker.environments.environment import Environment, InitFailed, RunResult
+from invoker.environments.worker import EventHead
+from invoker.logs import report
+from invoker.logs.output import InvocationLog
 from invoker.metering import Meter
-from invoker.output import InvocationLog
-from invoker.pool import Pool
+from invoker.pool.lease import Lease, Refusal
+from invoker.pool.pool import Pool
+from invoker.pool.versions import Versions
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event
-from invoker.versions import Versions
-from invoker.worker import EventHead
 from samovar.clock import Clock
 from samovar.errors import SamovarError, ServiceFailure
 from samovar.function import FunctionVersion

@@ -8,16 +8,16 @@ from collections.abc import Collection
 
 import msgspec
 
-from invoker.choice import Choice
-from invoker.environment import Environment
-from invoker.lifecycle import State
+from invoker.environments.choice import Choice
+from invoker.environments.environment import Environment
+from invoker.environments.lifecycle import State
+from invoker.environments.runtimes import Runtime, catalog, default_runtime, require_interpreter
+from invoker.logs.output import LogFiles
 from invoker.metering import Meter
-from invoker.output import LogFiles
-from invoker.pool import Pool
-from invoker.rollout import Rollouts
-from invoker.runtimes import Runtime, catalog, default_runtime, require_interpreter
+from invoker.pool.pool import Pool
+from invoker.pool.rollout import Rollouts
+from invoker.pool.versions import Key
 from invoker.server import Operation
-from invoker.versions import Key
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
 from samovar.function import FunctionVersion

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker import node
+from invoker.environments import node
 
 CLIENTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samovar" / "runtime-clients"
 """AWS's runtime interface clients; `scripts/ensure-components runtime-clients` puts them there."""

@@ -27,12 +27,12 @@ FORBIDDEN = {
 """Folder → what nothing in it may import. Nothing of the product imports tests or benchmarks either."""
 
 PURE = (
-    "invoker/policy.py",
-    "invoker/keepalive.py",
-    "invoker/lifecycle.py",
-    "gateway/http_event.py",
-    "gateway/http_answer.py",
-    "gateway/mapping.py",
+    "invoker/pool/policy.py",
+    "invoker/pool/keepalive.py",
+    "invoker/environments/lifecycle.py",
+    "gateway/http/event.py",
+    "gateway/http/answer.py",
+    "gateway/mappings/mapping.py",
     "gateway/pollers/patterns.py",
     "gateway/pollers/filters.py",
     "gateway/pollers/batching.py",
@@ -41,7 +41,7 @@ PURE = (
 )
 IMPURE = {"asyncio", "docker", "redis", "socket", "subprocess", "threading"}
 TIME = {"time", "datetime"}
-FORMATS_TIME = "gateway/http_event.py"
+FORMATS_TIME = "gateway/http/event.py"
 """Writes a moment it is given as text: it calls `time.gmtime` with an argument and reads no clock."""
 
 MAX_FILE_LINES = 450

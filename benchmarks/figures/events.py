@@ -20,8 +20,8 @@ from benchmarks.lab import Function, Lab, Plan, body_file
 from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure, Job
-from gateway.celery_app import broker_url
 from gateway.events import keys
+from gateway.tasks.celery_app import broker_url
 from samovar import event_client
 from samovar.names import function_arn
 from samovar.settings import Settings

@@ -16,10 +16,10 @@ from benchmarks.lab import Function, Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure
+from gateway.functions.store import connect
 from gateway.queues.message import Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues
-from gateway.store import connect
 from samovar.clock import SystemClock
 from samovar.settings import Settings
 

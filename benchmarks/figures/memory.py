@@ -9,8 +9,8 @@ from benchmarks import calls, processes
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
+from invoker.environments.snapshots import REST_S
 from invoker.isolation.stem_stock import RUN_KEPT_S
-from invoker.snapshots import REST_S
 
 IDLE_S = max(RUN_KEPT_S, REST_S) + 5.0
 """After so long nothing is left of what was prepared for more calls like the last ones."""

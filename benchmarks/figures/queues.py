@@ -16,10 +16,10 @@ from benchmarks import wrk
 from benchmarks.lab import Lab, Plan, body_file
 from benchmarks.results import Measured
 from benchmarks.wrk import Job
+from gateway.functions.store import connect
 from gateway.queues.message import Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
-from gateway.store import connect
 from samovar.clock import SystemClock
 from samovar.settings import Settings
 

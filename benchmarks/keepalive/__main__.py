@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.keepalive.simulation import Result, Rule, Simulation
 from benchmarks.keepalive.trace import DAY_S, Function, Shape, Statistic, generate, statistics
-from invoker.keepalive import KeepAlive
+from invoker.pool.keepalive import KeepAlive
 from samovar.settings import Settings
 
 RESULTS = Path(__file__).parent / "results.json"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.keepalive.trace import Function
-from invoker import keepalive, policy
-from invoker.keepalive import IdleTimes, KeepAlive
+from invoker.pool import keepalive, policy
+from invoker.pool.keepalive import IdleTimes, KeepAlive
 
 _NO_LIMIT = 10**9
 
@@ -63,7 +63,7 @@ class _Environment:
 
 @dataclass(slots=True, eq=False)
 class _Shelf:
-    """As `invoker/shelf.py`, without calls that wait."""
+    """As `invoker/pool/shelf.py`, without calls that wait."""
 
     function: Function
     keep_s: float

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.access import identity, operations
 from gateway.access.guard import Guard
 from gateway.access.refusals import refusal
-from gateway.asgi import ClientGone, Request, send_response
+from gateway.http.asgi import ClientGone, Request, send_response
+from gateway.http.rendering import Response
 from gateway.lambda_api.body import BODY_DEADLINE_S, largest
-from gateway.rendering import Response
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 

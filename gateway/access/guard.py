@@ -12,13 +12,13 @@ from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-from gateway import policy
 from gateway.access import resources
 from gateway.access.keyring import HeldKey, Keyring
 from gateway.access.operations import INVOKE_URL, SERVICES, Asked, Operation
 from gateway.access.roles import Deed
 from gateway.access.sessions import RoleSession, Sessions
-from gateway.asgi import Request
+from gateway.functions import policy
+from gateway.http.asgi import Request
 from samovar import aws_chunked, sigv2, sigv4
 from samovar.access import AccessKey
 from samovar.clock import Clock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.rendering import Response
+from gateway.http.rendering import Response
 from samovar.access import AccessKey
 from samovar.errors import CallerError
 

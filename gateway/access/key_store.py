@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import redis.asyncio
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from samovar.access import AccessKey
 
 CHANGED: Final = "samovar:access:changed"
@@ -43,7 +43,7 @@ class KeyStore:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.redis: Any = client
-        """Untyped on purpose, as in `gateway.store.Store`."""
+        """Untyped on purpose, as in `gateway.functions.store.Store`."""
         self._create = client.register_script(_CREATE)
         self._delete = client.register_script(_DELETE)
 

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from gateway.access.operations import Protocol
-from gateway.rendering import Response, render_error
+from gateway.http.rendering import Response, render_error
 from samovar.errors import SamovarError
 
 _QUERY_CODES: Final = {

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway import policy
-from gateway.policy import Statements
+from gateway.functions import policy
+from gateway.functions.policy import Statements
 
 _REREAD_S: Final = 2.0
 _MAX_BYTES: Final = 65_536

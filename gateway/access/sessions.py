@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from gateway.access import roles
 from gateway.access.keyring import HeldKey
 from gateway.access.roles import Deed, Roles
-from gateway.record import FunctionRecord
+from gateway.functions.record import FunctionRecord
 from samovar import sessions
 from samovar.access import AccessKey
 from samovar.clock import Clock
@@ -27,7 +27,7 @@ _NO_ROLE: Final = "samovar"
 
 
 class Functions(Protocol):
-    """Where functions are looked up; `gateway.registry.Registry` is one."""
+    """Where functions are looked up; `gateway.functions.registry.Registry` is one."""
 
     def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
         """What is known without I/O."""

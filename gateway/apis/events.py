@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway.apis.table import Found
-from gateway.http_event import HttpCall, event_of
+from gateway.http.event import HttpCall, event_of
 from samovar.stack import DEFAULT
 
 

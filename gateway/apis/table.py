@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gateway.record import FunctionRecord
+from gateway.functions.record import FunctionRecord
 from samovar.cors import Cors
 from samovar.stack import ANY, DEFAULT, Route
 

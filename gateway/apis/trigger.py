@@ -9,16 +9,17 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gateway import cors, http_answer
 from gateway.apis.events import of_route
 from gateway.apis.table import ApiTable, Found
-from gateway.asgi import Request
-from gateway.contract import Functions, Invoker, Wanted, carry_out
-from gateway.http_event import HttpCall, endpoint
-from gateway.http_trigger import as_called, dressed, is_preflight, passed_on, trace_id_of
-from gateway.invoker_link import Answer, Call, Errand
-from gateway.record import FunctionRecord
-from gateway.rendering import Response, render_error
+from gateway.functions.record import FunctionRecord
+from gateway.http import answer as http_answer
+from gateway.http import cors
+from gateway.http.asgi import Request
+from gateway.http.contract import Functions, Invoker, Wanted, carry_out
+from gateway.http.event import HttpCall, endpoint
+from gateway.http.rendering import Response, render_error
+from gateway.http.trigger import as_called, dressed, is_preflight, passed_on, trace_id_of
+from gateway.link.invoker_link import Answer, Call, Errand
 from samovar.clock import Clock
 from samovar.cors import Cors
 from samovar.errors import SamovarError

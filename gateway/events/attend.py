@@ -8,14 +8,14 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from gateway.celery_app import THREADS
 from gateway.events.deliver import Deliver
 from gateway.events.doorbell import DRAIN
 from gateway.events.drain import LINGER_S, Turn
 from gateway.events.lines import Lines, keeping
 from gateway.events.window import Window
 from gateway.events.work import Work
-from gateway.tools import Tools
+from gateway.tasks.celery_app import THREADS
+from gateway.tasks.tools import Tools
 
 HEARTBEAT_S: Final = 3.0
 _TURN_S: Final = 20.0

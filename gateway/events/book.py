@@ -10,7 +10,7 @@ import redis.asyncio
 from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent, decode_head, encode_head
 from gateway.events.intake import ASKED, ASKED_MS, Intake, Ring
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.events import EventCounts, EventDetail, EventPage, EventsDone, EventSelection, EventState, EventView
 from samovar.names import new_request_id

@@ -11,7 +11,7 @@ from samovar.errors import InvalidParameterValue, ServiceUnavailable
 from samovar.names import new_request_id, split_arn
 
 if TYPE_CHECKING:
-    from gateway.tools import Tools
+    from gateway.tasks.tools import Tools
 
 FIFO: Final = ".fifo"
 _ANSWERS_WITHIN_S: Final = 30.0

@@ -59,7 +59,7 @@ class Doorbell:
 
 def publisher(settings: Settings) -> Celery:
     """An app that only publishes."""
-    from gateway.celery_app import create_app  # 15 MiB, only where there are events
+    from gateway.tasks.celery_app import create_app  # 15 MiB, only where there are events
 
     return create_app(settings)
 

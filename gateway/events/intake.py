@@ -16,7 +16,7 @@ import redis.asyncio
 
 from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent, encode_head, head_of
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure, TooManyRequests
 from samovar.names import random_hex
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.events.event import EventHead
 from gateway.events.lifecycle import Happening
-from gateway.record import RETRIES_TAG, EventInvoke, FunctionRecord, attached_to
+from gateway.functions.record import RETRIES_TAG, EventInvoke, FunctionRecord, attached_to
 
 DEFAULT_RETRIES: Final = 2
 DEFAULT_MAX_AGE_S: Final = 21_600

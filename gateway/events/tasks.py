@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from celery import Celery
 from celery.signals import worker_shutting_down
 
-from gateway.engine import Engine
 from gateway.events.book import AT_ONCE, Book
 from gateway.events.doorbell import DRAIN
 from gateway.events.intake import Intake
 from gateway.events.lines import Lines, keeping
-from gateway.store import connect
+from gateway.functions.store import connect
+from gateway.tasks.engine import Engine
 from samovar.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.events.attend import Attendance
-    from gateway.tools import Tools
+    from gateway.tasks.tools import Tools
 
 _SWEEP_LIMIT_S = 20.0
 

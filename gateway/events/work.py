@@ -10,16 +10,16 @@ from typing import Protocol
 import msgspec
 
 from gateway import lineage
-from gateway.contract import Functions
 from gateway.events import keys
 from gateway.events.event import EventHead
 from gateway.events.lifecycle import Happening
 from gateway.events.lines import Claimed, Settlement
 from gateway.events.records import messages
 from gateway.events.rules import End, Ended, Rules, Verdict, expired, is_expired, rules_of, verdict
-from gateway.exchanges import nothing
-from gateway.invoker_link import Answer, Call, Errand
-from gateway.record import FunctionRecord
+from gateway.functions.record import FunctionRecord
+from gateway.http.contract import Functions
+from gateway.link.exchanges import nothing
+from gateway.link.invoker_link import Answer, Call, Errand
 from samovar.clock import Clock
 from samovar.errors import PlatformError, ResourceNotFound, SamovarError, TooManyRequests
 from samovar.function import FunctionVersion

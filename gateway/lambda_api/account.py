@@ -8,11 +8,11 @@ from pathlib import Path
 
 from fastapi import Response
 
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api.concurrency import unreserved
 from gateway.lambda_api.edge import Region, UsesServices, answer
 from gateway.lambda_api.models import AccountLimit, AccountSettings, AccountUsage
 from gateway.lambda_api.operations import Operations
-from gateway.record import FunctionRecord
 from gateway.services import Services
 
 router = Operations()

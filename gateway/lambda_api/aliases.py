@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from fastapi import Request, Response
 
+from gateway.functions.record import Alias
 from gateway.lambda_api.edge import NamedLatest, UsesProvisions, UsesPublished, UsesServices, answer, no_content
 from gateway.lambda_api.models import (
     AliasConfiguration,
@@ -16,7 +17,6 @@ from gateway.lambda_api.models import (
     RoutingConfig,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.record import Alias
 from samovar.errors import ResourceNotFound
 
 router = Operations()

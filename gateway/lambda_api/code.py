@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 from fastapi import Request, Response
 
-from gateway.artifacts import Package
-from gateway.functions import Functions
+from gateway.functions.artifacts import Package
+from gateway.functions.functions import Functions
+from gateway.functions.published import Publication
+from gateway.functions.record import FunctionRecord
+from gateway.functions.registry import Edit, check_revision
 from gateway.lambda_api import images
 from gateway.lambda_api.code_source import package_of
 from gateway.lambda_api.configuration import configuration, pending, updating
@@ -15,9 +18,6 @@ from gateway.lambda_api.function_layers import check_size
 from gateway.lambda_api.models import UpdateFunctionCodeRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import check_architectures, check_code, refuse_unless_empty
-from gateway.published import Publication
-from gateway.record import FunctionRecord
-from gateway.registry import Edit, check_revision
 from gateway.services import Services
 
 router = Operations()

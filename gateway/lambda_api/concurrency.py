@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 from fastapi import Request, Response
 
+from gateway.functions.provisioned import check_reserved, of_function
+from gateway.functions.provisioning import check_provisions_fit
+from gateway.functions.record import FunctionRecord
+from gateway.functions.registry import not_found
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.models import Concurrency
 from gateway.lambda_api.operations import Operations, asked
-from gateway.provisioned import check_reserved, of_function
-from gateway.provisioning import check_provisions_fit
-from gateway.record import FunctionRecord
-from gateway.registry import not_found
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.names import LATEST, FunctionReference

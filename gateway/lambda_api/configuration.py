@@ -8,7 +8,9 @@ from uuid import UUID, uuid5
 import msgspec
 from fastapi import Request, Response
 
-from gateway.artifacts import base64_digest
+from gateway.functions.artifacts import base64_digest
+from gateway.functions.provisioning import check_provisions_fit
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api import images
 from gateway.lambda_api.edge import (
     Named,
@@ -35,8 +37,6 @@ from gateway.lambda_api.models import (
 )
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
-from gateway.provisioning import check_provisions_fit
-from gateway.record import FunctionRecord
 from samovar import log_groups
 from samovar.function import FunctionVersion, Limits
 from samovar.link import Standing

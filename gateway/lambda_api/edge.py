@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Depends, Request, Response
 
-from gateway.functions import Functions
+from gateway.functions.functions import Functions
+from gateway.functions.provisioned import Provisions
+from gateway.functions.published import Published
+from gateway.functions.record import FunctionRecord
+from gateway.functions.registry import not_found
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.namespaces import check_reachable, region_of
-from gateway.provisioned import Provisions
-from gateway.published import Published
-from gateway.record import FunctionRecord
-from gateway.registry import not_found
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue
 from samovar.names import LATEST, FunctionReference

@@ -13,6 +13,8 @@ import msgspec
 from fastapi import Request, Response
 
 from gateway.events.targets import check_target
+from gateway.functions.record import Attached, EventInvoke, attached_to, with_attached
+from gateway.functions.registry import Edit
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.event_invoke_models import (
     Destination,
@@ -24,8 +26,6 @@ from gateway.lambda_api.event_invoke_models import (
 )
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier
-from gateway.record import Attached, EventInvoke, attached_to, with_attached
-from gateway.registry import Edit
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceNotFound
 from samovar.names import LATEST, FunctionReference

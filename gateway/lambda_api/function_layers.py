@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.layers import Layers
-from gateway.record import FunctionRecord, LayerUse
+from gateway.functions.layers import Layers
+from gateway.functions.record import FunctionRecord, LayerUse
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue
 from samovar.function import FunctionVersion

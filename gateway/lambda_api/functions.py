@@ -6,6 +6,10 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from gateway.functions.listing import every_version
+from gateway.functions.published import Publication, Published
+from gateway.functions.record import FunctionRecord
+from gateway.functions.registry import not_found
 from gateway.lambda_api import images
 from gateway.lambda_api.code import coded
 from gateway.lambda_api.code_source import package_of
@@ -36,10 +40,6 @@ from gateway.lambda_api.models import (
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_creation
-from gateway.listing import every_version
-from gateway.published import Publication, Published
-from gateway.record import FunctionRecord
-from gateway.registry import not_found
 from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceConflict
 from samovar.function import FunctionVersion

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.functions import Operations, ask
+from gateway.functions.functions import Operations, ask
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api.models import (
     CodeLocation,
     CodeSource,
@@ -20,7 +21,6 @@ from gateway.lambda_api.models import (
     ImageConfig,
     ImageConfigResponse,
 )
-from gateway.record import FunctionRecord
 from samovar.errors import InvalidParameterValue
 from samovar.function import IMAGE_RUNTIME, ContainerImage, FunctionVersion
 from samovar.link import ImageFound, ImageQuestion

@@ -17,14 +17,14 @@ import msgspec
 
 from gateway import lineage
 from gateway.access.operations import INVOKE, Asked
-from gateway.asgi import BODY_DEADLINE_S, Request
-from gateway.contract import Parts, Wanted, carry_out
 from gateway.events.event import NewEvent
-from gateway.invoker_link import Answer, Call, Errand
+from gateway.functions.record import FunctionRecord
+from gateway.http.asgi import BODY_DEADLINE_S, Request
+from gateway.http.contract import Parts, Wanted, carry_out
+from gateway.http.rendering import Response, render_error
 from gateway.lambda_api import constraints
+from gateway.link.invoker_link import Answer, Call, Errand
 from gateway.namespaces import check_reachable, region_of
-from gateway.record import FunctionRecord
-from gateway.rendering import Response, render_error
 from samovar.errors import CallerError, InvalidParameterValue, InvalidRequestContent, SamovarError
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn

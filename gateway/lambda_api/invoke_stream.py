@@ -11,11 +11,11 @@ from typing import Final
 import msgspec
 from starlette.types import Send
 
-from gateway.asgi import Request, send_parts
-from gateway.contract import Invoker, SendsItself, Wanted
-from gateway.http_stream import streaming, watched
+from gateway.http.asgi import Request, send_parts
+from gateway.http.contract import Invoker, SendsItself, Wanted
+from gateway.http.rendering import Response
+from gateway.http.stream import streaming, watched
 from gateway.lambda_api.invoke import InvokeApi
-from gateway.rendering import Response
 from samovar import event_stream
 from samovar.invocation import AnswerHead, Outcome
 from samovar.wire import CHUNK_SIZE

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from fastapi import Request, Response
 
-from gateway import policy
+from gateway.functions import policy
+from gateway.functions.layers import Layers, LayerVersion
 from gateway.lambda_api.edge import Region, UsesServices, answer, no_content
 from gateway.lambda_api.layer_models import (
     AddLayerVersionPermissionRequest,
@@ -16,7 +17,6 @@ from gateway.lambda_api.layer_models import (
 from gateway.lambda_api.layers import UsesLayers, layer_arn
 from gateway.lambda_api.models import PolicyAnswer, StatementAnswer
 from gateway.lambda_api.operations import Operations, asked
-from gateway.layers import Layers, LayerVersion
 from samovar.errors import PreconditionFailed, ResourceNotFound
 
 router = Operations()

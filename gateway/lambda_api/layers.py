@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import Depends, Request, Response
 
-from gateway.artifacts import base64_digest
+from gateway.functions.artifacts import base64_digest
+from gateway.functions.layers import Layers, LayerVersion
 from gateway.lambda_api import code_source
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, no_content
 from gateway.lambda_api.layer_models import (
@@ -24,7 +25,6 @@ from gateway.lambda_api.layer_models import (
     PublishLayerVersionRequest,
 )
 from gateway.lambda_api.operations import Operations, asked
-from gateway.layers import Layers, LayerVersion
 from gateway.services import Services
 from gateway.v1.code import location
 from samovar.errors import InvalidParameterValue, ResourceNotFound

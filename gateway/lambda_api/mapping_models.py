@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.mapping import KINDS, Config, Mapping
+from gateway.mappings.mapping import KINDS, Config, Mapping
 from samovar.errors import SerializationFailed
 from samovar.names import new_request_id
 

@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import Depends, Request, Response
 
-from gateway import mapping as rules
 from gateway.events.targets import check_target, service_of
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, find, resolve
 from gateway.lambda_api.mapping_models import (
@@ -26,8 +25,9 @@ from gateway.lambda_api.mapping_models import (
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier
 from gateway.lambda_api.validation import check_tags
-from gateway.mapping import Event, Mapping
-from gateway.mapping_store import MappingStore, SourceTaken
+from gateway.mappings import mapping as rules
+from gateway.mappings.mapping import Event, Mapping
+from gateway.mappings.mapping_store import MappingStore, SourceTaken
 from gateway.pollers.leases import POLL, Leases
 from gateway.pollers.settling import is_polled, settled
 from gateway.queues.errors import QueueDoesNotExist

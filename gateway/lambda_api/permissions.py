@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 
-from gateway import policy
+from gateway.functions import policy
+from gateway.functions.record import Attached, FunctionRecord, attached_to, with_attached
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.lambda_api.models import (
     AddPermissionRequest,
@@ -17,7 +18,6 @@ from gateway.lambda_api.models import (
 )
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier, revision_of
-from gateway.record import Attached, FunctionRecord, attached_to, with_attached
 from samovar.errors import InvalidParameterValue, PreconditionFailed, ResourceNotFound
 from samovar.names import LATEST, FunctionReference, function_arn, new_request_id
 

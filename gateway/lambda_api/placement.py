@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from gateway.functions.record import MOST_RETRIES, RETRIES_TAG, FunctionRecord
 from gateway.lambda_api.validation import check_tags
-from gateway.record import MOST_RETRIES, RETRIES_TAG, FunctionRecord
 from samovar.errors import InvalidParameterValue
 from samovar.function import Network, OciRuntime, Placement
 

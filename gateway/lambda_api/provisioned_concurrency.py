@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 from fastapi import Request, Response
 
+from gateway.functions.provisioned import Allocation, check_limits, check_published
+from gateway.functions.record import ProvisionedConcurrency, attached_to
 from gateway.lambda_api.concurrency import unreserved
 from gateway.lambda_api.edge import Named, UsesProvisions, UsesServices, answer, find, no_content
 from gateway.lambda_api.models import Page
 from gateway.lambda_api.operations import Operations, asked
-from gateway.provisioned import Allocation, check_limits, check_published
-from gateway.record import ProvisionedConcurrency, attached_to
 from samovar.errors import ProvisionedConcurrencyConfigNotFound
 
 router = Operations()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.functions.registry import not_found
 from gateway.lambda_api.edge import find
-from gateway.registry import not_found
 from gateway.services import Services
 from samovar.errors import ResourceNotFound
 from samovar.names import LATEST, FunctionReference

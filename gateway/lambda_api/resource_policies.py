@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from gateway import policy
+from gateway.functions import policy
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, answer, find, no_content, resolve
 from gateway.lambda_api.models import PolicyAnswer, ResourcePolicyName, ResourcePolicyRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.permissions import check_revision, policy_of, revision, with_policy
 from gateway.lambda_api.qualifiers import check_qualifier, revision_of
-from gateway.record import FunctionRecord
 from gateway.services import Services
 from samovar.errors import ResourceNotFound
 from samovar.names import FunctionReference

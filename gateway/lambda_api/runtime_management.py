@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 from fastapi import Request, Response
 
+from gateway.functions.record import Attached, RuntimeManagement, attached_to, with_attached
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, find
 from gateway.lambda_api.models import RuntimeManagementAnswer, RuntimeManagementRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.qualifiers import check_qualifier
-from gateway.record import Attached, RuntimeManagement, attached_to, with_attached
 from samovar.errors import InvalidParameterValue
 from samovar.function import FunctionVersion
 from samovar.names import FunctionReference, runtime_version_arn

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.functions import Operations, ask
+from gateway.functions.functions import Operations, ask
 from samovar.clock import Clock
 from samovar.errors import InvalidParameterValue, SamovarError
 from samovar.link import InvokerStatus, RuntimeStatus

@@ -8,13 +8,13 @@ from typing import Annotated, Protocol
 import msgspec
 from fastapi import Depends, Request
 
-from gateway.functions import Functions
+from gateway.functions.functions import Functions
 from gateway.lambda_api.edge import Region, UsesFunctions, UsesServices, find, resolve
 from gateway.lambda_api.mappings import UsesLeases, UsesMappings, settled_mapping
 from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.validation import check_tags
-from gateway.mapping import Mapping as EventSourceMapping
-from gateway.mapping_store import MappingStore
+from gateway.mappings.mapping import Mapping as EventSourceMapping
+from gateway.mappings.mapping_store import MappingStore
 from gateway.pollers.leases import Leases
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, ResourceNotFound

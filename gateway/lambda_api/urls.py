@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 from fastapi import Request, Response
 
+from gateway.functions.record import FunctionUrl
 from gateway.lambda_api.edge import Named, UsesFunctions, UsesPublished, UsesServices, answer, no_content
 from gateway.lambda_api.models import CorsConfig, Page, UrlConfig, UrlConfigs, UrlRequest
 from gateway.lambda_api.operations import Operations, asked
-from gateway.record import FunctionUrl
 from gateway.services import Services
 from samovar.cors import Cors
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound

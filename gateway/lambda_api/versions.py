@@ -6,13 +6,13 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from gateway.functions.published import Publication
+from gateway.functions.qualified import joined
 from gateway.lambda_api.configuration import configuration, listed
 from gateway.lambda_api.edge import NamedLatest, UsesPublished, UsesServices, answer
 from gateway.lambda_api.models import ListVersionsResponse, Page, PublishVersionRequest
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import refuse_unless_empty
-from gateway.published import Publication
-from gateway.qualified import joined
 from samovar.names import LATEST
 
 router = Operations()

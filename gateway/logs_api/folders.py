@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.invoker_link import InvokerLink
+from gateway.link.invoker_link import InvokerLink
 from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.errors import InvalidParameter, ResourceNotFound

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway import lineage
-from gateway.invoker_link import Answer, Call
+from gateway.functions.record import FunctionRecord
+from gateway.link.invoker_link import Answer, Call
 from gateway.pollers.poller import Called
-from gateway.record import FunctionRecord
 from samovar.errors import ResourceNotFound
 from samovar.function import FunctionVersion
 from samovar.invocation import Outcome
@@ -16,7 +16,7 @@ from samovar.names import new_request_id, split_arn
 
 
 class Functions(Protocol):
-    """Where functions are looked up; `gateway.registry.Registry` is one."""
+    """Where functions are looked up; `gateway.functions.registry.Registry` is one."""
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
         """What takes a call to it. Raises `ResourceNotFound` and `ServiceUnavailable`."""
@@ -24,7 +24,7 @@ class Functions(Protocol):
 
 
 class Invoker(Protocol):
-    """What runs invocations; `gateway.invoker_link.InvokerLink` is one."""
+    """What runs invocations; `gateway.link.invoker_link.InvokerLink` is one."""
 
     async def invoke(self, version: FunctionVersion, call: Call, payload: bytes) -> Answer:
         """Run one to its end. Raises platform errors."""

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import redis.asyncio
 
-from gateway.mapping import Mapping
-from gateway.mapping_store import MAPPINGS
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
+from gateway.mappings.mapping import Mapping
+from gateway.mappings.mapping_store import MAPPINGS
 
 POLL: Final = "samovar.poll"
 """The task that has some worker take a slot. Its arguments are those of `Slot`."""

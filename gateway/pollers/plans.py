@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.mapping import Mapping
+from gateway.mappings.mapping import Mapping
 from gateway.pollers.batching import BatchLimits
 from gateway.pollers.calling import FunctionCall, Functions, Invoker
 from gateway.pollers.filters import Filters

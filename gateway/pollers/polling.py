@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.mapping import Config, Mapping
+from gateway.functions.store import connect
+from gateway.mappings.mapping import Config, Mapping
 from gateway.pollers import redis_names
 from gateway.pollers.batching import LONG_POLL_S
 from gateway.pollers.leases import POLL, Slot
@@ -13,8 +14,7 @@ from gateway.pollers.redis_stream import StreamRules, StreamSource
 from gateway.pollers.slots import Ends, Slots
 from gateway.pollers.source import Source
 from gateway.pollers.spent import Spent
-from gateway.store import connect
-from gateway.tools import Tools
+from gateway.tasks.tools import Tools
 from samovar.function import MAX_TIMEOUT_S
 from samovar.names import LATEST, split_arn
 

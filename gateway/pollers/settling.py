@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from gateway import mapping as rules
-from gateway.mapping import Mapping
-from gateway.mapping_store import MappingStore
+from gateway.mappings import mapping as rules
+from gateway.mappings.mapping import Mapping
+from gateway.mappings.mapping_store import MappingStore
 from gateway.pollers.leases import Leases, stamp
 from samovar.errors import ResourceConflict
 from samovar.names import new_request_id

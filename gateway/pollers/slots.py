@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from gateway.mapping import Mapping
-from gateway.mapping_store import CHANGED, MappingStore
+from gateway.mappings.mapping import Mapping
+from gateway.mappings.mapping_store import CHANGED, MappingStore
 from gateway.pollers.leases import RENEWAL_S, Leases, Slot, SlotTaken, stamp
 from gateway.pollers.plans import Planner
 from gateway.pollers.poller import LANES, Poller

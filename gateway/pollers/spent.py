@@ -21,8 +21,8 @@ from gateway.events import keys
 from gateway.events.event import EventHead
 from gateway.events.intake import Intake
 from gateway.events.records import DESTINATION
-from gateway.mapping import Mapping as SourceMapping
-from gateway.mapping import on_failure
+from gateway.mappings.mapping import Mapping as SourceMapping
+from gateway.mappings.mapping import on_failure
 from samovar.clock import Clock
 from samovar.names import LATEST, new_request_id, split_arn
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from celery import Celery
 
-from gateway.engine import Engine
-from gateway.mapping_store import MappingStore
+from gateway.functions.store import connect
+from gateway.mappings.mapping_store import MappingStore
 from gateway.pollers.leases import POLL, Leases, Slot
 from gateway.pollers.settling import is_polled, settled
-from gateway.store import connect
+from gateway.tasks.engine import Engine
 from samovar.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.pollers.slots import Slots
-    from gateway.tools import Tools
+    from gateway.tasks.tools import Tools
 
 _SWEEP_LIMIT_S: Final = 20.0
 

@@ -19,10 +19,10 @@ from typing import Any, Final, Self
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from gateway.functions.store import reaching_store
 from gateway.queues.ending import end
 from gateway.queues.errors import RequestThrottled
 from gateway.queues.places import ARRIVALS, PREFIX
-from gateway.store import reaching_store
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 

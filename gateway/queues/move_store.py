@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis.asyncio
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 
 Status = Literal["RUNNING", "COMPLETED", "CANCELLING", "CANCELLED", "FAILED"]
 KEPT: Final = 10

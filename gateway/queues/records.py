@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import redis.asyncio
 
+from gateway.functions.store import reaching_store
 from gateway.queues import attributes, scripts
 from gateway.queues.errors import PurgeInProgress, QueueDoesNotExist, QueueNameExists
 from gateway.queues.names import QueueArn, check_name
 from gateway.queues.queue import Queue
 from gateway.queues.receipts import KEY_BYTES
 from gateway.queues.store import RECORD, QueueStore
-from gateway.store import reaching_store
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 

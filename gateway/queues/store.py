@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 import redis.asyncio
 
+from gateway.functions.store import reaching_store
 from gateway.queues.queue import Queue
-from gateway.store import reaching_store
 
 RECORD: Final = "samovar:queue:"
 _INDEX: Final = "samovar:queues"

@@ -9,9 +9,9 @@ from typing import Final
 
 from celery import Celery
 
+from gateway.functions.store import connect
 from gateway.queues.errors import QueueDoesNotExist
 from gateway.queues.queues import Queues
-from gateway.store import connect
 from samovar.clock import SystemClock
 from samovar.settings import Settings
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 from celery.beat import Scheduler
 
-from gateway.engine import Engine
 from gateway.schedules.keys import CHANGED, DUE
+from gateway.tasks.engine import Engine
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.tools import Tools
+    from gateway.tasks.tools import Tools
 
 LAST_RUNS: Final = "samovar:beat:last"
 """Hash: name of a sweep → when it last ran (epoch s)."""

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.events.intake import Intake
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
 from gateway.schedules.schedule import Schedule, Tick, schedule_arn
 from gateway.schedules.store import ScheduleStore
 from gateway.schedules.turn import Turn

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import redis.asyncio
 
+from gateway.functions.store import reaching_store
 from gateway.schedules.keys import CHANGED, DUE, GROUPS, NEXT, RECORDS
 from gateway.schedules.schedule import Schedule
-from gateway.store import reaching_store
 from samovar.errors import ResourceConflict
 
 MAX_SCHEDULES: Final = 10_000

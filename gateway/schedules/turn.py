@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent
 from gateway.events.intake import Intake
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
 from gateway.schedules import payloads
 from gateway.schedules.schedule import Schedule, Tick, plan
 from gateway.schedules.store import Due, ScheduleStore

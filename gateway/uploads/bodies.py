@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import Receive
 
 from gateway.access.guard import Unread
-from gateway.asgi import ClientGone, Request
+from gateway.http.asgi import ClientGone, Request
 from gateway.uploads.chunked import SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER, Transcoder
 from gateway.uploads.refusals import ContentMismatch, IncompleteBody
 from samovar.errors import SamovarError

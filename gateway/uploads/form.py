@@ -24,8 +24,8 @@ from starlette.types import Receive
 
 from gateway.access.guard import Guard
 from gateway.access.operations import Asked as Authorised
-from gateway.asgi import Request
-from gateway.rendering import Response
+from gateway.http.asgi import Request
+from gateway.http.rendering import Response
 from gateway.uploads.asking import Asked
 from gateway.uploads.bodies import Incoming
 from gateway.uploads.objects import target

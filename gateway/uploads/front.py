@@ -17,8 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.guard import Guard
 from gateway.access.operations import Asked as Authorised
-from gateway.asgi import ClientGone, Request, send_parts, send_response
-from gateway.rendering import Response
+from gateway.http.asgi import ClientGone, Request, send_parts, send_response
+from gateway.http.rendering import Response
 from gateway.services import Services
 from gateway.uploads import asking, configuration
 from gateway.uploads.asking import Asked

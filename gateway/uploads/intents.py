@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import redis.asyncio
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from gateway.uploads import keys
 
 HINT_S: Final = 3600
@@ -69,7 +69,7 @@ class Intents:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client
-        """Untyped on purpose, as in `gateway.store.Store`."""
+        """Untyped on purpose, as in `gateway.functions.store.Store`."""
         self._note_outcome: Any = client.register_script(_NOTE_OUTCOME)
 
     async def note(self, intent: Intent) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import redis.asyncio
 
 from gateway.events import keys as events
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from gateway.uploads import intents, keys
 from gateway.uploads.intents import Intent
 from gateway.uploads.record import Change
@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client
-        """Untyped on purpose, as in `gateway.store.Store`."""
+        """Untyped on purpose, as in `gateway.functions.store.Store`."""
 
     async def look(self, change: Change) -> Known:
         """One question to the store."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 from xml.sax.saxutils import escape
 
-from gateway.rendering import Response
+from gateway.http.rendering import Response
 from samovar.errors import CallerError, SamovarError, ServiceUnavailable
 from samovar.sigv4 import NotValidNow
 

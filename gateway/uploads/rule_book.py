@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
-from gateway.store import reaching_store
+from gateway.functions.store import reaching_store
 from gateway.uploads import keys
 from gateway.uploads.rules import Rule, check
 
@@ -24,7 +24,7 @@ class RuleBook:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis: Any = client
-        """Untyped on purpose, as in `gateway.store.Store`."""
+        """Untyped on purpose, as in `gateway.functions.store.Store`."""
 
     async def rules(self, bucket: str) -> list[Rule]:
         """The rules of one bucket, of which there may be none."""

@@ -10,10 +10,10 @@ import msgspec
 
 from gateway.events.event import NewEvent
 from gateway.events.intake import Intake
+from gateway.functions.registry import Registry
 from gateway.queues.errors import QueueDoesNotExist
 from gateway.queues.message import Outgoing
 from gateway.queues.queues import Queues
-from gateway.registry import Registry
 from gateway.uploads.intents import Intent
 from gateway.uploads.ledger import Cursor, Known, Ledger, digest
 from gateway.uploads.record import Change, event_of

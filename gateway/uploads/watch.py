@@ -14,9 +14,9 @@ import redis.asyncio
 
 from gateway.events.doorbell import Doorbell, publisher
 from gateway.events.intake import Intake
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
 from gateway.queues.queues import Queues
-from gateway.registry import Registry
-from gateway.store import Store, connect
 from gateway.uploads.changes import changes
 from gateway.uploads.following import follow
 from gateway.uploads.intents import Intents

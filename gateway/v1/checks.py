@@ -9,7 +9,8 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Meta
 
-from gateway import mapping as mapping_rules
+from gateway.functions.layers import Layers
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api import constraints, model
 from gateway.lambda_api.body import read
 from gateway.lambda_api.configuration import configured
@@ -20,8 +21,7 @@ from gateway.lambda_api.models import CreateFunctionRequest
 from gateway.lambda_api.placement import with_tags
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.lambda_api.validation import check_creation
-from gateway.layers import Layers
-from gateway.record import FunctionRecord
+from gateway.mappings import mapping as mapping_rules
 from gateway.schedules.expressions import timetable
 from gateway.services import Services
 from gateway.v1.schema import described

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from gateway.events.book import Book
+from gateway.functions.registry import not_found
 from gateway.lambda_api.body import read
 from gateway.lambda_api.edge import InPath, UsesServices, answer
-from gateway.registry import not_found
 from gateway.services import Services
 from gateway.v1.moments import epoch_seconds
 from gateway.v1.schema import described

@@ -8,7 +8,7 @@ from importlib.metadata import version as installed_version
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from gateway.functions import ask
+from gateway.functions.functions import ask
 from gateway.lambda_api.edge import UsesServices, answer
 from gateway.services import Services
 from gateway.v1.schema import described

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from gateway.functions.provisioning import check_provisions_fit
+from gateway.functions.record import FunctionRecord
 from gateway.lambda_api.body import read
 from gateway.lambda_api.edge import InPath, UsesFunctions, UsesServices, answer, find, no_content
-from gateway.provisioning import check_provisions_fit
-from gateway.record import FunctionRecord
 from gateway.v1.schema import described
 from samovar.answers import Provisioned
 from samovar.link import Standing

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
-from gateway.functions import ask
+from gateway.functions.functions import ask
+from gateway.functions.registry import not_found
 from gateway.lambda_api.edge import InPath, Region, UsesServices, answer
-from gateway.registry import not_found
 from gateway.services import Services
 from gateway.usage import Window, read_reading, read_readings, read_usage
 from gateway.v1.moments import epoch_seconds

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from invoker.runtimes import Runtime
+from invoker.environments.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 
 PLACE = "/var/samovar"

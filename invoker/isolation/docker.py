@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import NotFound
 
+from invoker.environments.kits import Kits
+from invoker.environments.runtimes import extended
+from invoker.environments.runtimes import runtime as find_runtime
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_box import DockerBox, Started, remove_container
@@ -32,9 +35,6 @@ from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
-from invoker.kits import Kits
-from invoker.runtimes import extended
-from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 

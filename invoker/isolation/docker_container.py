@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from invoker.environments.runtimes import Runtime
 from invoker.isolation.carried import PLACE, Carried, variables
 from invoker.isolation.cgroup import cpu_limit, cpu_shares
 from invoker.isolation.contract import OPT_DIR, SOCKET_DIR, STEM_DIR, TASK_ROOT, BoxSpec
 from invoker.isolation.docker_engine import EngineFacts
 from invoker.isolation.docker_images import ImageFacts
-from invoker.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 

@@ -13,9 +13,9 @@ from typing import Any
 from docker import APIClient
 from docker.errors import NotFound
 
+from invoker.environments.kits import Kits
+from invoker.environments.runtimes import Runtime
 from invoker.isolation.docker_engine import Engine
-from invoker.kits import Kits
-from invoker.runtimes import Runtime
 from samovar.errors import EnvironmentFailure
 
 log = logging.getLogger("samovar.invoker.docker")

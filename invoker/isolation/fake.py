@@ -24,8 +24,8 @@ from typing import Any
 
 import msgspec
 
+from invoker.environments.marks import MARK
 from invoker.isolation.contract import INVOKER_SOCKET, OPT_DIR, OUTPUT_SOCKET, BoxSpec, Usage
-from invoker.marks import MARK
 from samovar import wire
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from invoker.environments.kits import Kits
+from invoker.environments.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.environments.runtimes import runtime as find_runtime
 from invoker.isolation import rlimits
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroup, Cgroups
@@ -21,9 +24,6 @@ from invoker.isolation.child import Child, Command, spawn
 from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
-from invoker.kits import Kits
-from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
-from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 

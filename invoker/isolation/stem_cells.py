@@ -21,12 +21,12 @@ from pathlib import Path
 
 import msgspec
 
+from invoker.environments.variables import interpreter_variables
 from invoker.isolation import mounts
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
 from invoker.isolation.stem_cell import STEM_VARIABLES, Stem, StemCell, StemIsolation, Unsupported
 from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
 from invoker.isolation.stem_supply import StemSupply
-from invoker.variables import interpreter_variables
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
 from samovar.link import IsolationStatus

@@ -49,7 +49,7 @@ def worker(settings: Settings, *, beat: bool) -> NoReturn:
     """Become a worker, and with `beat` the one that runs it."""
     arguments = ["--beat"] if beat else []
     sys.stdout.flush()
-    words = [sys.executable, "-P", "-m", "gateway.worker", *arguments]
+    words = [sys.executable, "-P", "-m", "gateway.tasks.worker", *arguments]
     os.execve(sys.executable, words, fixed_environment(settings, os.environ))  # noqa: S606 - no shell
 
 

@@ -49,7 +49,7 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
     workers = [
         ChildSpec(
             name=name,
-            command=_module(settings, "gateway.worker", *(("--beat",) if name == WORKER else ())),
+            command=_module(settings, "gateway.tasks.worker", *(("--beat",) if name == WORKER else ())),
             ready=None,
             starts=_WHEN_CALLS_ARE_SERVED,
             stops=_FIRST,

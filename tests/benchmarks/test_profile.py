@@ -11,8 +11,8 @@ from benchmarks.profile import shares
 from benchmarks.stages import OTHERWISE, STAGES, stage_of
 
 SAMPLES = """\
-<module> (gateway/__main__.py:9);run (gateway/hot.py:10);encode (gateway/http_event.py:20) 3
-<module> (gateway/__main__.py:9);run (gateway/hot.py:12) 1
+<module> (gateway/__main__.py:9);run (gateway/http/hot.py:10);encode (gateway/http/event.py:20) 3
+<module> (gateway/__main__.py:9);run (gateway/http/hot.py:12) 1
 Thread._bootstrap (threading.py:1002);wait (threading.py:320) 96
 """
 
@@ -23,20 +23,28 @@ def test_only_the_event_loops_thread_counts() -> None:
 
 def test_a_function_is_counted_with_what_it_calls_and_alone() -> None:
     found = shares("gateway", SAMPLES.splitlines())
-    assert found.inclusive["run (gateway/hot.py)"] == 4
-    assert found.own["run (gateway/hot.py)"] == 1
-    assert found.own["encode (gateway/http_event.py)"] == 3
+    assert found.inclusive["run (gateway/http/hot.py)"] == 4
+    assert found.own["run (gateway/http/hot.py)"] == 1
+    assert found.own["encode (gateway/http/event.py)"] == 3
 
 
 @pytest.mark.parametrize(
     ("part", "stack", "stage"),
     [
-        ("gateway", ["main (gateway/__main__.py)", "HotPath.begin (gateway/hot.py)"], "route"),
-        ("gateway", ["HotPath.begin (gateway/hot.py)", "InvokerLink.begin (gateway/invoker_link.py)"], "frame"),
-        ("gateway", ["FrameChannel.data_received (samovar/channel.py)", "_settle (gateway/hot.py)"], "answer"),
-        ("gateway", ["GatewayProtocol._reply (gateway/http_protocol.py)"], "answer"),
-        ("gateway", ["GatewayProtocol.data_received (gateway/http_protocol.py)"], "parse"),
-        ("invoker", ["Worker.take (invoker/worker.py)", "Invocation._account (invoker/invoke.py)"], "account"),
+        ("gateway", ["main (gateway/__main__.py)", "HotPath.begin (gateway/http/hot.py)"], "route"),
+        (
+            "gateway",
+            ["HotPath.begin (gateway/http/hot.py)", "InvokerLink.begin (gateway/link/invoker_link.py)"],
+            "frame",
+        ),
+        ("gateway", ["FrameChannel.data_received (samovar/channel.py)", "_settle (gateway/http/hot.py)"], "answer"),
+        ("gateway", ["GatewayProtocol._reply (gateway/http/protocol.py)"], "answer"),
+        ("gateway", ["GatewayProtocol.data_received (gateway/http/protocol.py)"], "parse"),
+        (
+            "invoker",
+            ["Worker.take (invoker/environments/worker.py)", "Invocation._account (invoker/invoke.py)"],
+            "account",
+        ),
         ("invoker", ["run (asyncio/runners.py)"], OTHERWISE),
     ],
 )

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from invoker.environments.mailbox import Mailbox
+from invoker.environments.variables import Folders
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET, Box, BoxSpec, Isolation
-from invoker.mailbox import Mailbox
-from invoker.variables import Folders
 from samovar import wire
 from samovar.function import Limits, Network, OciRuntime
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from invoker.environments.mailbox import Mailbox
 from invoker.isolation.contract import Isolation
-from invoker.mailbox import Mailbox
 from samovar.wire import EVENT, LAID, QUIET, RESULT, encode
 from tests.contracts.harness import PATIENCE_S, Connection, Message, Room, Wish, open_room, within
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from invoker.environments.runtimes import Interpreter
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.sandbox import SandboxIsolation
-from invoker.runtimes import Interpreter
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits
 from tests.contracts.harness import within

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from gateway.functions.store import connect
 from gateway.queues.message import Received
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
-from gateway.store import connect
 from samovar import event_client
 from samovar.clock import SystemClock
 from samovar.errors import ResourceNotFound

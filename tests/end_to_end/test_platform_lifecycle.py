@@ -12,7 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
-from gateway.celery_app import broker_url
+from gateway.tasks.celery_app import broker_url
 from samovar import usage
 from tests.end_to_end.platform_box import PlatformBox, platform_box, samovar, until
 

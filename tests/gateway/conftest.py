@@ -11,9 +11,9 @@ import pytest
 import redis.asyncio
 
 from gateway.control import create_control_app
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
 from gateway.services import Services
-from gateway.store import Store, connect
 from samovar.clock import ManualClock
 from samovar.settings import Settings
 from tests.gateway.builders import RecordingLink, services_of

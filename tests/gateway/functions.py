@@ -16,13 +16,13 @@ from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.apis.table import ApiTable
-from gateway.contract import Parts
 from gateway.events.intake import Intake
-from gateway.hot import HotPath
-from gateway.invoker_link import InvokerLink, LinkLimits
-from gateway.record import FunctionRecord, FunctionUrl
-from gateway.registry import not_found
-from gateway.store import connect
+from gateway.functions.record import FunctionRecord, FunctionUrl
+from gateway.functions.registry import not_found
+from gateway.functions.store import connect
+from gateway.http.contract import Parts
+from gateway.http.hot import HotPath
+from gateway.link.invoker_link import InvokerLink, LinkLimits
 from samovar.clock import ManualClock
 from samovar.cors import Cors
 from samovar.function import FunctionVersion
@@ -66,21 +66,21 @@ class KnownFunctions:
         self._warm = warm
 
     def cached(self, arn: str, qualifier: str = LATEST) -> FunctionRecord | None:
-        """See `gateway.contract.Functions`."""
+        """See `gateway.http.contract.Functions`."""
         return self._records.get(arn) if qualifier == LATEST and self._warm else None
 
     def cached_by_url(self, url_id: str) -> FunctionRecord | None:
-        """See `gateway.contract.Functions`."""
+        """See `gateway.http.contract.Functions`."""
         return self._by_url.get(url_id) if self._warm else None
 
     async def get(self, arn: str, qualifier: str | None = None) -> FunctionRecord:
-        """See `gateway.contract.Functions`."""
+        """See `gateway.http.contract.Functions`."""
         if arn not in self._records or qualifier not in (None, LATEST):
             raise not_found(arn, qualifier)
         return self._records[arn]
 
     async def by_url(self, url_id: str) -> FunctionRecord | None:
-        """See `gateway.contract.Functions`."""
+        """See `gateway.http.contract.Functions`."""
         return self._by_url.get(url_id)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.announcer import Announcer
-from gateway.invoker_link import InvokerLink
-from gateway.qualified_store import QualifiedStore
-from gateway.record import Attached, ProvisionedConcurrency
-from gateway.store import Store
+from gateway.functions.qualified_store import QualifiedStore
+from gateway.functions.record import Attached, ProvisionedConcurrency
+from gateway.functions.store import Store
+from gateway.link.announcer import Announcer
+from gateway.link.invoker_link import InvokerLink
 from samovar.function import FunctionVersion
 from samovar.provisioning import Provision
 from tests.gateway.builders import record

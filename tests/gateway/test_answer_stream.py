@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import http_answer
-from gateway.exchanges import Reply, StreamExchange
-from gateway.invoker_link import Call, InvokerLink
+from gateway.http import answer as http_answer
+from gateway.link.exchanges import Reply, StreamExchange
+from gateway.link.invoker_link import Call, InvokerLink
 from samovar.channel import FrameChannel
 from samovar.errors import EnvironmentFailure, TooManyRequests
 from samovar.invocation import AnswerHead, InvokeHead, Outcome, StreamHead

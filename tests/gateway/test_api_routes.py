@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.apis.table import ApiTable
-from gateway.record import FunctionRecord
+from gateway.functions.record import FunctionRecord
 from samovar.cors import Cors
 from samovar.errors import InvalidParameterValue
 from samovar.invocation import AnswerHead, Outcome

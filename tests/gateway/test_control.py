@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.control import create_control_app
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
 from gateway.services import Services
 from tests.gateway.builders import creation
 

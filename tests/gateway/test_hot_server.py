@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from gateway.http_protocol import MAX_HEAD_BYTES, GatewayProtocol
+from gateway.http.protocol import MAX_HEAD_BYTES, GatewayProtocol
 from samovar.invocation import AnswerHead, InvokeHead
 from tests.gateway.fake_invoker import Run, echo
 from tests.gateway.functions import Gateway, gateway

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http_answer import BAD_GATEWAY, to_response
-from gateway.rendering import Response
+from gateway.http.answer import BAD_GATEWAY, to_response
+from gateway.http.rendering import Response
 
 JSON = (b"content-type", b"application/json")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http_event import HttpCall, encode_event, endpoint
+from gateway.http.event import HttpCall, encode_event, endpoint
 
 RawHeaders = list[tuple[bytes, bytes]]
 

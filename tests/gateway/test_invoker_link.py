@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.invoker_link import Answer, Call, InvokerLink, LinkLimits
+from gateway.link.invoker_link import Answer, Call, InvokerLink, LinkLimits
 from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceFailure, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion, Limits
 from samovar.invocation import AnswerHead, InvokeHead

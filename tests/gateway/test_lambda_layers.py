@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.services import Services
-from gateway.sweeps import sweep_code
+from gateway.tasks.sweeps import sweep_code
 from tests.gateway.builders import creation, zip_of
 
 pytestmark = pytest.mark.component("valkey")

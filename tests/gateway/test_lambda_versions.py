@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
 from gateway.services import Services
-from gateway.sweeps import sweep_code
+from gateway.tasks.sweeps import sweep_code
 from samovar.clock import ManualClock
 from tests.gateway.builders import RecordingLink, creation, zip_of
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from gateway.mapping import KINDS, RESTING, TRANSITIONS, Config, Event, State, check, fired, with_defaults
+from gateway.mappings.mapping import KINDS, RESTING, TRANSITIONS, Config, Event, State, check, fired, with_defaults
 from samovar.errors import ResourceConflict
 
 CELLS = list(product(get_args(State), get_args(Event)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.artifacts import Artifacts
+from gateway.functions.artifacts import Artifacts
 from samovar.errors import ServiceFailure
 from tests.gateway.builders import zip_of
 

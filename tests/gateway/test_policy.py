@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy import Caller, Statements, allows, denies, statement
+from gateway.functions.policy import Caller, Statements, allows, denies, statement
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:shop"
 CALL = "lambda:InvokeFunction"

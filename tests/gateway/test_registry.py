@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from gateway.record import FunctionRecord, FunctionUrl
-from gateway.registry import Registry
-from gateway.store import Store, connect
+from gateway.functions.record import FunctionRecord, FunctionUrl
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
 from samovar.errors import PreconditionFailed, ResourceConflict, ResourceNotFound, ServiceUnavailable
 from tests.gateway.builders import record
 from tests.valkey import Valkey

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.rendering import render_error
+from gateway.http.rendering import render_error
 from samovar.errors import (
     EnvironmentFailure,
     ResourceNotFound,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.room import Room
+from gateway.http.room import Room
 from samovar.errors import TooManyRequests
 
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies
 
-from gateway.record import Alias
-from gateway.routing import check_routing, choose
+from gateway.functions.record import Alias
+from gateway.functions.routing import check_routing, choose
 from samovar.errors import InvalidParameterValue
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent, decode_head
 from gateway.events.intake import Intake
-from gateway.registry import Registry
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
 from gateway.schedules.schedule import Schedule, Target
 from gateway.schedules.schedules import Conflict, Schedules
 from gateway.schedules.store import Due, ScheduleStore
 from gateway.schedules.turn import AGAIN_S, Turn
-from gateway.store import Store, connect
 from samovar.clock import ManualClock
 from samovar.errors import ResourceNotFound, ServiceUnavailable, ValidationFailed
 from tests.gateway.builders import record

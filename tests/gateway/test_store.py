@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.record import FunctionRecord, FunctionUrl
-from gateway.store import CHANGED, Store, connect
+from gateway.functions.record import FunctionRecord, FunctionUrl
+from gateway.functions.store import CHANGED, Store, connect
 from samovar.errors import ServiceUnavailable
 from tests.gateway.builders import record
 from tests.valkey import Valkey

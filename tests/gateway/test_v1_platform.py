@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from gateway.control import create_control_app
-from gateway.registry import Registry
-from gateway.store import Store, connect
+from gateway.functions.registry import Registry
+from gateway.functions.store import Store, connect
 from samovar.answers import PackageLimits, Status
 from samovar.clock import ManualClock
 from samovar.settings import Settings

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invoker.crowd import Crowd
-from invoker.environment import Environment, RunResult
-from invoker.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.environment import Environment, RunResult
+from invoker.environments.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.reach import Reach
+from invoker.environments.snapshots import Snapshots
+from invoker.environments.worker import EventHead
 from invoker.isolation.fake import FakeIsolation, Function
 from invoker.isolation.seats import Seats
-from invoker.keepalive import KeepAlive
-from invoker.lease import Lease
-from invoker.outlook import PoolSettings
-from invoker.output import LogFiles
-from invoker.pool import Pool
-from invoker.reach import Reach
-from invoker.snapshots import Snapshots
-from invoker.worker import EventHead
+from invoker.logs.output import LogFiles
+from invoker.pool.crowd import Crowd
+from invoker.pool.keepalive import KeepAlive
+from invoker.pool.lease import Lease
+from invoker.pool.outlook import PoolSettings
+from invoker.pool.pool import Pool
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion, Limits
 

@@ -15,21 +15,21 @@ from typing import Any
 
 import msgspec
 
-from invoker.crowd import Crowd
-from invoker.environment import Environment, RunResult
-from invoker.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.environment import Environment, RunResult
+from invoker.environments.factory import EnvironmentFactory, FactorySettings
+from invoker.environments.snapshots import REST_S, Snapshot, Snapshots
+from invoker.environments.worker import EventHead
 from invoker.isolation.cgroup import places_of
 from invoker.isolation.contract import Isolation
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.sandbox import SandboxIsolation
 from invoker.isolation.seats import Seats
-from invoker.keepalive import KeepAlive
-from invoker.lease import Lease
-from invoker.outlook import PoolSettings
-from invoker.output import LogFiles
-from invoker.pool import Pool
-from invoker.snapshots import REST_S, Snapshot, Snapshots
-from invoker.worker import EventHead
+from invoker.logs.output import LogFiles
+from invoker.pool.crowd import Crowd
+from invoker.pool.keepalive import KeepAlive
+from invoker.pool.lease import Lease
+from invoker.pool.outlook import PoolSettings
+from invoker.pool.pool import Pool
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
 from tests.contracts.conftest import BASE_IMAGE

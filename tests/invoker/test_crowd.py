@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from invoker import crowd
-from invoker.policy import PATIENCE_S, SHORT_CALL_S, is_crowded
+from invoker.pool import crowd
+from invoker.pool.policy import PATIENCE_S, SHORT_CALL_S, is_crowded
 from tests.invoker.building import Gate, pool_over, take, until, version
 
 

@@ -17,13 +17,13 @@ import msgspec
 import pytest
 from docker import APIClient
 
+from invoker.environments.runtimes import Runtime, runtime
 from invoker.isolation.contract import INVOKER_SOCKET, BoxSpec
 from invoker.isolation.docker import DockerIsolation
 from invoker.isolation.docker_box import DockerBox
 from invoker.isolation.docker_engine import Engine
 from invoker.isolation.docker_exits import ExitWatch
 from invoker.isolation.docker_images import Images
-from invoker.runtimes import Runtime, runtime
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from invoker import endpoint
-from invoker.endpoint import Endpoint
+from invoker.environments import endpoint
+from invoker.environments.endpoint import Endpoint
+from invoker.environments.relay import Address
 from invoker.isolation.contract import PORTS_SOCKET
-from invoker.relay import Address
 
 DEADLINE_S = 30.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from invoker.filtering import wanted
+from invoker.logs.filtering import wanted
 from samovar import log_groups
 from samovar.errors import InvalidParameterValue
 from samovar.logging_config import LoggingConfig

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from invoker.environment import InitFailed
+from invoker.environments.environment import InitFailed
+from invoker.environments.lifecycle import State
 from invoker.isolation.fake import Function
-from invoker.keepalive import KeepAlive
-from invoker.lease import Lease
-from invoker.lifecycle import State
-from invoker.pool import Pool
+from invoker.pool.keepalive import KeepAlive
+from invoker.pool.lease import Lease
+from invoker.pool.pool import Pool
 from samovar.clock import ManualClock
 from samovar.errors import TooManyRequests
 from samovar.function import FunctionVersion

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invoker import policy
 from invoker.invoke import Invocation, Invocations
 from invoker.isolation.contract import Usage
 from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
-from invoker.pool import Pool
-from invoker.versions import Versions
+from invoker.pool import policy
+from invoker.pool.pool import Pool
+from invoker.pool.versions import Versions
 from samovar.clock import SystemClock
 from samovar.invocation import AnswerHead, InvokeHead, Outcome, Reading
 from samovar.wire import END, RESULT, Frame

@@ -16,9 +16,9 @@ import pytest
 
 from invoker.invoke import Invocations
 from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
-from invoker.pool import Pool
+from invoker.pool.pool import Pool
+from invoker.pool.versions import Versions
 from invoker.server import Server
-from invoker.versions import Versions
 from samovar.channel import FrameChannel
 from samovar.clock import SystemClock
 from samovar.errors import SamovarError, ServiceUnavailable

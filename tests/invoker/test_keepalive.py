@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoker.keepalive import (
+from invoker.pool.keepalive import (
     BUCKETS,
     FEWEST,
     GROWTH,
@@ -23,7 +23,7 @@ from invoker.keepalive import (
     priority,
     window,
 )
-from invoker.shelf import Shelf
+from invoker.pool.shelf import Shelf
 from tests.invoker.building import version
 
 KEEP = KeepAlive(adaptive=True, ttl_s=600.0, min_s=60.0, max_s=4 * 3600.0)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker import kits, runtimes
+from invoker.environments import kits, runtimes
 from invoker.isolation.docker_images import image_tag
 from samovar.errors import EnvironmentFailure
 

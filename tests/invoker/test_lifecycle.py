@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker.lifecycle import TRANSITIONS, Event, IllegalTransition, Lifecycle, State, mermaid
+from invoker.environments.lifecycle import TRANSITIONS, Event, IllegalTransition, Lifecycle, State, mermaid
 
 SHORTEST_WAY: dict[State, list[Event]] = {
     State.STARTING: [],

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from invoker.log_groups import LogGroups
-from invoker.output import EnvironmentLog, LogFiles
+from invoker.logs.log_groups import LogGroups
+from invoker.logs.output import EnvironmentLog, LogFiles
 from samovar import log_groups, logs
 from samovar.clock import ManualClock
 from samovar.errors import ResourceAlreadyExists, ResourceNotFound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from invoker.mailbox import Mailbox
+from invoker.environments.mailbox import Mailbox
 from samovar.wire import EVENT, encode
 
 

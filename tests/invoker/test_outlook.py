@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from invoker.keepalive import KeepAlive
-from invoker.outlook import Around, PoolSettings, demand
-from invoker.policy import FIRST_GUESS_FORK_S
-from invoker.roster import Roster
-from invoker.shelf import Shelf
+from invoker.pool.keepalive import KeepAlive
+from invoker.pool.outlook import Around, PoolSettings, demand
+from invoker.pool.policy import FIRST_GUESS_FORK_S
+from invoker.pool.roster import Roster
+from invoker.pool.shelf import Shelf
 from tests.invoker.building import version
 
 KEEP = KeepAlive(adaptive=False, ttl_s=600.0, min_s=60.0, max_s=3600.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker.output import EnvironmentLog, InvocationLog, LogFiles, OutputListener
+from invoker.logs.output import EnvironmentLog, InvocationLog, LogFiles, OutputListener
 from samovar import logs
 from samovar.clock import ManualClock
 from samovar.logs import Position

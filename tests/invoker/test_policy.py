@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoker import policy
-from invoker.policy import (
+from invoker.pool import policy
+from invoker.pool.policy import (
     Demand,
     Evict,
     Host,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from invoker.environment import InitFailed
+from invoker.environments.environment import InitFailed
+from invoker.environments.lifecycle import State
+from invoker.environments.worker import EventHead
 from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
-from invoker.keepalive import FEWEST, KeepAlive
-from invoker.lease import Lease
-from invoker.lifecycle import State
-from invoker.pool import Pool
-from invoker.worker import EventHead
+from invoker.pool.keepalive import FEWEST, KeepAlive
+from invoker.pool.lease import Lease
+from invoker.pool.pool import Pool
 from samovar.clock import ManualClock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, ServiceUnavailable, TooManyRequests
 from samovar.function import FunctionVersion

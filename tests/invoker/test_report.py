@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from invoker import report
+from invoker.logs import report
 from samovar.function import FunctionVersion
 from samovar.invocation import Outcome, Reading
 from samovar.logging_config import LoggingConfig, SystemLogLevel

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoker import worker as workers
+from invoker.environments import worker as workers
+from invoker.environments.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
 from invoker.faults import ProcessEnd
 from invoker.response_stream import WINDOW_BYTES, ResponseStream
-from invoker.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
 from samovar.channel import FrameChannel
 from samovar.wire import CHUNK, END, RESPONSE, RESULT, Frame
 

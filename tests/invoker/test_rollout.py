@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from invoker.isolation.fake import Function
-from invoker.lease import Lease
-from invoker.pool import Pool
-from invoker.rollout import Rollouts
-from invoker.versions import Versions
+from invoker.pool.lease import Lease
+from invoker.pool.pool import Pool
+from invoker.pool.rollout import Rollouts
+from invoker.pool.versions import Versions
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
 from samovar.link import Forget, UnknownVersion

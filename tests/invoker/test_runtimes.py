@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker import node, runtimes
+from invoker.environments import node, runtimes
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
 
 HERE = "python{}.{}".format(*sys.version_info[:2])

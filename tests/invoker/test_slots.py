@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invoker.environments.lifecycle import State
+from invoker.environments.slots import Slots
+from invoker.environments.worker import EventHead
 from invoker.isolation.fake import Exit, Function, hang
-from invoker.lifecycle import State
-from invoker.output import EnvironmentLog, LogFiles
-from invoker.policy import Start, scale
-from invoker.pool import Pool
-from invoker.slots import Slots
-from invoker.worker import EventHead
+from invoker.logs.output import EnvironmentLog, LogFiles
+from invoker.pool.policy import Start, scale
+from invoker.pool.pool import Pool
 from samovar import logs
 from samovar.clock import ManualClock
 from samovar.function import FunctionVersion

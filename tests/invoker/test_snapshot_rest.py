@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from invoker.environments.snapshots import CHEAP_CPU_US, rests_in
 from invoker.isolation.mounts import unavailable
-from invoker.snapshots import CHEAP_CPU_US, rests_in
 from tests.invoker.building import take
 from tests.invoker.seated import house, sandbox, until
 

@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 import pytest
 
-from invoker import snapshots
+from invoker.environments import snapshots
 from invoker.isolation.mounts import unavailable
 from invoker.isolation.sandbox import SandboxIsolation
 from invoker.isolation.sandbox.launch import Order
 from invoker.isolation.seats import Seats
-from invoker.lease import Lease
+from invoker.pool.lease import Lease
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason, Outcome
 from tests.invoker.building import take

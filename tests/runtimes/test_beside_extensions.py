@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker import node
+from invoker.environments import node
 from samovar import wire
 from tests.runtimes.carried import Runtime, keeper
 from tests.runtimes.conftest import PYTHON

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from invoker.runtimes import Interpreter, catalog, find_interpreter
+from invoker.environments.runtimes import Interpreter, catalog, find_interpreter
 from tests.runtimes.conftest import PYTHON, box
 from tests.runtimes.peer import Peer
 from tests.runtimes.snapshots import Origin

@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.access.guard import Guard
 from gateway.access.operations import Asked
 from gateway.access.operations import Operation as Needed
-from gateway.asgi import BODY_DEADLINE_S, ClientGone, Request, send_response
+from gateway.http.asgi import BODY_DEADLINE_S, ClientGone, Request, send_response
+from gateway.http.rendering import Response
+from gateway.http.room import Room
 from gateway.namespaces import region_of
 from gateway.queues.api import json_protocol, operations, query_protocol
 from gateway.queues.api.call import Answer, Call
@@ -22,8 +24,6 @@ from gateway.queues.api.requests import Request as Given
 from gateway.queues.ending import end
 from gateway.queues.errors import InvalidAction
 from gateway.queues.gate import TARGET
-from gateway.rendering import Response
-from gateway.room import Room
 from gateway.services import Services
 from samovar.errors import SamovarError, ServiceFailure, ServiceUnavailable
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.access.refusals import query_code
+from gateway.http.rendering import Response
 from gateway.queues.api.call import Answer
 from gateway.queues.api.requests import Request
 from gateway.queues.errors import MalformedRequest, SqsError
-from gateway.rendering import Response
 from samovar.errors import SamovarError
 
 MEDIA_TYPE: Final = b"application/x-amz-json-1.0"

@@ -15,12 +15,12 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from gateway.access.refusals import query_code
+from gateway.http.rendering import Response
 from gateway.lambda_api import model
 from gateway.queues.api.call import Answer
 from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import Request
 from gateway.queues.errors import MalformedRequest, QueueDoesNotExist, SqsError
-from gateway.rendering import Response
 from samovar.errors import SamovarError
 
 _NAMESPACE: Final = "http://queue.amazonaws.com/doc/2012-11-05/"

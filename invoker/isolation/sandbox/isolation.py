@@ -10,6 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from invoker.environments.kits import Kits
+from invoker.environments.runtimes import Interpreter, Runtime, extended, require_interpreter
+from invoker.environments.runtimes import runtime as find_runtime
 from invoker.isolation.carried import Carrier, provide, variables
 from invoker.isolation.cgroup import MEGABYTE, Cgroups
 from invoker.isolation.child import Child
@@ -24,9 +27,6 @@ from invoker.isolation.sandbox.users import GROUP, PASSWD, Users
 from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
-from invoker.kits import Kits
-from invoker.runtimes import Interpreter, Runtime, extended, require_interpreter
-from invoker.runtimes import runtime as find_runtime
 from samovar.errors import EnvironmentFailure
 from samovar.link import IsolationStatus
 

@@ -17,7 +17,7 @@ from gateway.events.lifecycle import Happening
 from gateway.events.lines import Claimed, Lines, Settlement
 from gateway.events.rules import End, Ended
 from gateway.events.window import Window
-from gateway.store import connect
+from gateway.functions.store import connect
 from samovar.clock import SystemClock
 from tests.gateway.events.test_lines import ARN, KEEPING, places
 from tests.valkey import Valkey

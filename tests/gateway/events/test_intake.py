@@ -13,7 +13,7 @@ import redis.asyncio
 from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent, decode_head
 from gateway.events.intake import MAX_WAITING_BYTES, Intake
-from gateway.store import connect
+from gateway.functions.store import connect
 from samovar.errors import RequestTooLarge, ServiceUnavailable, TooManyRequests
 from tests.gateway.functions import gateway
 from tests.valkey import Valkey

@@ -20,7 +20,7 @@ from gateway.events.event import NewEvent, decode_head
 from gateway.events.intake import Intake
 from gateway.events.lifecycle import Happening, State, after
 from gateway.events.lines import Claimed, Keeping, Lines, Message, Settlement
-from gateway.store import connect
+from gateway.functions.store import connect
 from tests.valkey import Valkey
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from gateway.events.event import EventHead
 from gateway.events.lifecycle import TRANSITIONS, Happening, State, after
 from gateway.events.rules import End, Ended, Rules, Verdict, expired, is_expired, rules_of, verdict
+from gateway.functions.record import RETRIES_TAG, Attached, EventInvoke
 from gateway.lambda_api.placement import with_tags
-from gateway.record import RETRIES_TAG, Attached, EventInvoke
 from samovar.errors import InvalidParameterValue
 from tests.gateway.functions import record
 

@@ -15,9 +15,9 @@ from gateway.events.lifecycle import Happening
 from gateway.events.lines import Claimed, Settlement
 from gateway.events.rules import End, Ended
 from gateway.events.work import Work
-from gateway.exchanges import nothing
-from gateway.invoker_link import Answer, Call, Errand
-from gateway.record import FunctionRecord
+from gateway.functions.record import FunctionRecord
+from gateway.link.exchanges import nothing
+from gateway.link.invoker_link import Answer, Call, Errand
 from samovar.clock import SystemClock
 from samovar.errors import ResourceNotFound, SamovarError, TooManyRequests
 from samovar.function import FunctionVersion

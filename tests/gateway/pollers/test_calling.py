@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from gateway import lineage
-from gateway.invoker_link import Answer, Call
+from gateway.functions.record import FunctionRecord
+from gateway.link.invoker_link import Answer, Call
 from gateway.pollers.calling import FunctionCall
-from gateway.record import FunctionRecord
 from samovar.errors import RecursiveInvocation, ResourceNotFound
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, Outcome

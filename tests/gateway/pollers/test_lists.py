@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from gateway.functions.store import connect
 from gateway.pollers import redis_list, redis_names
 from gateway.pollers.batching import BatchLimits
 from gateway.pollers.filters import Filters
 from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.redis_list import ListSource
-from gateway.store import connect
 from tests.gateway.pollers.polling import PATIENCE_S, Function, Nobody, eventually, failing, succeed, until
 from tests.valkey import Valkey
 

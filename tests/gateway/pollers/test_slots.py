@@ -10,9 +10,10 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from gateway.invoker_link import Answer, Call
-from gateway.mapping import Config, Event, Mapping, fired, with_defaults
-from gateway.mapping_store import MappingStore
+from gateway.functions.record import FunctionRecord
+from gateway.link.invoker_link import Answer, Call
+from gateway.mappings.mapping import Config, Event, Mapping, fired, with_defaults
+from gateway.mappings.mapping_store import MappingStore
 from gateway.pollers import leases as leasing
 from gateway.pollers import slots as slotting
 from gateway.pollers.leases import Leases, Slot, SlotTaken
@@ -23,7 +24,6 @@ from gateway.pollers.slots import Ends, Slots
 from gateway.queues.message import Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues
-from gateway.record import FunctionRecord
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead

@@ -11,9 +11,9 @@ import redis.asyncio
 from gateway.events import keys
 from gateway.events.event import decode_head
 from gateway.events.intake import Intake
-from gateway.mapping import Config, Mapping
+from gateway.functions.store import connect
+from gateway.mappings.mapping import Config, Mapping
 from gateway.pollers.spent import GivenUp, Spent
-from gateway.store import connect
 from samovar.clock import SystemClock
 from samovar.errors import ServiceUnavailable
 

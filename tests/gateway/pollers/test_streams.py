@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from gateway.functions.store import connect
 from gateway.pollers import redis_names, redis_stream, source
 from gateway.pollers.batching import BatchLimits
 from gateway.pollers.filters import Filters
 from gateway.pollers.poller import Plan, Poller
 from gateway.pollers.redis_stream import StreamRules, StreamSource
-from gateway.store import connect
 from samovar.errors import InvalidParameterValue, TooManyRequests
 from tests.gateway.pollers.polling import PATIENCE_S, Function, Nobody, eventually, failing, succeed, until
 from tests.valkey import Valkey

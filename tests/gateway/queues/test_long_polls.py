@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Awaitable
 import pytest
 import redis.asyncio
 
+from gateway.functions.store import connect
 from gateway.queues import arrivals
 from gateway.queues.arrivals import Line
 from gateway.queues.errors import QueueDoesNotExist, RequestThrottled
 from gateway.queues.message import Outgoing, Received
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
-from gateway.store import connect
 from samovar.clock import SystemClock
 from tests.gateway.queues.queueing import ACCOUNT, REGION, bodies, receive, send
 from tests.valkey import Valkey

@@ -9,11 +9,11 @@ from uuid import uuid4
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gateway.functions.store import connect
 from gateway.queues.errors import InvalidParameter
 from gateway.queues.message import Outgoing
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
-from gateway.store import connect
 from samovar.clock import ManualClock
 from tests.gateway.queues.queueing import ACCOUNT, REGION
 from tests.gateway.queues.reference import RETENTION_S, VISIBILITY_S, Reference

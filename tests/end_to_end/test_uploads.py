@@ -193,6 +193,26 @@ def test_the_command_lines_upload(lab: Lab, bucket: Any, teller: Function, tmp_p
     assert "NoSuchBucket" in failed.stderr
 
 
+def test_a_folder_is_uploaded_with_the_paths_in_it(lab: Lab, bucket: Any, teller: Function, tmp_path: Path) -> None:
+    names = ["one.txt", "below/two.html", "below/deeper/three", *(f"many/{number}" for number in range(20))]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "below" / "round").symlink_to(tmp_path)
+    done = lab.platform.cli("upload", tmp_path, "s3://photos/in/folder")
+    assert done.stderr.startswith("23 files, ")
+    listed = bucket.list_objects_v2(Bucket="photos", Prefix="in/folder/")["Contents"]
+    assert {each["Key"] for each in listed} == {f"in/folder/{name}" for name in names}
+    two = bucket.get_object(Bucket="photos", Key="in/folder/below/two.html")
+    assert (two["ContentType"], two["Body"].read()) == ("text/html", b"below/two.html")
+    told(teller, *(("ObjectCreated:Put", f"in/folder/{name}") for name in names))
+    failed = lab.platform.cli("upload", tmp_path, "s3://nowhere/", fails_with=2)
+    assert "NoSuchBucket" in failed.stderr
+    assert "(0 of 23 files are uploaded)" in failed.stderr
+    (tmp_path / "empty").mkdir()
+    assert "holds no file" in lab.platform.cli("upload", tmp_path / "empty", "s3://photos/", fails_with=2).stderr
+
+
 def test_a_queue_is_notified_and_tested_first(lab: Lab, bucket: Any) -> None:
     sqs = client_of(lab, "sqs")
     url = sqs.create_queue(QueueName="uploads")["QueueUrl"]

@@ -339,6 +339,43 @@ def test_nothing_is_lost_when_everything_that_tells_is_killed(lab: Lab, bucket: 
     told(teller, ("ObjectCreated:Put", "kept/afterwards"))
 
 
+def test_no_removal_is_lost_when_everything_that_tells_is_killed(lab: Lab, bucket: Any, teller: Function) -> None:
+    """Objects go while nobody hears, and the server is killed before it has written that down."""
+    server = s3.find(Settings(data_dir=str(lab.platform.data_dir)))
+    assert server is not None
+    straight = client_of(lab, endpoint=server.endpoint)
+    ways = ("straight", "through", "many", "many-straight")
+    names = {way: [f"kept/goes-{way}-{number}" for number in range(5)] for way in ways}
+    for key in (key for keys in names.values() for key in keys):
+        bucket.put_object(Bucket="photos", Key=key, Body=b"1")
+    told(teller, *(("ObjectCreated:Put", key) for keys in names.values() for key in keys))
+    before = lab.pids()
+    os.kill(before["uploads"], signal.SIGSTOP)
+    for key in names["straight"]:
+        straight.delete_object(Bucket="photos", Key=key)
+    for key in names["through"]:
+        bucket.delete_object(Bucket="photos", Key=key)
+    for client, way in ((bucket, "many"), (straight, "many-straight")):
+        answer = client.delete_objects(Bucket="photos", Delete={"Objects": [{"Key": key} for key in names[way]]})
+        assert {each["Key"] for each in answer["Deleted"]} == set(names[way])
+    os.kill(before["s3"], signal.SIGKILL)
+    os.kill(before["uploads"], signal.SIGKILL)
+    records = told(teller, *(("ObjectRemoved:Delete", key) for keys in names.values() for key in keys))
+    assert {record["userIdentity"]["principalId"] for record in records[5:15]} == {"AWS:123456789012"}
+
+
+def test_removing_many_at_once(bucket: Any, teller: Function) -> None:
+    keys = [f"in/many & {number}" for number in range(30)]
+    for key in keys:
+        bucket.put_object(Bucket="photos", Key=key, Body=b"1")
+    quiet = {"Objects": [{"Key": key} for key in (*keys, "in/never-there")], "Quiet": True}
+    assert "Errors" not in bucket.delete_objects(Bucket="photos", Delete=quiet)
+    told(teller, *(("ObjectRemoved:Delete", f"in/many+%26+{number}") for number in range(30)))
+    with pytest.raises(ClientError) as error:
+        bucket.delete_objects(Bucket="photos", Delete={"Objects": [{"Key": f"{number}"} for number in range(1001)]})
+    assert error.value.response["Error"]["Code"] == "MalformedXML"
+
+
 async def test_the_servers_log_is_shortened(lab: Lab, bucket: Any) -> None:
     """Raises what went wrong."""
     await forget_old_changes(Settings(data_dir=str(lab.platform.data_dir)), days=1)

@@ -100,12 +100,13 @@ def _logging(version: FunctionVersion) -> Logging:
 def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
     """As AWS answers an update, and shows a function until that is in force; its words.
 
-    AWS adds a code, `Creating`, that its own model does not have among those of updates.
+    `Creating` is the code AWS answers with, though its model does not have it among those of updates.
     """
     return msgspec.structs.replace(
         shown,
         last_update_status="InProgress",
         last_update_status_reason=_CREATING,
+        last_update_status_reason_code="Creating",
         revision_id=_unsettled(shown.revision_id),
     )
 
@@ -128,8 +129,9 @@ def pending(shown: FunctionConfiguration) -> FunctionConfiguration:
 
 
 def listed(record: FunctionRecord, qualifier: str | None = None) -> FunctionConfiguration:
-    """A function or a version as it stands in a list, where AWS leaves its state out."""
-    return msgspec.structs.replace(configuration(record, qualifier), state=None, last_update_status=None)
+    """A function or a version as it stands in a list, where AWS leaves out its state and the runtime's version."""
+    shown = configuration(record, qualifier)
+    return msgspec.structs.replace(shown, state=None, last_update_status=None, runtime_version_config=None)
 
 
 def configured(record: FunctionRecord, request: ConfigurationRequest) -> FunctionRecord:

@@ -110,10 +110,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Throttle the call: `reason` is AWS's, `retry_after_s` an honest estimate."""
+    """Throttle the call: `reason` is AWS's, `retry_after_s` an honest estimate, and `None` where waiting is no help."""
 
     reason: str
-    retry_after_s: float
+    retry_after_s: float | None
     message: str = "Rate Exceeded."
 
 
@@ -258,7 +258,7 @@ def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment
 def admit(demand: Demand) -> Reject | None:
     """Whether one more call may join the queue of a version (`demand` does not count it yet)."""
     if demand.function_limit <= demand.promised_elsewhere:
-        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=60.0)
+        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=None)
     if demand.waiting >= demand.queue_limit:
         return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
     if demand.function_live >= demand.function_limit and _clearing_time(demand) > demand.queue_timeout_s:

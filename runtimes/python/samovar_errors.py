@@ -24,6 +24,14 @@ class Fault(Exception):
         self.trace = trace or []
 
 
+class TooLarge(Fault):
+    """An answer over the limit. It is Lambda that says so, not its runtime: who calls hears what and no more."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+        super().__init__("Function.ResponseSizeTooLarge", message)
+
+
 def describe(error: BaseException) -> str:
     """The text of an exception, also of one whose `__str__` fails."""
     try:
@@ -59,6 +67,11 @@ def error_fields(error: BaseException, request_id: str, limit: int) -> dict[str,
         "requestId": request_id,
         "stackTrace": trace,
     }
+
+
+def answered(error: BaseException, fields: dict[str, Any]) -> dict[str, Any]:
+    """What of the fields of an exception its caller is told."""
+    return {name: fields[name] for name in ("errorMessage", "errorType")} if isinstance(error, TooLarge) else fields
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

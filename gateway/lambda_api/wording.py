@@ -33,6 +33,7 @@ _EVERY_RUNTIME: Final = (
 
 _ENUMS: Final[Mapping[str, str]] = {
     "EventSourcePosition": "LATEST, AT_TIMESTAMP, TRIM_HORIZON",
+    "InvokeMode": "RESPONSE_STREAM, BUFFERED",
     "RecursiveLoop": "Terminate, Allow",
     "Runtime": _EVERY_RUNTIME,
 }

@@ -47,7 +47,7 @@ class StreamedResponse:
     def __init__(
         self, invocation: Invocation, headers: Mapping[str, str], part: Part, end: End, flow: Flow, whole: int | None
     ) -> None:
-        """Parts are passed on; or, for who takes none, up to `whole` bytes and one more, to see it is over, are kept."""
+        """Parts are passed on; or, for who takes none, `whole` bytes are kept and one more, to see that it is over."""
         self.invocation = invocation
         self.flow = flow
         self._type = headers.get("content-type", _USUAL_TYPE)

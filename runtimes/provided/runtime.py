@@ -67,8 +67,14 @@ OnOutcome = Callable[[Outcome], None]
 class RuntimeApi:
     """Hands out one event at a time, and takes what became of it."""
 
-    def __init__(self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int) -> None:
-        """`max_response` is how many bytes an answer may have that is not streamed."""
+    def __init__(
+        self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int, on_asked: Callable[[], None]
+    ) -> None:
+        """`max_response` is how many bytes an answer may have that is not streamed.
+
+        `on_asked` is called when the runtime has answered and asks for more.
+        """
+        self._on_asked = on_asked
         self._on_init = on_init
         self._on_outcome = on_outcome
         self._on_part = on_part
@@ -77,6 +83,11 @@ class RuntimeApi:
         self._events: deque[Invocation] = deque()
         self._current: Invocation | None = None
         self._arrival = asyncio.Event()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the runtime has answered an event and not asked for the next: it may as well end, as on AWS."""
+        return self._state is State.RESPONSE_SENT
 
     def offer(self, invocation: Invocation) -> None:
         """An event for the runtime to take."""
@@ -102,8 +113,11 @@ class RuntimeApi:
             return not_allowed(self._state, State.READY)
         if self._state is State.STARTED:
             self._on_init(None, b"")
+        has_answered = self.has_answered
         if self._state is not State.RUNNING:  # asked twice, it is given the same event again
             self._state = State.READY
+        if has_answered:
+            self._on_asked()
         while self._state is State.READY:
             if self._events:
                 self._current = self._events.popleft()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -47,6 +48,11 @@ class Invocation(NamedTuple):
     def request_id(self) -> str:
         """What the runtime calls it by."""
         return str(self.head["request_id"])
+
+    @property
+    def delivery_id(self) -> str:
+        """What tells this run of an event from its other tries. AWS's clients send it back with their answer."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.request_id} {self.stream} {self.head['deadline_ms']}"))
 
 
 class Outcome(NamedTuple):
@@ -197,7 +203,7 @@ class RuntimeApi:
 
 def event_response(invocation: Invocation) -> Response:
     """An event as the runtime gets it."""
-    return Response(200, invocation.event, (JSON, *_event_headers(invocation.head)))
+    return Response(200, invocation.event, (JSON, *_event_headers(invocation.head, invocation.delivery_id)))
 
 
 def invalid_id() -> Response:
@@ -222,9 +228,10 @@ def _error_type(headers: Mapping[str, str]) -> str:
     return "Function.Unknown" if given.startswith("Function.") else "Runtime.Unknown"
 
 
-def _event_headers(head: dict[str, Any]) -> list[tuple[str, str]]:
+def _event_headers(head: dict[str, Any], delivery_id: str) -> list[tuple[str, str]]:
     headers = {
         "Aws-Request-Id": head["request_id"],
+        "Invocation-Id": delivery_id,
         "Deadline-Ms": str(head["deadline_ms"]),
         "Invoked-Function-Arn": head["arn"],
         "Trace-Id": head.get("trace_id") or new_trace(),

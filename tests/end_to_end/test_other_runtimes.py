@@ -143,6 +143,7 @@ def test_more_memory_than_the_limit_ends_it(function: Function) -> None:
 def test_an_answer_over_the_limit_is_an_error(function: Function) -> None:
     told = function.error({"do": "big"})
     assert told["errorType"] == "Function.ResponseSizeTooLarge"
+    assert "trace" not in told
     assert "6291556 bytes" in told["errorMessage"]
     assert function.value({"do": "echo"}) == {"do": "echo"}
 

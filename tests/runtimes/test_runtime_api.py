@@ -89,6 +89,7 @@ def test_an_event_arrives_with_the_headers_aws_sends(worker: Worker, ready: Runt
     headers = said.headers
     assert json.loads(headers.pop("Lambda-Runtime-Client-Context")) == json.loads(context)
     assert headers.pop("Date")
+    assert headers.pop("Lambda-Runtime-Invocation-Id")
     assert headers == {
         "Content-Type": "application/json",
         "Content-Length": "13",
@@ -186,6 +187,7 @@ def test_asked_twice_the_same_event_is_given_again(worker: Worker, ready: Runtim
     first = given(worker, ready, {"n": 1})
     again = ready.next()
     assert (again.headers["Lambda-Runtime-Aws-Request-Id"], again.json()) == (first, {"n": 1})
+    assert again.headers["Lambda-Runtime-Invocation-Id"] == ready.next().headers["Lambda-Runtime-Invocation-Id"]
 
 
 def test_a_runtime_that_has_hung_up_while_it_waited_loses_no_event(

@@ -12,7 +12,7 @@ export class Fault extends Error {
   }
 }
 
-/** An answer over the limit. It is Lambda that says so, not its runtime: who calls hears what and no more. */
+/** An answer over the limit. */
 export class TooLarge extends Fault {
   constructor(limit) {
     super("Function.ResponseSizeTooLarge", `Response payload size exceeded maximum allowed payload size (${limit} bytes).`);
@@ -22,7 +22,6 @@ export class TooLarge extends Fault {
 /** What `throw` was given, as the caller of the function sees it. Anything can be thrown, also what has no text. */
 export function describe(thrown) {
   try {
-    if (thrown instanceof TooLarge) return { errorMessage: thrown.message, errorType: thrown.name };
     if (isError(thrown)) {
       return { errorType: String(thrown.name), errorMessage: clip(thrown.message), trace: traceOf(thrown) };
     }

@@ -25,7 +25,7 @@ class Fault(Exception):
 
 
 class TooLarge(Fault):
-    """An answer over the limit. It is Lambda that says so, not its runtime: who calls hears what and no more."""
+    """An answer over the limit. Lambda's platform reports it, not its runtime, so a caller reads no more than this."""
 
     def __init__(self, limit: int) -> None:
         message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
@@ -67,11 +67,6 @@ def error_fields(error: BaseException, request_id: str, limit: int) -> dict[str,
         "requestId": request_id,
         "stackTrace": trace,
     }
-
-
-def answered(error: BaseException, fields: dict[str, Any]) -> dict[str, Any]:
-    """What of the fields of an exception its caller is told."""
-    return {name: fields[name] for name in ("errorMessage", "errorType")} if isinstance(error, TooLarge) else fields
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

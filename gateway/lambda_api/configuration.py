@@ -100,13 +100,12 @@ def _logging(version: FunctionVersion) -> Logging:
 def updating(shown: FunctionConfiguration) -> FunctionConfiguration:
     """As AWS answers an update, and shows a function until that is in force; its words.
 
-    `Creating` is the code AWS answers with, though its model does not have it among those of updates.
+    AWS adds a code, `Creating`, that its own model does not have among those of updates.
     """
     return msgspec.structs.replace(
         shown,
         last_update_status="InProgress",
         last_update_status_reason=_CREATING,
-        last_update_status_reason_code="Creating",
         revision_id=_unsettled(shown.revision_id),
     )
 

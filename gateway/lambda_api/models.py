@@ -173,7 +173,6 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     state_reason_code: str | None = None
     last_update_status: str | None = None
     last_update_status_reason: str | None = None
-    last_update_status_reason_code: str | None = None
     package_type: str
     image_config_response: ImageConfigResponse | None = None
     architectures: list[str]

@@ -175,6 +175,14 @@ def test_a_shell_script_can_tell_of_an_error(shell: Function) -> None:
     assert shell.value({}) == {"got": {}}
 
 
+def test_a_program_that_ends_after_each_answer_fails_no_call(lab: Lab) -> None:
+    function = deploy_files(lab, "fleeting", {"bootstrap": CURL}, Runtime="provided.al2023", Handler="any.thing",
+                            Environment={"Variables": {"ONCE": "1"}})  # fmt: skip
+    assert [function.value({"n": n}) for n in range(4)] == [{"got": {"n": n}} for n in range(4)]
+    assert function.error({"please": "fail"}) == {"errorMessage": "sad", "errorType": "Sad"}
+    assert function.value({}) == {"got": {}}
+
+
 def test_an_error_of_initialisation_is_the_answer(lab: Lab) -> None:
     function = deploy_files(lab, "unlucky", {"bootstrap": CURL}, Runtime="provided.al2023", Handler="any.thing",
                             Environment={"Variables": {"INIT": "error"}})  # fmt: skip

@@ -137,7 +137,7 @@ def _broken_rules(kind: Shape, value: Any) -> list[str]:
         if not isinstance(value, bool):
             raise SerializationFailed(f"{_token(value)} can not be converted to a Boolean")
         return []
-    if kind.type not in ("string", "blob"):
+    if kind.type not in ("string", "blob") or isinstance(value, bytes):  # a body that is the value as it is
         return []
     if not isinstance(value, str):
         raise SerializationFailed(_unexpected(value) or f"{_token(value)} can not be converted to a String")

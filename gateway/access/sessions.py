@@ -7,6 +7,8 @@ A session ends with its function or version; the function's environments have ot
 
 from __future__ import annotations
 
+from base64 import b32encode
+from hashlib import sha256
 from typing import Final, Protocol
 
 from gateway.access import roles
@@ -38,6 +40,10 @@ class Functions(Protocol):
         ...
 
 
+class InvalidToken(UnrecognizedClient):
+    """A session's token that nobody here made. S3 has another name for it."""
+
+
 class RoleSession(AccessKey, frozen=True, kw_only=True):
     """The key of a function's environment. What it may do, its role says, not `role`."""
 
@@ -47,11 +53,17 @@ class RoleSession(AccessKey, frozen=True, kw_only=True):
 
     def arn(self, account: str) -> str:
         """Who it is, as AWS writes it."""
-        return f"arn:aws:sts::{account}:assumed-role/{self.role_name}/{self.function}"
+        return f"arn:aws:sts::{account}:assumed-role/{self.role_name}/{self._name}"
 
     def user_id(self, account: str) -> str:
-        """Its unique id, as AWS forms them."""
-        return f"AROA{self.key_id.removeprefix('ASIA')}:{self.function}"
+        """Its unique id, as AWS forms them: the role's, which all its sessions have, and the session's name."""
+        role = sha256(f"{account}/{self.role_name}".encode()).digest()
+        return f"AROA{b32encode(role).decode()[:17]}:{self._name}"
+
+    @property
+    def _name(self) -> str:
+        """AWS's sessions have two characters at least, and this is what becomes of one."""
+        return self.function if len(self.function) > 1 else f"{self.function}@lambda_function"
 
 
 class Sessions:
@@ -104,13 +116,13 @@ class Sessions:
         if verified is None:
             verified = sessions.verified(self._key, token)
             if verified is None:
-                raise UnrecognizedClient("The security token included in the request is invalid.")
+                raise InvalidToken("The security token included in the request is invalid.")
             if len(self._verified) >= _KEPT:
                 self._verified.clear()
                 self._held.clear()
             self._verified[token] = verified
         if verified[0].key_id != key_id:
-            raise UnrecognizedClient("The security token included in the request is invalid.")
+            raise InvalidToken("The security token included in the request is invalid.")
         return verified
 
     def _key_of(self, session: Session, secret: str, latest: FunctionRecord) -> HeldKey:

@@ -24,6 +24,12 @@ _MAX_MESSAGE: Final = 1024
 _HTTP_OK: Final = 200
 
 
+class _FunctionError(msgspec.Struct, rename="camel"):
+    """A function's error, as far as a dead-letter queue is told of it."""
+
+    error_message: str = ""
+
+
 def messages(verdict: Verdict, ended: Ended | None, rules: Rules, payload: bytes) -> list[Message]:
     """What is to be delivered for an event that has ended; `ended` is its last run, if it ever was run."""
     head, found = verdict.head, []
@@ -58,12 +64,22 @@ def record(head: EventHead, ended: Ended | None, payload: bytes) -> bytes:
 
 def dead_letter_attributes(head: EventHead, ended: Ended | None) -> dict[str, dict[str, str]]:
     """The message attributes beside an event in a dead-letter queue."""
-    error = (ended.error if ended is not None else head.error) or head.condition
+    error = (_said(ended) if ended is not None else head.error) or head.condition
     return {
         "RequestID": {"DataType": "String", "StringValue": head.id},
         "ErrorCode": {"DataType": "Number", "StringValue": str(_HTTP_OK)},
         "ErrorMessage": {"DataType": "String", "StringValue": error[:_MAX_MESSAGE]},
     }
+
+
+def _said(ended: Ended) -> str:
+    """What an error says. That of a function says it without its type's name, which `ended.error` begins with."""
+    if ended.end is End.FUNCTION_ERROR:
+        try:
+            return msgspec.json.decode(ended.payload, type=_FunctionError).error_message or ended.error
+        except msgspec.MsgspecError:
+            pass  # runtimes that are not Samovar's may answer with anything
+    return ended.error
 
 
 def _message(head: EventHead, source: str, target: str, body: bytes, attributes: dict[str, dict[str, str]]) -> Message:

@@ -43,14 +43,15 @@ async def read(request: Request, kind: type[T]) -> T:
 
 async def json_body(request: Request) -> Any:
     """The body as a JSON value; an empty one is `{}`. Raises `InvalidRequestContent` and `RequestEntityTooLarge`."""
-    body = await _whole(request)
+    body = await raw_body(request)
     try:
         return msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestContent(f"Could not parse request body into json: {error}") from error
 
 
-async def _whole(request: Request) -> bytes:
+async def raw_body(request: Request) -> bytes:
+    """The body as it is. Raises `InvalidRequestContent` and `RequestEntityTooLarge`."""
     services: Services = request.app.state.services
     limit = largest(services.settings)
     return await whole(request, limit, f" for the {request.scope['route'].name} operation")

@@ -25,7 +25,13 @@ from gateway.http.rendering import Response, render_error
 from gateway.lambda_api import constraints
 from gateway.link.invoker_link import Answer, Call, Errand
 from gateway.namespaces import check_reachable, region_of
-from samovar.errors import CallerError, InvalidParameterValue, InvalidRequestContent, SamovarError
+from samovar.errors import (
+    CallerError,
+    InvalidParameterValue,
+    InvalidRequestContent,
+    SamovarError,
+    UnsupportedMediaType,
+)
 from samovar.invocation import Outcome
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
@@ -47,6 +53,8 @@ _HEADERS: Final = (
 )
 """Members of the request that are headers."""
 _LOG_TYPES: Final = ("Tail", "None")
+_UNSPECIFIC: Final = (b"", b"application/octet-stream", b"binary/octet-stream")
+"""Content types that AWS's SDKs have sent with JSON."""
 _skim_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -165,12 +173,12 @@ class InvokeApi:
         return wanted
 
     def _event(self, request: Request, target: Target, payload: bytes) -> NewEvent:
-        """Raises `RequestTooLarge` and `InvalidRequestContent`."""
+        """Raises `RequestTooLarge`, `InvalidRequestContent` and `UnsupportedMediaType`."""
         self._intake.check(payload)
         return NewEvent(
             arn=target.arn,
             qualifier=target.given,
-            payload=checked_event(payload),
+            payload=_checked(request.headers, payload),
             request_id=request.id,
             trace_id=_caller_trace(request.headers),
         )
@@ -201,7 +209,9 @@ def _wanted(request: Request, record: FunctionRecord, qualifier: str | None, pay
     headers = request.headers
     log_type = _choice(headers, b"x-amz-log-type", "LogType", _LOG_TYPES)
     call = Call(request.id, "invoke", log_type == "Tail", _client_context(headers), trace, qualifier)
-    return Wanted(Errand(record.version, call, checked_event(payload), request.let_go), partial(_settled, request.id))
+    return Wanted(
+        Errand(record.version, call, _checked(headers, payload), request.let_go), partial(_settled, request.id)
+    )
 
 
 def _settled(request_id: str, outcome: Answer | SamovarError) -> Response:
@@ -213,6 +223,20 @@ def _taken(request_id: str, failure: SamovarError | None) -> Response:
     if failure is not None:
         return render_error(failure, request_id)
     return Response(202, [(b"x-amzn-requestid", request_id.encode())])
+
+
+def _checked(headers: dict[bytes, bytes], payload: bytes) -> bytes:
+    """As `checked_event`. Raises `UnsupportedMediaType` for what is no JSON and does not say it is.
+
+    What a caller's content type says matters to nothing else: many send JSON as bytes, as text or as a form.
+    """
+    try:
+        return checked_event(payload)
+    except InvalidRequestContent:
+        given = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if given in _UNSPECIFIC or given.endswith(b"json"):
+            raise
+    raise UnsupportedMediaType("The content type of the Invoke request body is not JSON.")
 
 
 def checked_event(payload: bytes) -> bytes:

@@ -16,7 +16,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from gateway.lambda_api import constraints, model
-from gateway.lambda_api.body import json_body
+from gateway.lambda_api.body import json_body, raw_body
 from samovar.errors import SerializationFailed
 
 T = TypeVar("T")
@@ -81,7 +81,10 @@ async def _gather(request: Request) -> None:
     api, operation = _stated(request.scope["route"].name)
     root = model.Shape("structure") if operation.input is None else model.shape(operation.input, api)
     given: dict[str, Any] = dict(_outside_the_body(request, root, api))
-    if any(member.location is None for member in root.members.values()):
+    if root.payload is not None and model.shape(root.members[root.payload].shape, api).type == "blob":
+        if body := await raw_body(request):
+            given[root.payload] = body
+    elif any(member.location is None for member in root.members.values()):
         body = await json_body(request)
         if not isinstance(body, dict):
             raise SerializationFailed("The request body must be a JSON object")

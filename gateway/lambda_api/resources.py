@@ -15,6 +15,7 @@ from gateway.lambda_api import (
     configuration,
     event_invoke,
     functions,
+    invoke_async,
     layer_policies,
     layers,
     mappings,
@@ -30,6 +31,7 @@ from gateway.lambda_api import (
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     functions.router,
+    invoke_async.router,
     configuration.router,
     code.router,
     versions.router,

@@ -41,7 +41,6 @@ WHY_NOT: Final[dict[str, str]] = {
     "GetFunctionScalingConfig": _CAPACITY,
     "PutFunctionScalingConfig": _CAPACITY,
     **{route.name: code_signing.WHY_NOT for route in code_signing.router.routes if isinstance(route, APIRoute)},
-    "InvokeAsync": "it was superseded by Invoke with InvocationType Event",
 }
 """Reasons, where there is a better one than that somebody has to write it."""
 

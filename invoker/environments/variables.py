@@ -18,6 +18,11 @@ _FIXED: Final = {
     "LC_CTYPE": "C.UTF-8",
     "TZ": ":UTC",
     "SHLVL": "0",
+    # AWS X-Ray's SDK loses what it records, rather than the call, where nobody listens or no segment is open.
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+    "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1",
+    "_AWS_XRAY_DAEMON_PORT": "2000",
 }
 _PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin"
 _LIBRARY_PATH: Final = "/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"

@@ -7,7 +7,7 @@
 import net from "node:net";
 
 import { Log } from "./samovar_console.mjs";
-import { describe, Fault, toJson } from "./samovar_errors.mjs";
+import { describe, Fault, TooLarge, toJson } from "./samovar_errors.mjs";
 import { Decoder, encode, Kind } from "./samovar_frames.mjs";
 import { loadHandler } from "./samovar_handler.mjs";
 import { Invocation } from "./samovar_invocation.mjs";
@@ -121,6 +121,7 @@ class Worker {
 
   #answerWith(error, more, kind) {
     const told = describe(error);
+    if (error instanceof TooLarge) delete told.trace; // Lambda's platform reports it, not its runtime
     this.#send(kind, this.#stream, { error: told.errorType, ...more }, Buffer.from(toJson(told)));
   }
 

@@ -12,6 +12,13 @@ export class Fault extends Error {
   }
 }
 
+/** An answer over the limit. */
+export class TooLarge extends Fault {
+  constructor(limit) {
+    super("Function.ResponseSizeTooLarge", `Response payload size exceeded maximum allowed payload size (${limit} bytes).`);
+  }
+}
+
 /** What `throw` was given, as the caller of the function sees it. Anything can be thrown, also what has no text. */
 export function describe(thrown) {
   try {

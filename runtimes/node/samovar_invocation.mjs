@@ -2,7 +2,7 @@
 
 import { finished } from "node:stream/promises";
 
-import { Fault } from "./samovar_errors.mjs";
+import { Fault, TooLarge } from "./samovar_errors.mjs";
 import { Collected, isStreamed, Live, ResponseStream } from "./samovar_streaming.mjs";
 
 /** What the handler gets as its second argument; `callbackWaitsForEmptyEventLoop` may be set by it. */
@@ -114,7 +114,6 @@ export class Invocation {
       return { error: new Error(`Unable to stringify response body: ${error.message}`) };
     }
     if (body.length <= this.#limit) return { body };
-    const message = `Response payload size exceeded maximum allowed payload size (${this.#limit} bytes).`;
-    return { error: new Fault("Function.ResponseSizeTooLarge", message) };
+    return { error: new TooLarge(this.#limit) };
   }
 }

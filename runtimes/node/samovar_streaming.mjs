@@ -3,7 +3,7 @@
 
 import { Writable } from "node:stream";
 
-import { Fault } from "./samovar_errors.mjs";
+import { TooLarge } from "./samovar_errors.mjs";
 import { Kind } from "./samovar_frames.mjs";
 
 const STREAMED = Symbol("answers in parts");
@@ -68,8 +68,7 @@ export class Collected {
     this.#contentType = contentType;
     this.#size += data.length;
     this.#parts.push(data);
-    const message = `Response payload size exceeded maximum allowed payload size (${this.#limit} bytes).`;
-    written(this.#size > this.#limit ? new Fault("Function.ResponseSizeTooLarge", message) : null);
+    written(this.#size > this.#limit ? new TooLarge(this.#limit) : null);
   }
 
   /** All of it as it is; an object of payload format 2.0 where it begins with a status, or answers an HTTP event. */

@@ -11,18 +11,17 @@ import json
 import os
 import re
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from .server import ACCEPTED, JSON, Flow, Request, Response, Sink, failure
-from .streaming import Part, StreamedResponse
+from .streaming import MODE, STREAMING, Part, StreamedResponse, arrives_in_parts, is_streamed
 
 PREFIX = "/2018-06-01/runtime/"
 _INVOCATION = re.compile(r"invocation/([^/]+)/(response|error)")
-MODE = "lambda-runtime-function-response-mode"
-STREAMING = "streaming"
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 _INIT_ERROR_LIMIT = 200 * 1024
 """Bytes of an error of initialisation that are passed on: it has to fit into one frame."""
@@ -50,6 +49,11 @@ class Invocation(NamedTuple):
         """What the runtime calls it by."""
         return str(self.head["request_id"])
 
+    @property
+    def delivery_id(self) -> str:
+        """What tells this run of an event from its other tries. AWS's clients send it back with their answer."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.request_id} {self.stream} {self.head['deadline_ms']}"))
+
 
 class Outcome(NamedTuple):
     """What became of an event; without an error type it is a result."""
@@ -69,8 +73,14 @@ OnOutcome = Callable[[Outcome], None]
 class RuntimeApi:
     """Hands out one event at a time, and takes what became of it."""
 
-    def __init__(self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int) -> None:
-        """`max_response` is how many bytes an answer may have that is not streamed."""
+    def __init__(
+        self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int, on_asked: Callable[[], None]
+    ) -> None:
+        """`max_response` is how many bytes an answer may have that is not streamed.
+
+        `on_asked` is called when the runtime has answered and asks for more.
+        """
+        self._on_asked = on_asked
         self._on_init = on_init
         self._on_outcome = on_outcome
         self._on_part = on_part
@@ -79,6 +89,11 @@ class RuntimeApi:
         self._events: deque[Invocation] = deque()
         self._current: Invocation | None = None
         self._arrival = asyncio.Event()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the runtime has answered an event and not asked for the next: it may as well end, as on AWS."""
+        return self._state is State.RESPONSE_SENT
 
     def offer(self, invocation: Invocation) -> None:
         """An event for the runtime to take."""
@@ -104,8 +119,11 @@ class RuntimeApi:
             return not_allowed(self._state, State.READY)
         if self._state is State.STARTED:
             self._on_init(None, b"")
+        has_answered = self.has_answered
         if self._state is not State.RUNNING:  # asked twice, it is given the same event again
             self._state = State.READY
+        if has_answered:
+            self._on_asked()
         while self._state is State.READY:
             if self._events:
                 self._current = self._events.popleft()
@@ -162,21 +180,22 @@ class RuntimeApi:
     def sink(self, request: Request, flow: Flow) -> Sink | None:
         """Who takes the body of a request, if that is an answer in parts."""
         found = _INVOCATION.fullmatch(request.path.removeprefix(PREFIX))
-        is_streamed = request.method == "POST" and request.headers.get(MODE, "").lower() == STREAMING
-        if not is_streamed or found is None or found[2] != "response":
+        if request.method != "POST" or found is None or found[2] != "response" or not arrives_in_parts(request.headers):
             return None
         current = self._claim(found[1], "response")
         if isinstance(current, Response):
             return None  # it is told so in the usual way
-        return StreamedResponse(current, request.headers, self._on_part, self._stream_ended, flow, self._max_response)
+        passed_on = bool(current.head.get("streaming")) and is_streamed(request.headers)
+        whole = None if passed_on else self._max_response
+        return StreamedResponse(current, request.headers, self._on_part, self._stream_ended, flow, whole)
 
-    def _stream_ended(self, current: Invocation, error: str | None, body: bytes) -> Response:
+    def _stream_ended(self, current: Invocation, error: str | None, body: bytes | None) -> Response:
         if error is not None:
             name = _error_type({"lambda-runtime-function-error-type": error})
             body = body or _error(name, "the runtime's answer ended before it was whole")
             self._on_outcome(Outcome(current, name, body))
             return ACCEPTED
-        if not current.head.get("streaming"):
+        if body is not None:
             return self._answered(current, body, None)
         self._on_outcome(Outcome(current, None, b""))
         return ACCEPTED
@@ -184,7 +203,7 @@ class RuntimeApi:
 
 def event_response(invocation: Invocation) -> Response:
     """An event as the runtime gets it."""
-    return Response(200, invocation.event, (JSON, *_event_headers(invocation.head)))
+    return Response(200, invocation.event, (JSON, *_event_headers(invocation.head, invocation.delivery_id)))
 
 
 def invalid_id() -> Response:
@@ -209,9 +228,10 @@ def _error_type(headers: Mapping[str, str]) -> str:
     return "Function.Unknown" if given.startswith("Function.") else "Runtime.Unknown"
 
 
-def _event_headers(head: dict[str, Any]) -> list[tuple[str, str]]:
+def _event_headers(head: dict[str, Any], delivery_id: str) -> list[tuple[str, str]]:
     headers = {
         "Aws-Request-Id": head["request_id"],
+        "Invocation-Id": delivery_id,
         "Deadline-Ms": str(head["deadline_ms"]),
         "Invoked-Function-Arn": head["arn"],
         "Trace-Id": head.get("trace_id") or new_trace(),

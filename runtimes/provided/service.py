@@ -34,6 +34,8 @@ HOST, PORT = "127.0.0.1", 9001
 CONCURRENCY_VARIABLE = "AWS_LAMBDA_MAX_CONCURRENCY"
 _SPARE_BYTES = 1024 * 1024
 """Bodies are read so far over the limit before they are dropped, as all of them are refused alike."""
+_MOMENT_S = 0.01
+"""An answer waits that long for the runtime to ask for the next event, which nearly all do at once."""
 _PROGRAM_GRACE_S = 0.3
 """Of the time to shut down, the part of the function's own program (AWS Lambda developer guide, "Shutdown phase")."""
 
@@ -96,7 +98,7 @@ class Service:
         self._concurrency = 1 if is_ours else concurrency(self._environment)
         self._framed = FramedRuntime(self._first_words, self._finished, self._part) if is_ours else None
         """The function's runtime, where that is one of ours; a wrapper script may start another in its place."""
-        self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes)
+        self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes, self._asked)
         self._printers: Printers | None = None
         account_id = json.loads(order.body).get("account_id", "")
         self._extensions = Extensions(
@@ -112,6 +114,8 @@ class Service:
         """Whether the invoker takes no more of any."""
         self._begun: set[int] = set()
         """Those of which a part has been passed on."""
+        self._due: tuple[Outcome, asyncio.TimerHandle] | None = None
+        """An answer that waits for its moment."""
         self._is_ready = False
         self._code = 0
         """What this process is to end with."""
@@ -214,6 +218,7 @@ class Service:
             self._end = asyncio.create_task(self._shut_down(reason, 0))
 
     async def _shut_down(self, reason: str, code: int) -> None:
+        self._tell_due()
         self._code = code
         grace_s = self._extensions.grace_s
         deadline_ms = int((time.time() + grace_s) * 1000)
@@ -325,9 +330,31 @@ class Service:
         if self._printers is not None:
             self._printers.ended(stream)
         self._telemetry.done(outcome)
+        if self._runtime.has_answered and not outcome.ends:
+            self._due = outcome, asyncio.get_running_loop().call_later(_MOMENT_S, self._tell_due)
+        else:
+            self._tell(outcome)
+
+    def _asked(self) -> None:
+        """The runtime asks for the next event, so it can have one: until then it may end instead (`rests`)."""
+        if self._due is not None:
+            self._tell_due()
+        else:
+            self._spawn(self._rest())
+
+    def _tell_due(self) -> None:
+        if self._due is not None:
+            (outcome, timer), self._due = self._due, None
+            timer.cancel()
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        stream = outcome.invocation.stream
         head: dict[str, Any] = {} if outcome.error is None else {"error": outcome.error}
         if outcome.ends:
             head["ends"] = True
+        elif self._runtime.has_answered:
+            head["rests"] = True
         elif self._concurrency == 1 and not self._extensions.are_idle:
             head["rests"] = True
             self._spawn(self._rest())
@@ -336,7 +363,7 @@ class Service:
         self._send(kind, stream, head, outcome.body)
 
     async def _rest(self) -> None:
-        """The caller has its answer; the environment takes the next event when its extensions have ended their work."""
+        """The caller has its answer; the environment takes the next event when all in it have ended their work."""
         await self._extensions.idle()
         self._send(RESTED, self._order.number, None)
 

@@ -14,12 +14,16 @@ from .server import Peer, Request, Response
 from .streaming import Part
 
 
+def _nothing() -> None:
+    """Each event is a worker's own, and none waits behind another."""
+
+
 class SharedRuntimeApi(RuntimeApi):
     """As its base, for several events."""
 
     def __init__(self, on_init: OnInit, on_outcome: OnOutcome, on_part: Part, max_response: int) -> None:
         """See the base."""
-        super().__init__(on_init, on_outcome, on_part, max_response)
+        super().__init__(on_init, on_outcome, on_part, max_response, on_asked=_nothing)
         self._offered: asyncio.Queue[Invocation] = asyncio.Queue()
         self._running: dict[str, Invocation] = {}
         self.on_taken: Callable[[Invocation, Peer], None] = lambda invocation, peer: None

@@ -24,6 +24,14 @@ class Fault(Exception):
         self.trace = trace or []
 
 
+class TooLarge(Fault):
+    """An answer over the limit. Lambda's platform reports it, not its runtime, so a caller reads no more than this."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+        super().__init__("Function.ResponseSizeTooLarge", message)
+
+
 def describe(error: BaseException) -> str:
     """The text of an exception, also of one whose `__str__` fails."""
     try:

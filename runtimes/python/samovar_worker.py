@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from runtimes.python import samovar_mailbox as mailbox
     from runtimes.python import samovar_streaming as streaming
     from runtimes.python.bootstrap import Connection, Order
-    from runtimes.python.samovar_errors import Fault, causes, describe, error_fields, trace_of
+    from runtimes.python.samovar_errors import Fault, TooLarge, causes, describe, error_fields, trace_of
     from runtimes.python.samovar_snapshot import Snapshot
 
     Handler = Callable[[Any, "LambdaContext"], Any]
 else:
     import samovar_mailbox as mailbox
     import samovar_streaming as streaming
-    from samovar_errors import Fault, causes, describe, error_fields, trace_of
+    from samovar_errors import Fault, TooLarge, causes, describe, error_fields, trace_of
 
 PROTOCOL = 1
 CHUNK, HELLO, READY, EVENT, RESULT = 3, 10, 14, 15, 16
@@ -163,9 +163,17 @@ def load_handler(name: str) -> Handler:
     return handler
 
 
+decode_plain = json.JSONDecoder().raw_decode
+
+
 def unmarshal(text: bytes | str, fault: str = "Runtime.UnmarshalError", action: str = "unmarshal input") -> Any:
     """JSON as Python values; NaN and the infinities are taken as Python writes them."""
     try:
+        if isinstance(text, bytes) and text.startswith(b'{"'):  # so its encoding need not be found out
+            plain = text.decode("utf-8", "surrogatepass")  # as `json.loads` would
+            value, end = decode_plain(plain)
+            if end == len(plain):
+                return value
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Fault(fault, f"Unable to {action}: {error}") from error
@@ -397,8 +405,7 @@ class Worker:
         return streaming.Collected(self._limit, self._too_large)
 
     def _too_large(self) -> Fault:
-        message = f"Response payload size exceeded maximum allowed payload size ({self._limit} bytes)."
-        return Fault("Function.ResponseSizeTooLarge", message)
+        return TooLarge(self._limit)
 
     def _set_trace(self, trace_id: str | None) -> None:
         if trace_id:
@@ -410,6 +417,8 @@ class Worker:
     def _failure(self, log: Log, error: BaseException, limit: int = ERROR_TEXT_LIMIT) -> tuple[dict[str, Any], bytes]:
         fields = error_fields(error, log.request_id, limit)
         log.error(error, fields)
+        if isinstance(error, TooLarge):
+            del fields["requestId"], fields["stackTrace"]
         return {"error": fields["errorType"]}, json.dumps(fields).encode()
 
     def _send(self, kind: int, stream: int, head: dict[str, Any], body: bytes) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
-from tests.compatibility.aws import ARN, DOCKER, SANDBOX, create
+from tests.compatibility.aws import ARN, DOCKER, SANDBOX, create, refusal
+from tests.platform import Platform
 
 pytestmark = [
     pytest.mark.component("boto3", "valkey"),
@@ -69,6 +71,25 @@ def test_an_event_of_any_type_comes_back_as_it_went(cloud: Any) -> None:
     for form in (ARN + "echo", "123456789012:function:echo", "echo:$LATEST"):
         assert invoke(cloud, form, 1)[1] == 1
     assert invoke(cloud, "echo", 1, Qualifier="$LATEST")[0]["ExecutedVersion"] == "$LATEST"
+
+
+def test_the_older_way_to_hand_over_an_event(cloud: Any, platform: Platform) -> None:
+    create(cloud, "old", "def handler(event, context): print('poured', event)")
+    answer = cloud.invoke_async(FunctionName="old", InvokeArgs=b'{"tea": 1}')
+    assert answer["Status"] == 202
+    request_id = answer["ResponseMetadata"]["RequestId"]
+    deadline = time.monotonic() + 30
+    while f"REPORT RequestId: {request_id}" not in (shown := platform.cli("logs", "old").stdout):
+        assert time.monotonic() < deadline, shown
+    assert "poured {'tea': 1}" in shown
+    with pytest.raises(ClientError) as error:
+        cloud.invoke_async(FunctionName="old", InvokeArgs=b'"' + b"x" * 256 * 1024 + b'"')
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert refusal(error)[0] == "RequestTooLargeException"
+    with pytest.raises(cloud.exceptions.InvalidRequestContentException):
+        cloud.invoke_async(FunctionName="old", InvokeArgs=b"tea")
+    with pytest.raises(cloud.exceptions.ResourceNotFoundException):
+        cloud.invoke_async(FunctionName="never", InvokeArgs=b"{}")
 
 
 def test_six_megabytes_pass_both_ways_and_no_more(cloud: Any) -> None:
@@ -135,5 +156,6 @@ def test_a_function_that_reserves_nothing_is_switched_off(cloud: Any) -> None:
     assert (told["Error"]["Code"], told["Error"]["Message"]) == ("TooManyRequestsException", "Rate Exceeded.")
     assert (told["Reason"], told["Type"]) == ("ReservedFunctionConcurrentInvocationLimitExceeded", "User")
     assert told["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert "retryAfterSeconds" not in told, "no time will help"
     cloud.delete_function_concurrency(FunctionName="echo")
     assert invoke(cloud, "echo", 1)[1] == 1

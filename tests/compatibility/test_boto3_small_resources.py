@@ -105,7 +105,6 @@ def test_what_is_not_offered_says_so_in_awss_shape(aws: Any) -> None:
     for act, members, why in (
         (aws.list_capacity_providers, {}, "no managed instances"),
         (aws.get_durable_execution, {"DurableExecutionArn": durable}, "durable functions"),
-        (aws.invoke_async, {"FunctionName": "shop", "InvokeArgs": b"{}"}, "superseded by Invoke"),
     ):
         with pytest.raises(aws.exceptions.InvalidParameterValueException) as error:
             act(**members)

@@ -216,6 +216,7 @@ def of_calls(tea: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is called, and what is kept ready for it. Nothing runs here, so calls are tried or handed in."""
     yield "Invoke", {**tea, "InvocationType": "DryRun"}
     yield "Invoke", {**tea, "InvocationType": "Event", "Payload": b"{}"}
+    yield "InvokeAsync", {**tea, "InvokeArgs": b"{}"}
     ready = {**tea, "Qualifier": "live"}
     yield "UpdateAlias", {**tea, "Name": "live", "RoutingConfig": {"AdditionalVersionWeights": {}}}
     yield "PutProvisionedConcurrencyConfig", {**ready, "ProvisionedConcurrentExecutions": 1}

@@ -73,8 +73,8 @@ PYTHON = """
 """
 CURL = """
     #!/bin/sh
-    # As in the developer guide's tutorial: one event after another, by curl.
-    set -eu
+    # As in the developer guide's tutorial: one event after another, by curl, in a shell that is bash on Amazon Linux.
+    set -euo pipefail
     api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
     if [ "${INIT:-}" = error ]; then
         curl -sS -o /dev/null -X POST -H 'Lambda-Runtime-Function-Error-Type: Runtime.NoLuck' \\
@@ -90,6 +90,7 @@ CURL = """
             *) echo "handled by $_HANDLER"
                curl -sS -o /dev/null -X POST -d "{\\"got\\": $event}" "$api/invocation/$id/response" ;;
         esac
+        [[ -z "${ONCE:-}" ]] || exit 0
     done
 """
 

@@ -143,6 +143,7 @@ def test_more_memory_than_the_limit_ends_it(function: Function) -> None:
 def test_an_answer_over_the_limit_is_an_error(function: Function) -> None:
     told = function.error({"do": "big"})
     assert told["errorType"] == "Function.ResponseSizeTooLarge"
+    assert "trace" not in told
     assert "6291556 bytes" in told["errorMessage"]
     assert function.value({"do": "echo"}) == {"do": "echo"}
 
@@ -172,6 +173,14 @@ def test_a_shell_script_with_curl_is_a_runtime(shell: Function) -> None:
 def test_a_shell_script_can_tell_of_an_error(shell: Function) -> None:
     assert shell.error({"please": "fail"}) == {"errorMessage": "sad", "errorType": "Sad"}
     assert shell.value({}) == {"got": {}}
+
+
+def test_a_program_that_ends_after_each_answer_fails_no_call(lab: Lab) -> None:
+    function = deploy_files(lab, "fleeting", {"bootstrap": CURL}, Runtime="provided.al2023", Handler="any.thing",
+                            Environment={"Variables": {"ONCE": "1"}})  # fmt: skip
+    assert [function.value({"n": n}) for n in range(4)] == [{"got": {"n": n}} for n in range(4)]
+    assert function.error({"please": "fail"}) == {"errorMessage": "sad", "errorType": "Sad"}
+    assert function.value({}) == {"got": {}}
 
 
 def test_an_error_of_initialisation_is_the_answer(lab: Lab) -> None:

@@ -44,6 +44,25 @@ async def test_what_is_no_json_is_refused(tmp_path: Path, payload: bytes) -> Non
     assert served.invoker.calls == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload", "status", "error"),
+    [
+        ("text/plain;charset=UTF-8", b"{}", 200, None),  # what `fetch` says of any text
+        ("application/x-www-form-urlencoded", b"{}", 200, None),  # what curl says of any body
+        ("application/xml", b"<tea/>", 415, "UnsupportedMediaTypeException"),
+        ("application/x-www-form-urlencoded", b"a=1", 415, "UnsupportedMediaTypeException"),
+        ("application/octet-stream", b"tea", 400, "InvalidRequestContentException"),
+        ("application/json; charset=utf-8", b"tea", 400, "InvalidRequestContentException"),
+    ],
+)
+async def test_the_content_type_matters_to_what_is_no_json(
+    tmp_path: Path, kind: str, payload: bytes, status: int, error: str | None
+) -> None:
+    async with gateway(tmp_path) as served:
+        response = await served.client.post(INVOKE, content=payload, headers={"content-type": kind})
+    assert (response.status_code, response.headers.get("x-amzn-errortype")) == (status, error)
+
+
 async def test_a_function_error_is_a_success_of_the_platform(tmp_path: Path) -> None:
     head = AnswerHead(outcome=Outcome.TIMEOUT, version="$LATEST", log_tail="bG9n")
     async with gateway(tmp_path, run=answering(b'{"errorType":"Sandbox.Timedout"}', head)) as served:

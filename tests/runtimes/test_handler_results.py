@@ -105,9 +105,10 @@ def test_a_result_may_be_as_large_as_the_order_says_and_no_larger(peer: Peer, co
     assert len(worker.call(98).body) == 100
     message = worker.call(99)
     assert message.head == {"error": "Function.ResponseSizeTooLarge"}
-    assert message.json()["errorMessage"] == (
-        "Response payload size exceeded maximum allowed payload size (100 bytes)."
-    )
+    assert message.json() == {
+        "errorMessage": "Response payload size exceeded maximum allowed payload size (100 bytes).",
+        "errorType": "Function.ResponseSizeTooLarge",
+    }
 
 
 def test_an_event_that_is_no_json_is_an_unmarshal_error(launch: Launch) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ ADDRESS = """
     exec sleep 1000
 """
 """A program that leaves being the runtime to the test."""
+
+
+ONE_ANSWER = """
+import http.client, os, sys
+api = http.client.HTTPConnection(sys.argv[1])
+api.request("GET", "/2018-06-01/runtime/invocation/next")
+event = api.getresponse()
+event.read()
+request_id = event.headers["Lambda-Runtime-Aws-Request-Id"]
+api.request("POST", f"/2018-06-01/runtime/invocation/{request_id}/error", b"oh no")
+api.getresponse().read()
+os._exit(3)
+"""
 
 
 @pytest.fixture
@@ -75,6 +89,7 @@ def test_an_event_arrives_with_the_headers_aws_sends(worker: Worker, ready: Runt
     headers = said.headers
     assert json.loads(headers.pop("Lambda-Runtime-Client-Context")) == json.loads(context)
     assert headers.pop("Date")
+    assert headers.pop("Lambda-Runtime-Invocation-Id")
     assert headers == {
         "Content-Type": "application/json",
         "Content-Length": "13",
@@ -102,7 +117,7 @@ def test_a_response_is_passed_on_as_it_is(worker: Worker, ready: Runtime, body: 
     said = ready.ask("POST", f"/invocation/{request_id}/response", body)
     assert (said.status, said.json(), said.headers["Content-Type"]) == (202, {"status": "OK"}, "application/json")
     message = result_of(worker)
-    assert (message.head, message.body, message.stream) == ({}, body, 1)
+    assert (message.head, message.body, message.stream) == ({"rests": True}, body, 1)
 
 
 def test_an_error_is_passed_on_with_its_type(worker: Worker, ready: Runtime) -> None:
@@ -111,7 +126,7 @@ def test_an_error_is_passed_on_with_its_type(worker: Worker, ready: Runtime) -> 
     kind = {"Lambda_Runtime_Function_Error_Type": "Runtime.MyReason"}
     assert ready.ask("POST", f"/invocation/{request_id}/error", body, **kind).status == 202
     message = result_of(worker)
-    assert (message.head, message.body) == ({"error": "Runtime.MyReason"}, body)
+    assert (message.head, message.body) == ({"error": "Runtime.MyReason", "rests": True}, body)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +138,7 @@ def test_an_error_of_no_known_type_is_counted_as_unknown(
 ) -> None:
     request_id = given(worker, ready)
     ready.ask("POST", f"/invocation/{request_id}/error", b"{}", Lambda_Runtime_Function_Error_Type=given_type)
-    assert result_of(worker).head == {"error": counted}
+    assert result_of(worker).head["error"] == counted
 
 
 def test_another_invocations_id_is_refused(worker: Worker, ready: Runtime) -> None:
@@ -147,10 +162,32 @@ def test_an_invocation_is_answered_once(worker: Worker, ready: Runtime) -> None:
     assert result_of(worker).body == b"1"
 
 
+def test_the_next_event_waits_until_the_runtime_has_asked_for_it(worker: Worker, ready: Runtime) -> None:
+    request_id = given(worker, ready)
+    ready.ask("POST", f"/invocation/{request_id}/response", b"1")
+    assert result_of(worker).head == {"rests": True}
+    ready.begin("GET", "/invocation/next")
+    rested = worker.receive()
+    assert rested is not None
+    assert rested.kind == wire.RESTED
+
+
+def test_a_program_that_ends_after_its_answer_has_asked_for_nothing(peer: Peer, tmp_path: Path) -> None:
+    # AWS's client for Go ends its process so after a panic.
+    write_program(tmp_path, f"exec {sys.executable} -c '{ONE_ANSWER}' $AWS_LAMBDA_RUNTIME_API")
+    worker = peer.spawn("any.handler", tmp_path)
+    assert "error" not in worker.wait_ready().head
+    worker.send(b"{}")
+    message = result_of(worker)
+    assert (message.head, message.body) == ({"error": "Runtime.Unknown", "rests": True}, b"oh no")
+    assert peer.exited().head == {"status": 3}
+
+
 def test_asked_twice_the_same_event_is_given_again(worker: Worker, ready: Runtime) -> None:
     first = given(worker, ready, {"n": 1})
     again = ready.next()
     assert (again.headers["Lambda-Runtime-Aws-Request-Id"], again.json()) == (first, {"n": 1})
+    assert again.headers["Lambda-Runtime-Invocation-Id"] == ready.next().headers["Lambda-Runtime-Invocation-Id"]
 
 
 def test_a_runtime_that_has_hung_up_while_it_waited_loses_no_event(

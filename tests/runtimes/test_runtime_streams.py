@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,12 +41,30 @@ def ready(worker: Worker, tmp_path: Path) -> Iterator[Runtime]:
 
 
 def begin_stream(runtime: Runtime, request_id: str, **headers: str) -> http.client.HTTPConnection:
+    return begin_post(runtime, request_id, STREAMING | {name.replace("_", "-"): headers[name] for name in headers})
+
+
+def begin_post(runtime: Runtime, request_id: str, headers: Mapping[str, str]) -> http.client.HTTPConnection:
     connection = runtime._http
     connection.putrequest("POST", f"/2018-06-01/runtime/invocation/{request_id}/response")
-    for name, value in {**STREAMING, **headers}.items():
-        connection.putheader(name.replace("_", "-"), value)
+    for name, value in headers.items():
+        connection.putheader(name, value)
     connection.endheaders()
     return connection
+
+
+def ask_for_more(worker: Worker, runtime: Runtime) -> None:
+    runtime.begin("GET", "/invocation/next")
+    rested = worker.receive()
+    assert rested is not None
+    assert rested.kind == wire.RESTED
+
+
+def trailers(error_type: str, body: bytes) -> bytes:
+    return (
+        f"Lambda-Runtime-Function-Error-Type: {error_type}\r\n"
+        f"Lambda-Runtime-Function-Error-Body: {base64.b64encode(body).decode()}\r\n\r\n"
+    ).encode()
 
 
 def chunk(data: bytes) -> bytes:
@@ -65,9 +83,10 @@ def test_parts_are_passed_on_as_they_arrive(worker: Worker, ready: Runtime) -> N
     assert (frame.kind, frame.ends_message, frame.body) == (wire.CHUNK, False, b"second")
     connection.send(b"0\r\n\r\n")
     frame = worker.receive_frame()
-    assert (frame.kind, frame.ends_message, frame.head, frame.body) == (wire.CHUNK, True, b"", b"")
+    assert (frame.kind, frame.ends_message, frame.body) == (wire.CHUNK, True, b"")
+    assert json.loads(frame.head) == {"rests": True}
     assert ready.read().status == 202
-    ready.begin("GET", "/invocation/next")
+    ask_for_more(worker, ready)
     assert given(worker, ready) == "request-2"
 
 
@@ -76,16 +95,12 @@ def test_an_error_in_the_middle_comes_in_trailers(worker: Worker, ready: Runtime
     request_id = given(worker, ready, streaming=True)
     connection = begin_stream(ready, request_id, Trailer="Lambda-Runtime-Function-Error-Type")
     told = b'{"errorType": "TypeError", "errorMessage": "no"}'
-    trailers = (
-        b"Lambda-Runtime-Function-Error-Type: Function.TypeError\r\n"
-        b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(told) + b"\r\n\r\n"
-    )
-    connection.send((chunk(before) if before else b"") + b"0\r\n" + trailers)
+    connection.send((chunk(before) if before else b"") + b"0\r\n" + trailers("Function.TypeError", told))
     first = worker.receive_frame()
     assert (first.kind, first.body) == (wire.RESULT, before)
     last = worker.receive_frame()
     assert (last.kind, last.ends_message, last.body) == (wire.CHUNK, True, told)
-    assert json.loads(last.head) == {"error": "Function.TypeError"}
+    assert json.loads(last.head) == {"error": "Function.TypeError", "rests": True}
     assert ready.read().status == 202
 
 
@@ -94,7 +109,7 @@ def test_who_takes_no_parts_gets_the_whole(worker: Worker, ready: Runtime) -> No
     connection = begin_stream(ready, request_id)
     connection.send(chunk(b"first,") + chunk(b"second") + b"0\r\n\r\n")
     message = result_of(worker)
-    assert (message.head, message.body) == ({}, b"first,second")
+    assert (message.head, message.body) == ({"rests": True}, b"first,second")
     assert ready.read().status == 202
 
 
@@ -115,7 +130,7 @@ def test_a_connection_that_breaks_off_is_an_error(worker: Worker, ready: Runtime
     assert worker.receive_frame().body == b"half"
     connection.sock.shutdown(socket.SHUT_RDWR)
     last = worker.receive_frame()
-    assert (last.ends_message, json.loads(last.head)) == (True, {"error": "Runtime.TruncatedResponse"})
+    assert (last.ends_message, json.loads(last.head)) == (True, {"error": "Runtime.TruncatedResponse", "rests": True})
 
 
 def test_an_unknown_mode_is_refused_and_told(worker: Worker, ready: Runtime) -> None:
@@ -126,7 +141,42 @@ def test_an_unknown_mode_is_refused_and_told(worker: Worker, ready: Runtime) -> 
     assert said.json() == {
         "errorMessage": "Invalid function response mode", "errorType": "InvalidFunctionResponseMode",
     }  # fmt: skip
-    assert result_of(worker).head == {"error": "Runtime.InvalidResponseModeHeader"}
+    assert result_of(worker).head == {"error": "Runtime.InvalidResponseModeHeader", "rests": True}
+
+
+CHUNKED = {"Transfer-Encoding": "chunked", "Trailer": "Lambda-Runtime-Function-Error-Type"}
+"""AWS's client for Go says nothing of streams: it sends whatever it has in chunks, with the trailers of an error."""
+
+
+def test_chunks_without_a_word_are_parts_for_who_takes_parts(worker: Worker, ready: Runtime) -> None:
+    request_id = given(worker, ready, streaming=True)
+    connection = begin_post(ready, request_id, {**CHUNKED, "Content-Type": "application/octet-stream"})
+    connection.send(chunk(b"first"))
+    frame = worker.receive_frame()
+    assert (frame.kind, frame.ends_message, frame.body) == (wire.RESULT, False, b"first")
+    connection.send(b"0\r\n" + trailers("errorString", b'{"errorType": "errorString"}'))
+    last = worker.receive_frame()
+    assert (last.kind, last.ends_message, last.body) == (wire.CHUNK, True, b'{"errorType": "errorString"}')
+    assert json.loads(last.head) == {"error": "Runtime.Unknown", "rests": True}
+    assert ready.read().status == 202
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_json_in_chunks_without_a_word_is_a_result_and_trailers_make_it_an_error(
+    worker: Worker, ready: Runtime, streaming: bool
+) -> None:
+    request_id = given(worker, ready, streaming=streaming)
+    connection = begin_post(ready, request_id, {**CHUNKED, "Content-Type": "application/json"})
+    connection.send(chunk(b'{"n"') + chunk(b": 1}") + b"0\r\n\r\n")
+    message = result_of(worker)
+    assert (message.head, message.body) == ({"rests": True}, b'{"n": 1}')
+    assert ready.read().status == 202
+    ask_for_more(worker, ready)
+    request_id = given(worker, ready, streaming=streaming)
+    connection = begin_post(ready, request_id, {**CHUNKED, "Content-Type": "application/json"})
+    connection.send(chunk(b'{"n"') + b"0\r\n" + trailers("Function.Broke", b'{"errorType": "Broke"}'))
+    message = result_of(worker)
+    assert (message.head, message.body) == ({"error": "Function.Broke", "rests": True}, b'{"errorType": "Broke"}')
 
 
 def test_another_invocations_stream_is_refused(worker: Worker, ready: Runtime) -> None:

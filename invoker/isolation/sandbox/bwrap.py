@@ -83,7 +83,7 @@ def options(spec: BoxSpec, program: Program, descriptors: Descriptors, *, stem: 
         *("--perms", "1777", "--size", str(spec.limits.tmp_mb * _MEGABYTE), "--tmpfs", "/tmp"),  # noqa: S108
         *(word for path in program.mounts for word in ("--ro-bind", path, path)),
         *("--ro-bind", str(program.runtime_dir), RUNTIME_DIR),
-        *(("--ro-bind", str(program.keeper_dir), carried.PLACE) if program.keeper_dir is not None else ()),
+        *(("--ro-bind", str(program.keeper_dir), carried.PLACE, *_shell()) if program.keeper_dir is not None else ()),
         *(_room_for_a_function(spec) if stem else _function(spec)),
         *("--chdir", TASK_ROOT, "--remount-ro", "/"),
         *("--seccomp", str(descriptors.seccomp), "--info-fd", str(descriptors.info)),
@@ -94,6 +94,13 @@ def options(spec: BoxSpec, program: Program, descriptors: Descriptors, *, stem: 
             for word in ("--setenv", name, value)
         ),
     ]  # fmt: skip
+
+
+def _shell() -> Iterator[str]:
+    """Have `/bin/sh` be bash, as on Amazon Linux: a `bootstrap` like the developer guide's asks no less of it."""
+    shell, bash = os.path.realpath("/bin/sh"), shutil.which("bash", path="/usr/bin:/bin")
+    if bash is not None and os.path.basename(shell) == "dash":  # and no program of many names, such as busybox
+        yield from ("--ro-bind", bash, shell)
 
 
 def _function(spec: BoxSpec) -> Iterator[str]:

@@ -222,11 +222,12 @@ def _index(readings: list[Reading]) -> dict[str, list[int | str]]:
 
 def _rollups(readings: list[Reading]) -> dict[tuple[str, usage.Resolution, int], usage.Rollup]:
     """What the readings add to which roll-up. Minutes are counted; hours and days are sums of minutes."""
-    minutes: dict[tuple[str, int], usage.Rollup] = defaultdict(usage.Rollup)
+    minutes: dict[tuple[str, int], list[Reading]] = defaultdict(list)
     for reading in readings:
-        minutes[reading.arn, usage.span_start(reading.started_ms / 1000, "m")].add(reading)
+        minutes[reading.arn, usage.span_start(reading.started_ms / 1000, "m")].append(reading)
     found: dict[tuple[str, usage.Resolution, int], usage.Rollup] = defaultdict(usage.Rollup)
-    for (arn, minute), rollup in minutes.items():
+    for (arn, minute), those in minutes.items():
+        rollup = usage.Rollup.of(those)
         for resolution in usage.SECONDS:
             found[arn, resolution, usage.span_start(minute, resolution)].merge(rollup)
     return found

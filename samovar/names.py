@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+from functools import lru_cache
 from typing import NamedTuple
 
 from samovar.errors import InvalidParameterValue, ValidationFailed
@@ -69,6 +70,7 @@ def check_new_name(name: str) -> None:
         )
 
 
+@lru_cache(maxsize=4096)
 def function_arn(account: str, region: str, name: str, qualifier: str | None = None) -> str:
     """The ARN of a function, or of one of its versions or aliases when `qualifier` is given."""
     arn = f"arn:aws:lambda:{region}:{account}:function:{name}"

@@ -81,26 +81,32 @@ class Rollup:
 
     @classmethod
     def of(cls, readings: Iterable[Reading]) -> Rollup:
-        """The roll-up of some readings."""
+        """The roll-up of some readings, each counter but the rarer ones touched once for all of them."""
         rollup = cls()
+        counters = rollup.counters
+        count = duration_us = init_us = queue_us = cpu_us = billed_ms = mb_ms = 0
         for reading in readings:
-            rollup.add(reading)
+            count += 1
+            counters[f"outcome:{reading.outcome}"] += 1
+            if reading.cold is not None:
+                counters[f"cold:{reading.cold}"] += 1
+            duration_us += round(reading.duration_ms * 1000)
+            init_us += round(reading.init_ms * 1000)
+            queue_us += round(reading.queue_ms * 1000)
+            cpu_us += round(reading.cpu_ms * 1000)
+            billed_ms += reading.billed_ms
+            mb_ms += reading.memory_mb * reading.billed_ms
+            counters[f"bucket:{bucket_of(reading.duration_ms)}"] += 1
+        counters.update(
+            invocations=count,
+            duration_us=duration_us,
+            init_us=init_us,
+            queue_us=queue_us,
+            cpu_us=cpu_us,
+            billed_ms=billed_ms,
+            mb_ms=mb_ms,
+        )
         return rollup
-
-    def add(self, reading: Reading) -> None:
-        """Count one reading."""
-        counters = self.counters
-        counters["invocations"] += 1
-        counters[f"outcome:{reading.outcome}"] += 1
-        if reading.cold is not None:
-            counters[f"cold:{reading.cold}"] += 1
-        counters["duration_us"] += round(reading.duration_ms * 1000)
-        counters["init_us"] += round(reading.init_ms * 1000)
-        counters["queue_us"] += round(reading.queue_ms * 1000)
-        counters["cpu_us"] += round(reading.cpu_ms * 1000)
-        counters["billed_ms"] += reading.billed_ms
-        counters["mb_ms"] += reading.memory_mb * reading.billed_ms
-        counters[f"bucket:{bucket_of(reading.duration_ms)}"] += 1
 
     def merge(self, other: Rollup) -> None:
         """Add another span's counters."""

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 HEADER: Final = struct.Struct("!IIHBB")
 CHUNK_SIZE: Final = 256 * 1024
@@ -66,7 +68,7 @@ class ProtocolError(Exception):
     """The peer broke the format; the connection cannot be trusted any further."""
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One decoded frame. `head` and `body` are copies that stay valid after the next `feed`."""
 
     kind: int
@@ -149,7 +151,10 @@ class Decoder:
                     position = self._part_of_chunk(source, start, frames)
                 break
             middle, position = start + head_length, start + length
-            frames.append(Frame(kind, flags, stream, _cut(source, start, middle), _cut(source, middle, position)))
+            if source is data:
+                frames.append(Frame(kind, flags, stream, data[start:middle], data[middle:position]))
+            else:
+                frames.append(Frame(kind, flags, stream, _cut(source, start, middle), _cut(source, middle, position)))
         if source is self._rest:
             del self._rest[:position]
         elif position < available:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -120,16 +121,28 @@ def _headers(given: object, default_type: tuple[bytes, bytes]) -> Headers:
     headers: Headers = []
     typed = False
     for name, value in given.items():
-        if not isinstance(value, str) or _HEADER_NAME.fullmatch(name) is None:
+        if not isinstance(value, str):
             raise _InvalidResult(name)
-        lowered = name.lower()
-        if lowered in _WRITTEN_BY_THE_SERVER:
-            continue
-        typed = typed or lowered == "content-type"
-        headers.append((lowered.encode(), _text_bytes(value)))
+        header = (_usual_header if len(value) <= _USUAL_LENGTH else _header)(name, value)
+        if header is not None:
+            typed = typed or header[0] == _JSON[0]
+            headers.append(header)
     if not typed:
         headers.append(default_type)
     return headers
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes] | None:
+    """A header as it is sent, `None` for one that is not a function's to set."""
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise _InvalidResult(name)
+    lowered = name.lower()
+    return None if lowered in _WRITTEN_BY_THE_SERVER else (lowered.encode(), _text_bytes(value))
+
+
+_USUAL_LENGTH = 64
+"""Characters of a value that is worth remembering: many functions set the same short ones always."""
+_usual_header = lru_cache(maxsize=1024)(_header)
 
 
 def _repeated(given: object) -> Headers:

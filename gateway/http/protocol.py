@@ -39,6 +39,8 @@ class GatewayProtocol(HttpToolsProtocol):
         """The request whose body is still being parsed."""
         self._served: tuple[RequestResponseCycle, Request] | None = None
         """The request that `HotPath.begin` has taken and not answered yet."""
+        self._rests_since: float | None = None
+        """When the last request was answered, on the event loop's clock; `None` once another one comes."""
 
     def on_message_begin(self) -> None:
         """httptools: a request begins."""
@@ -70,6 +72,40 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._in_head = False
                 self.send_400_response(f"Request head is larger than {MAX_HEAD_BYTES} bytes.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    # One timer for all pauses of a connection: one for each would cost as much as parsing the request after it.
+
+    def on_response_complete(self) -> None:
+        """uvicorn: an answer has left."""
+        if self.timeout_keep_alive_task is None or self.pipeline or self.transport.is_closing():
+            rests = not self.pipeline
+            super().on_response_complete()
+        else:
+            rests = True
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+        self._rests_since = self.loop.time() if rests else None
+
+    def _unset_keepalive_if_required(self) -> None:
+        """uvicorn: something has arrived."""
+        self._rests_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer: the connection may have rested for as long as it may."""
+        self.timeout_keep_alive_task = None
+        if self._rests_since is None:
+            return  # the end of the request that is being served sets it anew
+        left_s = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def cut_off(self) -> None:
         """Answer what is being served at once: the server has no time left."""

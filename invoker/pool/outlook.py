@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
+from invoker.environments.environment import Environment
 from invoker.environments.lifecycle import State
 from invoker.pool import keepalive
 from invoker.pool.keepalive import KeepAlive
@@ -17,6 +20,7 @@ from invoker.pool.policy import (
     Demand,
     Host,
     IdleEnvironment,
+    Queue,
 )
 from invoker.pool.roster import Roster
 from invoker.pool.shelf import Shelf
@@ -49,32 +53,38 @@ class Around(NamedTuple):
     """Whether the cores have no time left."""
 
 
-def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, around: Around) -> Demand:
-    """What one version has and wants."""
-    version = shelf.version
-    oldest_wait_s = now - shelf.waiters[0].since if shelf.waiters else 0.0
-    return Demand(
+def queue(shelf: Shelf, roster: Roster, settings: PoolSettings, promised: int) -> Queue:
+    """What a call would join; `promised` as in `Around`."""
+    return Queue(
         waiting=shelf.waiting,
-        oldest_wait_s=oldest_wait_s,
-        held=_held(version, roster, now, PATIENCE_S if around.saturated else SHORT_CALL_S) if shelf.waiters else 0,
-        reserve=len(shelf.idle) if shelf.waiters else 0,
-        starting=shelf.starting,
         usable=shelf.live - shelf.starting,
-        function_live=roster.of_function(version.arn),
-        function_limit=function_limit(shelf, settings),
-        memory_mb=version.limits.memory_mb,
         mean_duration_s=shelf.mean_duration_s,
-        mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if around.forks else shelf.mean_start_s,
+        function_live=roster.of_function(shelf.version.arn),
+        function_limit=function_limit(shelf, settings),
         queue_limit=settings.queue_limit,
         queue_timeout_s=settings.queue_timeout_s,
-        promised_elsewhere=around.promised,
+        promised_elsewhere=promised,
         concurrency=shelf.concurrency,
     )
 
 
-def _held(version: FunctionVersion, roster: Roster, now: float, long_s: float) -> int:
-    """Environments in the middle of a long call. Looked for only when it matters: it means looking at all there are."""
-    return sum(one.key == version.key and one.state is State.BUSY and now - one.busy_since >= long_s for one in roster)
+def demand(shelf: Shelf, roster: Roster, settings: PoolSettings, now: float, around: Around) -> Demand:
+    """What one version has and wants."""
+    long_s = PATIENCE_S if around.saturated else SHORT_CALL_S
+    return Demand(
+        **msgspec.structs.asdict(queue(shelf, roster, settings, around.promised)),
+        oldest_wait_s=now - shelf.waiters[0].since if shelf.waiters else 0.0,
+        held=_held(roster.of_version(shelf.version.key), now, long_s) if shelf.waiters else 0,
+        reserve=len(shelf.idle) if shelf.waiters else 0,
+        starting=shelf.starting,
+        memory_mb=shelf.version.limits.memory_mb,
+        mean_start_s=(shelf.mean_fork_s or FIRST_GUESS_FORK_S) if around.forks else shelf.mean_start_s,
+    )
+
+
+def _held(environments: Iterable[Environment], now: float, long_s: float) -> int:
+    """How many of them are in the middle of a long call."""
+    return sum(one.state is State.BUSY and now - one.busy_since >= long_s for one in environments)
 
 
 def function_limit(shelf: Shelf, settings: PoolSettings) -> int:

@@ -24,23 +24,39 @@ PATIENCE_S = 0.25
 
 BRIEF_CALL_S = 0.005
 """Calls that take less on average may lie ready behind each other."""
-MOST_LYING_READY = 3
+MOST_LYING_READY = 7
 """Behind each call that runs."""
 STUCK_AFTER_S = 0.003
 """How long that one may run, at least, until those behind it are taken back."""
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One version of a function and what it has and wants."""
+class Queue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a call has to join that finds no environment idle. Made for each of them: it holds what is at hand."""
 
     waiting: int
-    """Calls in its queue."""
-    oldest_wait_s: float
-    """How long the first of them has been waiting."""
-    starting: int
-    """Environments that are being started, or reset after a lost worker."""
+    """Calls in it."""
     usable: int
     """Environments that are idle or busy: they will take calls again."""
+    mean_duration_s: float | None
+    """Mean duration of the version's recent invocations; `None` before the first has ended."""
+    function_live: int
+    """Environments of all versions of the function that are not dead."""
+    function_limit: int
+    queue_limit: int
+    queue_timeout_s: float
+    promised_elsewhere: int = 0
+    """Environments that other versions of the function keep ready, whoever calls them."""
+    concurrency: int = 1
+    """Calls that each of its environments runs at once."""
+
+
+class Demand(Queue, frozen=True, kw_only=True, gc=False):
+    """One version of a function and what it has and wants."""
+
+    oldest_wait_s: float
+    """How long the first of the calls has been waiting."""
+    starting: int
+    """Environments that are being started, or reset after a lost worker."""
     held: int
     """Those in the middle of a call that is not short; counted when calls wait.
 
@@ -48,19 +64,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     reserve: int = 0
     """Those that are idle although calls wait; see `crowd.py`."""
-    function_live: int
-    """Environments of all versions of the function that are not dead."""
-    function_limit: int
     memory_mb: int
-    mean_duration_s: float | None
-    """Mean duration of its recent invocations; `None` before the first has ended."""
     mean_start_s: float | None
-    queue_limit: int
-    queue_timeout_s: float
-    promised_elsewhere: int = 0
-    """Environments that other versions of the function keep ready, whoever calls them."""
-    concurrency: int = 1
-    """Calls that each of its environments runs at once."""
 
 
 class IdleEnvironment(msgspec.Struct, frozen=True, gc=False):
@@ -255,14 +260,14 @@ def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment
     return tuple(one.id for one in chosen)
 
 
-def admit(demand: Demand) -> Reject | None:
-    """Whether one more call may join the queue of a version (`demand` does not count it yet)."""
-    if demand.function_limit <= demand.promised_elsewhere:
+def admit(queue: Queue) -> Reject | None:
+    """Whether one more call may join a queue, which does not count it yet."""
+    if queue.function_limit <= queue.promised_elsewhere:
         return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=60.0)
-    if demand.waiting >= demand.queue_limit:
-        return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
-    if demand.function_live >= demand.function_limit and _clearing_time(demand) > demand.queue_timeout_s:
-        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(demand))
+    if queue.waiting >= queue.queue_limit:
+        return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(queue))
+    if queue.function_live >= queue.function_limit and _clearing_time(queue) > queue.queue_timeout_s:
+        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(queue))
     return None
 
 
@@ -289,11 +294,11 @@ def late(name: str, mean_duration_s: float | None, waited_s: float, picture: str
     )
 
 
-def _clearing_time(demand: Demand) -> float:
+def _clearing_time(queue: Queue) -> float:
     """Seconds until the queue as it stands will have been served; a guess of one second without history."""
-    if demand.mean_duration_s is None:
+    if queue.mean_duration_s is None:
         return 1.0
-    return math.ceil(demand.waiting / max(demand.usable * demand.concurrency, 1)) * demand.mean_duration_s
+    return math.ceil(queue.waiting / max(queue.usable * queue.concurrency, 1)) * queue.mean_duration_s
 
 
 def expired(idle: Iterable[IdleEnvironment], now: float) -> tuple[list[str], float | None]:

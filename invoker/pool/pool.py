@@ -121,7 +121,7 @@ class Pool:
                 shelf.seat(environment)
             lease.grant(environment)
             return
-        refusal = policy.admit(self._demand(shelf))
+        refusal = policy.admit(outlook.queue(shelf, self._roster, self._settings, self._floors.promised(shelf)))
         if refusal is not None:
             raise throttled(refusal)
         lease.since = now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from invoker.environments.environment import Environment
 from invoker.environments.lifecycle import State
@@ -14,6 +14,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._environments: dict[str, Environment] = {}
+        self._by_version: dict[tuple[str, str], dict[str, Environment]] = {}
         self._by_function: Counter[str] = Counter()
         self.reserved_mb = 0
         """Sum of the memory limits of all."""
@@ -30,18 +31,27 @@ class Roster:
     def add(self, environment: Environment) -> None:
         """An environment is being started."""
         self._environments[environment.id] = environment
+        self._by_version.setdefault(environment.key, {})[environment.id] = environment
         self._by_function[environment.arn] += 1
         self.reserved_mb += environment.version.limits.memory_mb
 
     def remove(self, environment: Environment) -> None:
         """An environment is dead."""
         del self._environments[environment.id]
+        of_version = self._by_version[environment.key]
+        del of_version[environment.id]
+        if not of_version:
+            del self._by_version[environment.key]
         self._by_function[environment.arn] -= 1
         self.reserved_mb -= environment.version.limits.memory_mb
 
     def of_function(self, arn: str) -> int:
         """How many environments a function has, in all its versions."""
         return self._by_function[arn]
+
+    def of_version(self, key: tuple[str, str]) -> Collection[Environment]:
+        """The environments of a version, by its `FunctionVersion.key`, whatever its record was when they began."""
+        return self._by_version.get(key, {}).values()
 
     def count(self, state: State) -> int:
         """How many environments are in a state."""

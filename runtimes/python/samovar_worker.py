@@ -163,9 +163,17 @@ def load_handler(name: str) -> Handler:
     return handler
 
 
+decode_plain = json.JSONDecoder().raw_decode
+
+
 def unmarshal(text: bytes | str, fault: str = "Runtime.UnmarshalError", action: str = "unmarshal input") -> Any:
     """JSON as Python values; NaN and the infinities are taken as Python writes them."""
     try:
+        if isinstance(text, bytes) and text.startswith(b'{"'):  # so its encoding need not be found out
+            plain = text.decode("utf-8", "surrogatepass")  # as `json.loads` would
+            value, end = decode_plain(plain)
+            if end == len(plain):
+                return value
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Fault(fault, f"Unable to {action}: {error}") from error

@@ -48,7 +48,7 @@ class Client:
 
 
 @asynccontextmanager
-async def server(folder: Path, run: Run = echo) -> AsyncIterator[tuple[Gateway, str]]:
+async def server(folder: Path, run: Run = echo, keep_alive_s: int = 5) -> AsyncIterator[tuple[Gateway, str]]:
     """The warm path served by uvicorn on a unix socket."""
     async with gateway(folder, run=run) as served:
         config = uvicorn.Config(
@@ -57,7 +57,9 @@ async def server(folder: Path, run: Run = echo) -> AsyncIterator[tuple[Gateway, 
             lifespan="off",
             ws="none",
             log_config=None,
+            proxy_headers=False,  # as the gateway has it: with them, all requests would go through ASGI
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=keep_alive_s,
         )
         config.load()
         state = uvicorn.server.ServerState()
@@ -88,6 +90,28 @@ async def test_a_connection_carries_call_after_call(tmp_path: Path) -> None:
         for number in range(3):
             await connection.send(HEAD + b"content-length: 1\r\n\r\n%d" % number)
             assert (await connection.answer())[2] == b"%d" % number
+
+
+async def test_a_connection_that_rests_is_closed_and_one_that_is_served_is_not(tmp_path: Path) -> None:
+    answer = asyncio.Event()
+
+    async def run(head: InvokeHead, body: bytes) -> tuple[AnswerHead, bytes]:
+        if body == b'"slow"':
+            await answer.wait()
+        return AnswerHead(version=head.version), body
+
+    async with server(tmp_path, run, keep_alive_s=1) as (served, path), client(path) as connection:
+        for _ in range(3):
+            await connection.send(HEAD + b"content-length: 1\r\n\r\n1")
+            assert (await connection.answer())[2] == b"1"
+        await connection.send(HEAD + b'content-length: 6\r\n\r\n"slow"')
+        await asyncio.sleep(1.5)  # longer than a connection may rest
+        answer.set()
+        assert (await connection.answer())[2] == b'"slow"'
+        began = asyncio.get_running_loop().time()
+        assert await connection.ended()
+        assert asyncio.get_running_loop().time() - began >= 0.9
+    assert len(served.invoker.calls) == 4
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -167,11 +167,11 @@ async def lie_ready(at: Stage, front: str, *names: str) -> None:
 
 async def test_each_has_its_own_output_and_its_own_reading() -> None:
     async with stage() as at:
-        await lie_ready(at, "gate", *"bcde")
-        assert at.lying == list("bcd")
+        await lie_ready(at, "gate", *"bcdefghi")
+        assert at.lying == list("bcdefgh")
         at.open("gate")
-        await at.answered("front", *"bcde")
-        for name in ("front", *"bcde"):
+        await at.answered("front", *"bcdefghi")
+        for name in ("front", *"bcdefghi"):
             assert tail(at.answers[name][0][0]).count("printed by") == 1
             assert f"printed by {name}\n" in tail(at.answers[name][0][0])
         readings = {one.request_id: one for one in at.ledger.readings}

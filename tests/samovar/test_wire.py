@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ def whole(frames: Iterable[Frame]) -> Iterator[Frame]:
         parts.append(frame.body)
         if frame.kind == CHUNK and not frame.ends_message:
             continue
-        yield frame._replace(body=b"".join(parts))
+        yield msgspec.structs.replace(frame, body=b"".join(parts))
         parts.clear()
 
 

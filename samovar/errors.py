@@ -3,6 +3,7 @@
 SamovarError
 ├── CallerError                               the caller can mend it (AWS "Type": "User")
 │   ├── InvalidParameterValue        400  InvalidParameterValueException
+│   │   └── UntypedParameterValue    400  the same without its "Type"
 │   ├── ValidationFailed             400  ValidationException
 │   ├── InvalidParameter             400  InvalidParameterException (CloudWatch Logs)
 │   ├── ResourceAlreadyExists        400  ResourceAlreadyExistsException (CloudWatch Logs)
@@ -52,6 +53,8 @@ class SamovarError(Exception):
     status: ClassVar[int] = 500
     aws_name: ClassVar[str] = "ServiceException"
     fault: ClassVar[Literal["User", "Service"]] = "Service"
+    says_fault: ClassVar[bool] = True
+    """Whether AWS's answer has the fault in it, as its `Type`."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, reason: str | None = None) -> None:
         super().__init__(message)
@@ -72,6 +75,12 @@ class InvalidParameterValue(CallerError):
     """A parameter has a value the API does not take."""
 
     status, aws_name = 400, "InvalidParameterValueException"
+
+
+class UntypedParameterValue(InvalidParameterValue):
+    """The same where AWS's answer does not say whose fault it is."""
+
+    says_fault = False
 
 
 class ValidationFailed(CallerError):

@@ -7,6 +7,8 @@ A session ends with its function or version; the function's environments have ot
 
 from __future__ import annotations
 
+from base64 import b32encode
+from hashlib import sha256
 from typing import Final, Protocol
 
 from gateway.access import roles
@@ -47,11 +49,17 @@ class RoleSession(AccessKey, frozen=True, kw_only=True):
 
     def arn(self, account: str) -> str:
         """Who it is, as AWS writes it."""
-        return f"arn:aws:sts::{account}:assumed-role/{self.role_name}/{self.function}"
+        return f"arn:aws:sts::{account}:assumed-role/{self.role_name}/{self._name}"
 
     def user_id(self, account: str) -> str:
-        """Its unique id, as AWS forms them."""
-        return f"AROA{self.key_id.removeprefix('ASIA')}:{self.function}"
+        """Its unique id, as AWS forms them: the role's, which all its sessions have, and the session's name."""
+        role = sha256(f"{account}/{self.role_name}".encode()).digest()
+        return f"AROA{b32encode(role).decode()[:17]}:{self._name}"
+
+    @property
+    def _name(self) -> str:
+        """AWS's sessions have two characters at least, and this is what becomes of one."""
+        return self.function if len(self.function) > 1 else f"{self.function}@lambda_function"
 
 
 class Sessions:

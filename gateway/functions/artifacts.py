@@ -21,7 +21,7 @@ import stat
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -61,6 +61,7 @@ class Artifacts:
         self.max_unpacked = max_unpacked
         self.max_packed = max_packed
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._fetching = asyncio.Lock()
 
     def folder(self, sha256: str) -> Path:
         """Where the unpacked package is."""
@@ -76,13 +77,20 @@ class Artifacts:
         Raises `RequestEntityTooLarge`, `InvalidParameterValue` or `InvalidZipFile` for what is wrong with it, and
         `ServiceFailure` when the disk is full or fails. Whatever is raised, nothing of it is left behind.
         """
-        async with self._turns:
-            return await asyncio.to_thread(self._add, package, keep=True)
+        return await self._in_turn(self._bounded(package), keep=True)
 
     async def check(self, package: bytes) -> Package:
         """What `add` would return or raise, keeping nothing."""
-        async with self._turns:
-            return await asyncio.to_thread(self._add, package, keep=False)
+        return await self._in_turn(self._bounded(package), keep=False)
+
+    async def fetch(self, package: Callable[[], Awaitable[bytes]], *, keep: bool) -> Package:
+        """As `add` or, unless it is to be kept, `check`, of a package that does not come with the request.
+
+        Lambda bounds such a one only by what it unpacks to. As it may be large, one at a time is in memory.
+        Raises what `package` raises, too.
+        """
+        async with self._fetching:
+            return await self._in_turn(await package(), keep=keep)
 
     async def combine(self, digests: Sequence[str]) -> str:
         """Lay packages that are there one over the other, the last on top; the digest that names the folder.
@@ -112,11 +120,18 @@ class Artifacts:
         """
         return await asyncio.to_thread(self._collect, frozenset(used), (now or time.time()) - grace_s)
 
+    def _bounded(self, package: bytes) -> bytes:
+        if len(package) > self.max_packed:
+            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self.max_packed} bytes")
+        return package
+
+    async def _in_turn(self, package: bytes, *, keep: bool) -> Package:
+        async with self._turns:
+            return await asyncio.to_thread(self._add, package, keep=keep)
+
     def _add(self, package: bytes, *, keep: bool) -> Package:
         if not package:
             raise InvalidParameterValue(EMPTY_ZIP)
-        if len(package) > self.max_packed:
-            raise RequestEntityTooLarge(f"Zipped size must be smaller than {self.max_packed} bytes")
         added = Package(hashlib.sha256(package).hexdigest(), len(package))
         with self._disk_errors():
             self.code_dir.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,14 @@ class LayerVersion(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def check_regions(arns: Sequence[str], region: str) -> None:
+    """Raise `InvalidParameterValue` for a layer version of another region. Needs no look at the store."""
+    if any(named["region"] != region for arn in arns if (named := _VERSION_ARN.fullmatch(arn)) is not None):
+        raise InvalidParameterValue(
+            f"Layers are not in the same region as the function. Layers are expected to be in region {region}."
+        )
+
+
 class Layers:
     """The layers of all namespaces. Every method raises `ServiceUnavailable` when Redis is away."""
 
@@ -113,6 +121,11 @@ class Layers:
         found = [await self.versions(arn) for arn in await self.arns("arn:")]
         return {version.code_sha256 for versions in found for version in versions.values()}
 
+    async def code_size(self, prefix: str) -> int:
+        """Bytes of the packages of all versions of layers whose ARN begins so, as they were uploaded."""
+        found = [await self.versions(arn) for arn in await self.arns(prefix)]
+        return sum(version.code_size for versions in found for version in versions.values())
+
     async def resolve(self, arns: Sequence[str], region: str) -> tuple[LayerUse, ...]:
         """The layer versions a function asks for, in its order. Raises `InvalidParameterValue` with AWS's words."""
         if len(arns) > MAX_LAYERS:
@@ -129,11 +142,8 @@ class Layers:
         return tuple(used.values())
 
     async def _resolve(self, arn: str, region: str) -> tuple[str, LayerVersion]:
+        check_regions([arn], region)
         named = _VERSION_ARN.fullmatch(arn)
-        if named is not None and named["region"] != region:
-            raise InvalidParameterValue(
-                f"Layers are not in the same region as the function. Layers are expected to be in region {region}."
-            )
         found = None if named is None else await self.get(named["layer"], int(named["number"]))
         if named is None or found is None:
             raise InvalidParameterValue(f"Layer version {arn} does not exist.")

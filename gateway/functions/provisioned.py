@@ -16,7 +16,7 @@ from gateway.functions.functions import Functions
 from gateway.functions.qualified import joined
 from gateway.functions.record import Alias, Attached, FunctionRecord, ProvisionedConcurrency, attached_to, with_attached
 from gateway.functions.registry import Registry, not_found
-from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
+from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound, UntypedParameterValue
 from samovar.function import FunctionVersion
 from samovar.link import Standing
 from samovar.names import LATEST
@@ -161,7 +161,7 @@ def check_limits(latest: FunctionRecord, qualifier: str, count: int, unreserved:
                 "for function"
             )
     elif others + count > unreserved:
-        raise InvalidParameterValue(
+        raise UntypedParameterValue(
             "Specified ConcurrentExecutions for function is greater than account's unreserved concurrency "
             f"[{max(0, unreserved - others)}]."
         )
@@ -171,7 +171,7 @@ def check_reserved(latest: FunctionRecord, reserved: int) -> None:
     """Raise `InvalidParameterValue`, in AWS's words, for less reserved concurrency than is provisioned."""
     total = of_function(latest)
     if reserved < total:
-        raise InvalidParameterValue(
+        raise UntypedParameterValue(
             f" ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned "
             f"concurrency [{total}]."
         )

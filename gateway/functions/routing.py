@@ -7,7 +7,7 @@ alias routing").
 from __future__ import annotations
 
 from gateway.functions.record import Alias
-from samovar.errors import InvalidParameterValue
+from samovar.errors import InvalidParameterValue, UntypedParameterValue
 from samovar.names import LATEST
 
 
@@ -25,7 +25,7 @@ def check_routing(alias: Alias) -> None:
     if len(alias.weights) > 1:
         raise InvalidParameterValue("Number of items in AdditionalVersionWeights cannot be greater than 1")
     if alias.weights and alias.version == LATEST:
-        raise InvalidParameterValue("$LATEST is not supported for an alias pointing to more than 1 version")
+        raise UntypedParameterValue("$LATEST is not supported for an alias pointing to more than 1 version")
     if alias.version in alias.weights:
         raise InvalidParameterValue(
             f"Invalid function version {alias.version}. "

@@ -81,7 +81,7 @@ def _check(archive: zipfile.ZipFile, max_bytes: int) -> list[_Entry]:
     if all(entry.kind == stat.S_IFDIR for entry in entries):
         raise InvalidParameterValue(EMPTY_ZIP)
     if sum(entry.info.file_size for entry in entries) >= max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     seen: set[tuple[str, ...]] = set()
     for entry in entries:
         if entry.kind != stat.S_IFDIR:
@@ -156,7 +156,7 @@ def _write_file(archive: zipfile.ZipFile, entry: _Entry, path: Path, left: int, 
         while block := source.read(_BLOCK):
             written += len(block)
             if written >= left:
-                raise _too_large(max_bytes)
+                raise too_large(max_bytes)
             file.write(block)
         os.fchmod(file.fileno(), 0o555 if entry.executable else 0o444)
     seconds = _epoch(entry.info)
@@ -209,7 +209,8 @@ def _epoch(info: zipfile.ZipInfo) -> int:
         return calendar.timegm((1980, 1, 1, 0, 0, 0, 0, 0, 0))
 
 
-def _too_large(max_bytes: int) -> InvalidParameterValue:
+def too_large(max_bytes: int) -> InvalidParameterValue:
+    """What unpacks to this many bytes or more."""
     return InvalidParameterValue(f"Unzipped size must be smaller than {max_bytes} bytes")
 
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.http.rendering import Headers, Response
 from gateway.http.room import Room
 from samovar.access import AccessKey
-from samovar.errors import InvalidRequestContent, RequestTooLarge
+from samovar.errors import InvalidRequestContent, RequestEntityTooLarge, RequestTooLarge
 from samovar.names import new_request_id
 from samovar.wire import CHUNK_SIZE
 
@@ -194,4 +194,5 @@ def framed(request: Request, response: Response) -> tuple[Headers, bytes]:
 
 
 def _too_large(limit: int, operation: str) -> RequestTooLarge:
-    return RequestTooLarge(f"Request must be smaller than {limit} bytes for the {operation} operation")
+    kind = RequestTooLarge if operation == "InvokeFunction" else RequestEntityTooLarge
+    return kind(f"Request must be smaller than {limit} bytes for the {operation} operation")

@@ -21,11 +21,12 @@ class Response(NamedTuple):
 
 
 def render_error(error: SamovarError, request_id: str) -> Response:
-    """An error as the Lambda API shows it: `Type` and `Message` in the body, its name in `x-amzn-ErrorType`.
+    """An error as the Lambda API shows it: `Type` (of most) and `Message` in the body, its name in `x-amzn-ErrorType`.
 
     The message is there twice because AWS's services are not of one mind: some SDKs read `message`.
     """
-    content = {"Type": error.fault, "Message": error.message, "message": error.message}
+    content: dict[str, str] = {"Type": error.fault} if error.says_fault else {}
+    content |= {"Message": error.message, "message": error.message}
     if error.reason is not None:
         content["Reason"] = error.reason
     headers = [

@@ -11,6 +11,7 @@ from fastapi import Response
 from gateway.functions.record import FunctionRecord
 from gateway.lambda_api.concurrency import unreserved
 from gateway.lambda_api.edge import Region, UsesServices, answer
+from gateway.lambda_api.layers import UsesLayers, layer_arn
 from gateway.lambda_api.models import AccountLimit, AccountSettings, AccountUsage
 from gateway.lambda_api.operations import Operations
 from gateway.services import Services
@@ -19,11 +20,12 @@ router = Operations()
 
 
 @router.operation("GetAccountSettings")
-async def get_account_settings(region: Region, services: UsesServices) -> Response:
-    """GetAccountSettings. Code is counted once for every version that uses it, as AWS does."""
+async def get_account_settings(region: Region, services: UsesServices, layers: UsesLayers) -> Response:
+    """GetAccountSettings. Code is counted once for every version that uses it, as AWS does, and so are layers."""
     settings = services.settings
     records = [record for record in await services.store.all() if record.version.region == region]
     used = sum([await _code_size(services, record) for record in records])
+    used += await layers.code_size(layer_arn(services, region, ""))
     free = await asyncio.to_thread(_free, settings.data)
     return answer(
         AccountSettings(

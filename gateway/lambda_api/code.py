@@ -36,10 +36,8 @@ async def _new_code(
     if update.image_uri is not None:
         image = await images.pull(functions.link, update.image_uri, None)
         return lambda found: images.on(found, image)
-    if update.dry_run:
-        package = await services.artifacts.check(await package_of(services, update))
-    else:
-        package = await services.artifacts.add(await package_of(services, update))
+    package = await package_of(services, update, keep=not update.dry_run)
+    if not update.dry_run:
         await check_size(services, package.sha256, current.layers)
     return lambda found: coded(found, package)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.functions.artifacts import Package
+from gateway.functions.unpack import too_large
 from gateway.services import Services
-from gateway.uploads.refusals import S3Error, code_of
+from gateway.uploads.refusals import EntityTooLarge, S3Error, code_of
 from samovar.errors import InvalidParameterValue
 
 
@@ -44,15 +46,26 @@ def check(source: Source, what: str) -> None:
         raise InvalidParameterValue(f"Please provide a source for {what}.")
 
 
-async def package_of(services: Services, source: Source) -> bytes:
-    """The package. Raises `InvalidParameterValue` when the object cannot be had, as Lambda words it."""
-    if source.zip_file is not None:
-        return source.zip_file
+async def package_of(services: Services, source: Source, *, keep: bool = True) -> Package:
+    """Keep and unpack the package, or only check it. Raises what `Artifacts.add` and `Artifacts.fetch` raise."""
+    if source.zip_file is None:
+        return await services.artifacts.fetch(lambda: _object(services, source), keep=keep)
+    if keep:
+        return await services.artifacts.add(source.zip_file)
+    return await services.artifacts.check(source.zip_file)
+
+
+async def _object(services: Services, source: Source) -> bytes:
+    """The package in a bucket. Raises `InvalidParameterValue` when it cannot be had, as Lambda words it."""
     assert source.s3_bucket, "it has been checked"
     assert source.s3_key, "it has been checked"
-    limit = services.settings.max_upload_bytes
+    unpacked = services.settings.max_code_bytes
+    # Files that cannot be compressed are larger in a package than outside it, by less than another package may have.
+    limit = unpacked + services.settings.max_upload_bytes
     try:
         return await services.objects.get(source.s3_bucket, source.s3_key, limit, source.s3_object_version)
+    except EntityTooLarge as error:
+        raise too_large(unpacked) from error
     except S3Error as error:
         raise InvalidParameterValue(
             f"Error occurred while GetObject. S3 Error Code: {code_of(error)}. S3 Error Message: {error.message}"

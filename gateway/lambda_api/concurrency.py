@@ -13,7 +13,7 @@ from gateway.lambda_api.edge import Named, UsesFunctions, UsesServices, answer, 
 from gateway.lambda_api.models import Concurrency
 from gateway.lambda_api.operations import Operations, asked
 from gateway.services import Services
-from samovar.errors import InvalidParameterValue, ResourceNotFound
+from samovar.errors import InvalidParameterValue, ResourceNotFound, UntypedParameterValue
 from samovar.names import LATEST, FunctionReference
 
 router = Operations()
@@ -32,7 +32,7 @@ async def put_function_concurrency(
     except ResourceNotFound as error:
         raise not_found(reference.arn, LATEST) from error  # in AWS's words, which are others everywhere else
     if (reserved or 0) > unreserved(services, but=record.arn):
-        raise InvalidParameterValue(
+        raise UntypedParameterValue(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             "below its minimum value of [0]."
         )

@@ -128,8 +128,9 @@ def pending(shown: FunctionConfiguration) -> FunctionConfiguration:
 
 
 def listed(record: FunctionRecord, qualifier: str | None = None) -> FunctionConfiguration:
-    """A function or a version as it stands in a list, where AWS leaves its state out."""
-    return msgspec.structs.replace(configuration(record, qualifier), state=None, last_update_status=None)
+    """A function or a version as it stands in a list, where AWS leaves out its state and the runtime's version."""
+    shown = configuration(record, qualifier)
+    return msgspec.structs.replace(shown, state=None, last_update_status=None, runtime_version_config=None)
 
 
 def configured(record: FunctionRecord, request: ConfigurationRequest) -> FunctionRecord:

@@ -87,7 +87,8 @@ def _list(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
         for number, one in enumerate(value, 1):
             yield from _member(api, kind.member, one, f"{at}.{number}.member", required=True)
     elif any(one is None or _broken_rules(item, one) for one in value):
-        yield _broken(value, at, f"Member must satisfy constraint: [{_all_rules(item)}]", item)
+        rule = kind.said_of_items or f"Member must satisfy constraint: [{_all_rules(item)}]"
+        yield _broken(value, at, rule, item)
 
 
 def _map(api: Api, kind: Shape, value: Any, at: str) -> Iterator[str]:
@@ -145,7 +146,7 @@ def _broken_rules(kind: Shape, value: Any) -> list[str]:
     if kind.pattern is not None and not (
         len(value) <= _MATCHED_LENGTH and _compiled(kind.pattern).fullmatch(value) is not None
     ):
-        broken.append(_pattern_rule(kind.pattern))
+        broken.append(_pattern_rule(kind))
     if kind.enum and value not in kind.enum:
         broken.append(_enum_rule(kind))
     return broken
@@ -174,7 +175,7 @@ def _rules(kind: Shape) -> list[str]:
     """Every rule of a plain value, broken or not."""
     rules = [rule for _, rule in _bounds(kind, "value" if kind.type in _NUMBERS else "length")]
     if kind.pattern is not None:
-        rules.append(_pattern_rule(kind.pattern))
+        rules.append(_pattern_rule(kind))
     if kind.enum:
         rules.append(_enum_rule(kind))
     return rules
@@ -184,12 +185,12 @@ def _all_rules(kind: Shape) -> str:
     return ", ".join([*_rules(kind), _NOT_NULL])
 
 
-def _pattern_rule(pattern: str) -> str:
-    return f"Member must satisfy regular expression pattern: {pattern}"
+def _pattern_rule(kind: Shape) -> str:
+    return f"Member must satisfy regular expression pattern: {kind.said_pattern or kind.pattern}"
 
 
 def _enum_rule(kind: Shape) -> str:
-    return f"Member must satisfy enum value set: [{', '.join(kind.enum)}]"
+    return f"Member must satisfy enum value set: [{kind.said_enum or ', '.join(kind.enum)}]"
 
 
 @lru_cache(maxsize=256)

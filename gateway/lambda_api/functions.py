@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from gateway.functions.layers import check_regions
 from gateway.functions.listing import every_version
 from gateway.functions.published import Publication, Published
 from gateway.functions.record import FunctionRecord
@@ -82,6 +83,7 @@ async def create_function(
         )
     )
     draft = with_tags(configured(draft, create), create.tags or {})
+    check_regions(create.layers or (), draft.version.region)
     # Before the package is unpacked, so that a name that is taken costs nothing; the store decides again below.
     if await services.store.get(reference.arn) is not None:
         raise ResourceConflict(f"Function already exist: {reference.name}")
@@ -89,7 +91,7 @@ async def create_function(
         coding = images.on(draft, image)
     else:
         layering = await lay(services, layers, create.layers, draft.version) or Layering()
-        package = await services.artifacts.add(await package_of(services, create.code))
+        package = await package_of(services, create.code)
         await check_size(services, package.sha256, layering.uses)
         coding = coded(layering.on(draft), package)
     made = await functions.create(coding)

@@ -51,7 +51,7 @@ async def publish_layer_version(
     wanted = asked(request, PublishLayerVersionRequest)
     content = wanted.content
     code_source.check(content, "layer content")
-    package = await services.artifacts.add(await code_source.package_of(services, content))
+    package = await code_source.package_of(services, content)
     version = LayerVersion(
         revision_id=new_request_id(),
         code_sha256=package.sha256,

@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from gateway.lambda_api.wording import worded
+
 Api = Literal["lambda", "logs", "scheduler", "sqs"]
 _FILES: Final[dict[Api, str]] = {
     "lambda": "data/lambda/2015-03-31/service-2.json.gz",
@@ -51,6 +53,10 @@ class Shape(msgspec.Struct, frozen=True):
     """The member whose value is the body as it is."""
     sensitive: bool = False
     """Whether values must not be shown."""
+    said_enum: str | None = None
+    """The values as AWS's messages list them, where that is not `enum`; of these three see `wording`."""
+    said_pattern: str | None = None
+    said_of_items: str | None = None
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -104,7 +110,8 @@ def shape(name: str, api: Api = "lambda") -> Shape:
 @cache
 def _shapes(api: Api) -> dict[str, Shape]:
     every = msgspec.json.decode(_text(api), type=_Shapes).shapes
-    return _reachable(every, (operation.input for operation in operations(api).values() if operation.input))
+    found = _reachable(every, (operation.input for operation in operations(api).values() if operation.input))
+    return {name: worded(name, one) for name, one in found.items()} if api == "lambda" else found
 
 
 def _reachable(every: dict[str, Shape], roots: Iterable[str]) -> dict[str, Shape]:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from gateway.functions.functions import Operations, ask
+from gateway.lambda_api import wording
 from samovar.clock import Clock
 from samovar.errors import InvalidParameterValue, SamovarError
 from samovar.link import InvokerStatus, RuntimeStatus
@@ -66,9 +67,11 @@ class Runtimes:
                 "functions. We recommend you use a supported runtime while creating or updating functions."
             )
         if name not in known:
+            # Of AWS's own those are named that there are here; whoever means none of them hears what AWS says.
+            allowed = ", ".join(sorted(known)) if name in wording.RUNTIMES.split(", ") else wording.RUNTIMES
             raise InvalidParameterValue(
                 f"Value {name} at 'runtime' failed to satisfy constraint: "
-                f"Member must satisfy enum value set: [{', '.join(sorted(known))}] or be a valid ARN"
+                f"Member must satisfy enum value set: [{allowed}] or be a valid ARN"
             )
         if not known[name].available:
             raise InvalidParameterValue(f"Runtime {name} is not available on this host: {known[name].detail}")

@@ -90,7 +90,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
     if reserved is not None:
         raise InvalidParameterValue(f"Tag key {reserved!r} is not allowed: the prefix aws: is reserved")
     if len(tags) > MAX_TAGS:
-        raise InvalidParameterValue(f"Number of tags exceeds resource tag limit. A function has at most {MAX_TAGS}")
+        raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
 
 
 def offered(request: Unoffered) -> None:

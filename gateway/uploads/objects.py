@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from gateway.uploads.refusals import NoSuchBucket, S3Error, of_code
+from gateway.uploads.refusals import EntityTooLarge, NoSuchBucket, of_code
 from samovar.errors import ServiceFailure
 from samovar.settings import Settings
 
@@ -43,7 +43,7 @@ class Objects:
             await _check(answer)
 
     async def get(self, bucket: str, key: str, limit: int, version: str | None = None) -> bytes:
-        """An object of at most `limit` bytes. Raises `NoSuchBucket`, `NoSuchKey`, `S3Error` for a larger one."""
+        """An object of at most `limit` bytes. Raises `NoSuchBucket`, `NoSuchKey`, `EntityTooLarge`."""
         if not self.upstream.was_ever_needed:
             raise NoSuchBucket("The specified bucket does not exist")
         query = f"?versionId={quote(version, safe='')}".encode() if version else b""
@@ -54,7 +54,7 @@ class Objects:
                 parts.append(part)
                 size += len(part)
                 if size > limit:
-                    raise S3Error(f"The object {bucket}/{key} has more than {limit} bytes")
+                    raise EntityTooLarge(f"The object {bucket}/{key} has more than {limit} bytes")
         return b"".join(parts)
 
     async def create_bucket(self, bucket: str) -> None:

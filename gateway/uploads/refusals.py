@@ -66,7 +66,7 @@ class IncompleteBody(S3Error):
 
 
 class EntityTooLarge(S3Error):
-    """A form's file is larger than its policy lets it be."""
+    """An object, or a form's file, is larger than it may be."""
 
     code = "EntityTooLarge"
 

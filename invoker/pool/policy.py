@@ -115,10 +115,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Throttle the call: `reason` is AWS's, `retry_after_s` an honest estimate."""
+    """Throttle the call: `reason` is AWS's, `retry_after_s` an honest estimate, and `None` where waiting is no help."""
 
     reason: str
-    retry_after_s: float
+    retry_after_s: float | None
     message: str = "Rate Exceeded."
 
 
@@ -263,7 +263,7 @@ def _victims(missing_mb: int, missing_slots: int, idle: Sequence[IdleEnvironment
 def admit(queue: Queue) -> Reject | None:
     """Whether one more call may join a queue, which does not count it yet."""
     if queue.function_limit <= queue.promised_elsewhere:
-        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=60.0)
+        return Reject("ReservedFunctionConcurrentInvocationLimitExceeded", retry_after_s=None)
     if queue.waiting >= queue.queue_limit:
         return Reject("ConcurrentInvocationLimitExceeded", retry_after_s=_clearing_time(queue))
     if queue.function_live >= queue.function_limit and _clearing_time(queue) > queue.queue_timeout_s:

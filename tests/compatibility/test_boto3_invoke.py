@@ -156,5 +156,6 @@ def test_a_function_that_reserves_nothing_is_switched_off(cloud: Any) -> None:
     assert (told["Error"]["Code"], told["Error"]["Message"]) == ("TooManyRequestsException", "Rate Exceeded.")
     assert (told["Reason"], told["Type"]) == ("ReservedFunctionConcurrentInvocationLimitExceeded", "User")
     assert told["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert "retryAfterSeconds" not in told, "no time will help"
     cloud.delete_function_concurrency(FunctionName="echo")
     assert invoke(cloud, "echo", 1)[1] == 1

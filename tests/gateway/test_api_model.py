@@ -31,7 +31,7 @@ def test_every_operation_is_read_as_botocore_reads_it() -> None:
         if operation.input_shape is not None:
             assert ours.input is not None
             shape = model.shape(ours.input)
-            assert list(shape.members) == list(operation.input_shape.members)
+            assert set(shape.members) == set(operation.input_shape.members)
             assert list(shape.required) == list(operation.input_shape.required_members)
 
 
@@ -122,7 +122,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
         "PutFunctionRecursionConfig",
         {**NAME, "RecursiveLoop": "Sometimes"},
         "1 validation error detected: Value 'Sometimes' at 'recursiveLoop' failed to satisfy constraint: "
-        "Member must satisfy enum value set: [Allow, Terminate]",
+        "Member must satisfy enum value set: [Terminate, Allow]",
     ),
     "in a list of structures": (
         "UpdateEventSourceMapping",

@@ -92,6 +92,22 @@ async def test_a_check_keeps_nothing(artifacts: Artifacts) -> None:
     assert left_in(artifacts) == [checked.sha256, f"{checked.sha256}.zip"]
 
 
+async def test_what_is_fetched_is_bounded_by_what_it_unpacks_to(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "code", max_unpacked=MB, max_packed=1000)
+
+    async def random_bytes(size: int) -> bytes:
+        return zip_of({"model.bin": os.urandom(size)})
+
+    kept = await artifacts.fetch(lambda: random_bytes(500_000), keep=True)
+    assert (artifacts.folder(kept.sha256) / "model.bin").stat().st_size == 500_000
+    checked = await artifacts.fetch(lambda: random_bytes(500_000), keep=False)
+    assert not artifacts.folder(checked.sha256).exists()
+    with pytest.raises(InvalidParameterValue, match=f"Unzipped size must be smaller than {MB} bytes"):
+        await artifacts.fetch(lambda: random_bytes(MB), keep=True)
+    with pytest.raises(RequestTooLarge):
+        await artifacts.add(await random_bytes(2000))
+
+
 async def test_the_sweep_takes_what_is_unused_and_old(artifacts: Artifacts) -> None:
     used, unused, young = [await artifacts.add(zip_of({"app.py": bytes([n])})) for n in range(3)]
     remains = artifacts.code_dir / ".new-remains"

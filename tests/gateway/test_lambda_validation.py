@@ -11,6 +11,7 @@ import pytest
 
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.lambda_api.validation import ARCHITECTURE
+from gateway.lambda_api.wording import RUNTIMES
 from samovar.clock import ManualClock
 from samovar.errors import InvalidParameterValue
 from tests.gateway.builders import RecordingLink, creation, zip_of
@@ -85,6 +86,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"Runtime": "cobol"},
         VALUE,
         "Value cobol at 'runtime' failed to satisfy constraint: Member "
+        f"must satisfy enum value set: [{RUNTIMES}] or be a valid ARN",
+    ),
+    "a runtime there is not here": (
+        {"Runtime": "ruby3.4"},
+        VALUE,
+        "Value ruby3.4 at 'runtime' failed to satisfy constraint: Member "
         "must satisfy enum value set: [nodejs20.x, python3.11] or be a valid ARN",
     ),
     "missing runtime": ({"Runtime": "nodejs20.x"}, VALUE, "install nodejs 20 and restart"),
@@ -114,7 +121,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         VALIDATION,
         "Value '{a;b=y}' at 'tags' failed to satisfy constraint: Map keys must satisfy",
     ),
-    "too many tags": ({"Tags": {f"t{n}": "" for n in range(51)}}, VALUE, "at most 50"),
+    "too many tags": ({"Tags": {f"t{n}": "" for n in range(51)}}, VALUE, "Number of tags exceeds resource tag limit."),
 }
 
 

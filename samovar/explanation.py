@@ -99,7 +99,8 @@ def _advice_on_refusal(name: str, call: RefusedCall) -> Iterator[str]:
             "`queue_timeout_s` and `queue_limit` say how long and how many calls may wait."
         )
     if call.retry_after_s is not None:
-        yield f"Coming again after {_time(call.retry_after_s)}, as the answer said; asynchronous calls do by themselves."
+        again = _ms(call.retry_after_s * 1000)
+        yield f"Coming again after {again}, as the answer said; asynchronous calls do so by themselves."
 
 
 def _phases(reading: Reading) -> Iterator[Spent]:

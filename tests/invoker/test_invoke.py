@@ -309,13 +309,13 @@ async def test_a_version_nobody_declared_is_asked_for(folder: Path) -> None:
         assert ahead.failure == "UnknownVersion"
 
 
-async def test_a_throttled_call_says_when_to_come_back(folder: Path) -> None:
+async def test_a_call_that_no_environment_may_take_is_throttled_and_not_told_to_come_back(folder: Path) -> None:
     async with bench(folder, echo) as at:
         at.versions.declare(version(max_environments=0))
         answer, payload = await at.gateway.ask(1, version(), None)
     assert (answer.failure, payload) == ("TooManyRequests", b"")
     assert answer.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
-    assert answer.retry_after is not None
+    assert answer.retry_after is None
     assert not at.ledger.readings
     noted = at.refused.find("request-1")
     assert noted is not None

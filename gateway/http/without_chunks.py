@@ -44,5 +44,5 @@ def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3A
 
 
 def reset_at_end(transport: asyncio.Transport) -> None:
-    """Have the connection end by a reset, which tells the client that the answer is not whole (socket(7), SO_LINGER)."""
+    """Have the connection end by a reset: it tells the client that the answer is not whole (socket(7), SO_LINGER)."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

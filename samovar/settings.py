@@ -111,7 +111,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "adaptive"
     stem_cells: Annotated[
         int,
-        Meta(ge=0, le=64, description="Empty environments kept started for cold starts, for each runtime in use."),
+        Meta(
+            ge=0,
+            le=64,
+            description="Empty environments kept started for a runtime while its functions start cold; at rest one.",
+        ),
     ] = 2
     idle_ttl_s: Annotated[
         float,

@@ -102,8 +102,12 @@ def claim_of(request: Signed) -> Claim:
     raise MissingAuthenticationToken("Missing Authentication Token")
 
 
+class WrongScope(InvalidSignature):
+    """A signature was made for another service, day, or for no region. S3 has another name for it."""
+
+
 def check_scope(claim: Claim, services: Iterable[str]) -> None:
-    """Raises `InvalidSignature` when a signature was made for another service, day, or for no region."""
+    """Raises `WrongScope` when a signature was made for another service, day, or for no region."""
     if claim.service in services and claim.timestamp[:8] == claim.date and _is_region(claim.region):
         return
     wrong = []
@@ -117,7 +121,7 @@ def check_scope(claim: Claim, services: Iterable[str]) -> None:
             f"'{claim.date}' != '{claim.timestamp[:8]}', from '{claim.timestamp}'."
         )
     if wrong:
-        raise InvalidSignature("".join(wrong))
+        raise WrongScope("".join(wrong))
 
 
 @lru_cache(maxsize=128)
@@ -358,9 +362,7 @@ def _credential(text: str) -> tuple[str, str, str, str]:
             f"got '{text}'"
         )
     if parts[4] != TERMINATOR:
-        raise InvalidSignature(
-            f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{parts[4]}'. "
-        )
+        raise WrongScope(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{parts[4]}'. ")
     return parts[0], parts[1], parts[2], parts[3]
 
 

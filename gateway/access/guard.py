@@ -16,7 +16,7 @@ from gateway.access import resources
 from gateway.access.keyring import HeldKey, Keyring
 from gateway.access.operations import INVOKE_URL, SERVICES, Asked, Operation
 from gateway.access.roles import Deed
-from gateway.access.sessions import RoleSession, Sessions
+from gateway.access.sessions import InvalidToken, RoleSession, Sessions
 from gateway.functions import policy
 from gateway.http.asgi import Request
 from samovar import aws_chunked, sigv2, sigv4
@@ -197,7 +197,8 @@ class Guard:
         elif self._sessions is not None:
             held = await self._sessions.find(claim.key_id, _token(request))
         if held is None:
-            raise UnrecognizedClient("The security token included in the request is invalid.")
+            kind = InvalidToken if claim.has_token else UnrecognizedClient
+            raise kind("The security token included in the request is invalid.")
         return held
 
     def _check_claim(self, claim: Claim, asked: Asked) -> None:

@@ -40,6 +40,10 @@ class Functions(Protocol):
         ...
 
 
+class InvalidToken(UnrecognizedClient):
+    """A session's token that nobody here made. S3 has another name for it."""
+
+
 class RoleSession(AccessKey, frozen=True, kw_only=True):
     """The key of a function's environment. What it may do, its role says, not `role`."""
 
@@ -112,13 +116,13 @@ class Sessions:
         if verified is None:
             verified = sessions.verified(self._key, token)
             if verified is None:
-                raise UnrecognizedClient("The security token included in the request is invalid.")
+                raise InvalidToken("The security token included in the request is invalid.")
             if len(self._verified) >= _KEPT:
                 self._verified.clear()
                 self._held.clear()
             self._verified[token] = verified
         if verified[0].key_id != key_id:
-            raise UnrecognizedClient("The security token included in the request is invalid.")
+            raise InvalidToken("The security token included in the request is invalid.")
         return verified
 
     def _key_of(self, session: Session, secret: str, latest: FunctionRecord) -> HeldKey:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Final
 from xml.sax.saxutils import escape
 
+from gateway.access.sessions import InvalidToken
 from gateway.http.rendering import Response
 from samovar.errors import CallerError, SamovarError, ServiceUnavailable
-from samovar.sigv4 import NotValidNow
+from samovar.sigv4 import NotValidNow, WrongScope
 
 
 class S3Error(CallerError):
@@ -89,10 +90,14 @@ class PolicyViolated(S3Error):
     status, code = 403, "AccessDenied"
 
 
+_MALFORMED: Final = "AuthorizationHeaderMalformed"
+_STATUSES: Final = {"SlowDown": 503, _MALFORMED: 400, "InvalidToken": 400, "ExpiredToken": 400}
+"""Statuses that are others than those of the errors behind them."""
 _CODES: Final = {
     "MissingAuthenticationTokenException": "AccessDenied",
-    "IncompleteSignatureException": "AuthorizationHeaderMalformed",
+    "IncompleteSignatureException": _MALFORMED,
     "UnrecognizedClientException": "InvalidAccessKeyId",
+    "ExpiredTokenException": "ExpiredToken",
     "InvalidSignatureException": "SignatureDoesNotMatch",
     "AccessDeniedException": "AccessDenied",
     "ServiceUnavailableException": "ServiceUnavailable",
@@ -102,6 +107,7 @@ _TEXTS: Final = {
     "MissingAuthenticationTokenException": "Access Denied",
     "UnrecognizedClientException": "The AWS Access Key Id you provided does not exist in our records.",
 }
+_UNKNOWN_SESSION: Final = "The provided token is malformed or otherwise invalid."
 _SKEWED: Final = "The difference between the request time and the current time is too large."
 _BY_CODE: Final = {kind.code: kind for kind in (NoSuchBucket, NoSuchKey, InvalidBucketName, BucketNotEmpty)}
 
@@ -112,6 +118,10 @@ def code_of(error: SamovarError) -> str:
         return error.code
     if isinstance(error, NotValidNow):
         return "AccessDenied" if error.is_link else "RequestTimeTooSkewed"
+    if isinstance(error, WrongScope):
+        return _MALFORMED
+    if isinstance(error, InvalidToken):
+        return "InvalidToken"
     return _CODES.get(error.aws_name, "InternalError" if error.status >= 500 else "InvalidRequest")
 
 
@@ -121,7 +131,7 @@ def render(error: SamovarError, resource: str, request_id: str) -> Response:
     if isinstance(error, NotValidNow):
         message = "Request has expired" if error.is_link else _SKEWED
     elif not isinstance(error, S3Error):
-        message = _TEXTS.get(error.aws_name, error.message)
+        message = _TEXTS.get(error.aws_name, error.message) if type(error) is not InvalidToken else _UNKNOWN_SESSION
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code_of(error)}</Code><Message>{escape(message)}</Message>"
@@ -130,7 +140,7 @@ def render(error: SamovarError, resource: str, request_id: str) -> Response:
     headers = [(b"content-type", b"application/xml"), (b"x-amz-request-id", request_id.encode())]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
-    return Response(503 if code_of(error) == "SlowDown" else error.status, headers, body.encode())
+    return Response(_STATUSES.get(code_of(error), error.status), headers, body.encode())
 
 
 def of_code(code: str, message: str, status: int) -> SamovarError:

@@ -25,7 +25,7 @@ from invoker.environments.variables import interpreter_variables
 from invoker.isolation import mounts
 from invoker.isolation.contract import OPT_DIR, RUNTIME_DIR, TASK_ROOT, Box, BoxSpec
 from invoker.isolation.stem_cell import STEM_VARIABLES, Stem, StemCell, StemIsolation, Unsupported
-from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
+from invoker.isolation.stem_stock import AT_REST, RUN_KEPT_S, StemStock
 from invoker.isolation.stem_supply import StemSupply
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
@@ -46,7 +46,9 @@ class StemSettings:
     folder: Path
     """Where each cell has a folder for its socket; it is ours alone."""
     floor: int
-    """Cells of each runtime in use; more after a run of cold starts, see `StemStock`."""
+    """Cells of a runtime while its functions start cold one after the other, or more, see `StemStock`."""
+    at_rest: int = AT_REST
+    """Cells of each runtime in use at other times, no more than `floor`."""
     most: int
     """Cells in all."""
     network: Network = "none"
@@ -74,7 +76,7 @@ class StemCells:
         self.name = isolation.name
         self._isolation = isolation
         self._settings = settings
-        self._stock = StemStock(settings.floor, settings.most, settings.keep_s)
+        self._stock = StemStock(settings.floor, settings.most, settings.keep_s, settings.at_rest)
         self._supply = StemSupply(self._grow)
         self._unavailable = mounts.unavailable()
         self._failed_starts = 0

@@ -12,14 +12,18 @@ RUN_KEPT_S: Final = 20.0
 """How long after a run the cells it showed to be wanted are kept beyond the floor."""
 MOST_FLOORS: Final = 4
 """A run makes the floor at most so many times as high."""
+AT_REST: Final = 1
+"""Cells of a runtime whose functions do not start cold one after the other: the one cold start that comes takes it, and
+the next cell is there before most others would come. What an idle platform holds is memory nobody else can use."""
 
 
 class StemStock:
-    """A floor of cells for every runtime in use, as far as memory goes; a higher one after a run of cold starts."""
+    """A cell for every runtime in use, as far as memory goes; the floor or more of them after a run of cold starts."""
 
-    def __init__(self, floor: int, most: int, keep_s: float) -> None:
-        """`floor` cells a runtime, `most` cells in all; a runtime counts as in use for `keep_s` after a cold start."""
+    def __init__(self, floor: int, most: int, keep_s: float, at_rest: int = AT_REST) -> None:
+        """`floor` cells a runtime after a run, `most` in all; a runtime is in use for `keep_s` after a cold start."""
         self._floor = floor
+        self._at_rest = min(at_rest, floor)
         self._most = most
         self._keep_s = keep_s
         self._always: set[str] = set()
@@ -48,7 +52,8 @@ class StemStock:
 
     def floor(self, runtime: str, now: float) -> int:
         """Cells to have of a runtime in use, were there memory for all. One cold start alone is no run."""
-        return max(self._floor, min(self._run(runtime, now), MOST_FLOORS * self._floor))
+        run = self._run(runtime, now)
+        return self._at_rest if run <= 1 else max(self._floor, min(run, MOST_FLOORS * self._floor))
 
     def target(self, now: float) -> dict[str, int]:
         """Cells to have of each runtime. Where there cannot be enough, the last used have theirs before the others."""

@@ -12,12 +12,14 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, TextIO
+from types import ModuleType
+from typing import Final, Literal, TextIO, cast
 
 from samovar import heap
 
@@ -34,6 +36,14 @@ SHARED: Final = (
     "zoneinfo",
 )
 """What at least two kinds of children import."""
+
+UNUSED: Final = (
+    "charset_normalizer",  # requests guesses encodings with it, and takes UTF-8 without it
+    "pydantic.v1",  # FastAPI looks whether a model is one of pydantic 1, of which we have none
+    "watchfiles",  # uvicorn restarts by it when sources change
+    "yaml",  # kombu takes messages in it; ours are JSON
+)
+"""What libraries load where it is installed, do without where it is not, and no child of ours needs: some 5 MiB."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _HANDLED: Final[Mapping[int, signal._HANDLER]] = {
@@ -96,8 +106,16 @@ def _become(child: Child, parent: int) -> None:
     os.environ.update(child.environment)
     os.chdir(child.folder)
     Path("/proc/self/comm").write_text(f"samovar:{child.argv[0].rpartition('.')[2]}")  # for ps and top
+    _do_without(UNUSED)
     sys.argv = list(child.argv)
     runpy.run_module(child.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _do_without(modules: Iterable[str]) -> None:
+    """Have the import of these fail as if they were not installed (importlib: `None` in `sys.modules`)."""
+    for name in modules:
+        sys.modules[name] = cast(ModuleType, None)
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")  # requests says so
 
 
 def _die_with(parent: int) -> None:

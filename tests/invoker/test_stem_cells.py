@@ -12,7 +12,7 @@ import uvloop
 from invoker.isolation.contract import BoxSpec
 from invoker.isolation.docker_container import container_config, later_limits, stem_config
 from invoker.isolation.stem_cell import STEM_SOCKET, StemSocket
-from invoker.isolation.stem_stock import RUN_KEPT_S, StemStock
+from invoker.isolation.stem_stock import AT_REST, RUN_KEPT_S, StemStock
 from samovar.function import Limits
 
 
@@ -20,12 +20,22 @@ def test_without_use_there_are_none() -> None:
     assert StemStock(2, 8, 600).missing({}, 0) is None
 
 
-def test_a_prepared_runtime_has_its_floor_always() -> None:
+def test_a_prepared_runtime_has_a_cell_always_and_no_more_at_rest() -> None:
     stock = StemStock(2, 8, 600)
     stock.always("python3.11")
-    assert stock.target(1e9) == {"python3.11": 2}
-    assert stock.missing({"python3.11": 1}, 1e9) == "python3.11"
-    assert stock.missing({"python3.11": 2}, 1e9) is None
+    assert stock.target(1e9) == {"python3.11": AT_REST} == {"python3.11": 1}
+    assert stock.missing({}, 1e9) == "python3.11"
+    assert stock.missing({"python3.11": 1}, 1e9) is None
+
+
+def test_a_second_cold_start_soon_after_raises_it_to_the_floor_for_a_while() -> None:
+    stock = StemStock(2, 8, 600)
+    assert stock.target(run(stock, 1, 1.0)) == {"python3.11": 1}
+    ended = run(stock, 2, 1.0, begins=1001.0)
+    assert stock.target(ended) == {"python3.11": 3}
+    assert stock.target(ended + RUN_KEPT_S - 1) == {"python3.11": 3}
+    assert stock.surplus({"python3.11": 3}, ended + RUN_KEPT_S + 1) == "python3.11"
+    assert stock.target(ended + RUN_KEPT_S + 1) == {"python3.11": 1}
 
 
 def test_a_runtime_has_cells_for_a_while_after_its_last_cold_start() -> None:
@@ -41,6 +51,7 @@ def test_the_runtime_with_the_fewest_cells_is_next() -> None:
     stock = StemStock(2, 8, 600)
     stock.always("python3.11")
     stock.use("python3.12", 0)
+    stock.use("python3.12", 1)
     assert stock.missing({"python3.12": 1}, 1) == "python3.11"
 
 
@@ -64,7 +75,7 @@ def test_a_run_of_cold_starts_raises_the_floor_and_a_while_later_it_is_back() ->
     ended = run(stock, 6, 0.25)
     assert stock.target(ended) == {"python3.11": 6}
     assert stock.target(ended + RUN_KEPT_S - 1) == {"python3.11": 6}
-    assert stock.target(ended + RUN_KEPT_S + 1) == {"python3.11": 2}
+    assert stock.target(ended + RUN_KEPT_S + 1) == {"python3.11": 1}
     assert stock.surplus({"python3.11": 6}, ended + RUN_KEPT_S + 1) == "python3.11"
 
 
@@ -76,7 +87,7 @@ def test_a_run_raises_it_to_four_times_at_most_and_not_beyond_the_memory() -> No
 
 def test_cold_starts_that_are_far_apart_are_no_run() -> None:
     stock = StemStock(2, 24, 600)
-    assert stock.target(run(stock, 20, 5.0)) == {"python3.11": 2}
+    assert stock.target(run(stock, 20, 5.0)) == {"python3.11": 1}
 
 
 def test_a_short_run_does_not_end_what_a_long_one_has_raised() -> None:
@@ -84,12 +95,12 @@ def test_a_short_run_does_not_end_what_a_long_one_has_raised() -> None:
     ended = run(stock, 8, 0.1)
     again = run(stock, 3, 0.1, begins=ended + RUN_KEPT_S / 2)
     assert stock.floor("python3.11", again) == 8
-    assert stock.floor("python3.11", ended + RUN_KEPT_S + 1) == 2
+    assert stock.floor("python3.11", ended + RUN_KEPT_S + 1) == 1
 
 
 def test_as_many_are_started_at_once_as_there_are_cores() -> None:
     stock = StemStock(4, 24, 600)
-    stock.always("python3.11")
+    run(stock, 4, 0.0, begins=0.0)
     assert stock.starts({}, {}, 2, 0.0) == ["python3.11"] * 2
     assert stock.starts({}, {"python3.11": 1}, 2, 0.0) == ["python3.11"]
     assert stock.starts({"python3.11": 2}, {"python3.11": 1}, 4, 0.0) == ["python3.11"]

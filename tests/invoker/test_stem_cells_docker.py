@@ -84,7 +84,7 @@ async def cells(engine: Engine, tmp_path: Path) -> AsyncIterator[StemCells]:
 
 def stem_cells(engine: Engine, tmp_path: Path, keep_s: float = 600) -> StemCells:
     """Two cells of each runtime."""
-    settings = StemSettings(folder=tmp_path / "stems", floor=2, most=4, pause_s=0, keep_s=keep_s)
+    settings = StemSettings(folder=tmp_path / "stems", floor=2, at_rest=2, most=4, pause_s=0, keep_s=keep_s)
     return StemCells(DockerIsolation(engine.instance, base_image=BASE_IMAGE), settings)
 
 

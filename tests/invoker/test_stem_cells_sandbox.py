@@ -45,7 +45,9 @@ def stem_cells(
 ) -> StemCells:
     """Two cells of each runtime."""
     isolation = SandboxIsolation(f"test{os.urandom(4).hex()}", find_cgroups=find_cgroups)
-    return StemCells(isolation, StemSettings(folder=folder / "stems", floor=2, most=2, network=network, pause_s=0))
+    return StemCells(
+        isolation, StemSettings(folder=folder / "stems", floor=2, at_rest=2, most=2, network=network, pause_s=0)
+    )
 
 
 async def stocked(cells: StemCells) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from samovar import sigv4
 from samovar.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken, SamovarError
-from samovar.sigv4 import Credentials, Signed
+from samovar.sigv4 import Credentials, Signed, WrongScope
 
 KEY = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 HOST = "127.0.0.1:9000"
@@ -207,22 +207,22 @@ SIGNATURE = AUTHORIZATION.rpartition("Signature=")[2]
         ),
         (
             AUTHORIZATION.replace("/lambda/", "/s3/"),
-            InvalidSignature,
+            WrongScope,
             "Credential should be scoped to correct service: 'lambda'. ",
         ),
         (
             AUTHORIZATION.replace("us-east-1", "nowhere"),
-            InvalidSignature,
+            WrongScope,
             "Credential should be scoped to a valid region, not 'nowhere'. ",
         ),
         (
             AUTHORIZATION.replace("aws4_request", "aws5_request"),
-            InvalidSignature,
+            WrongScope,
             "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5_request'. ",
         ),
         (
             AUTHORIZATION.replace(f"/{datetime.now(UTC):%Y%m%d}/", "/20200101/"),
-            InvalidSignature,
+            WrongScope,
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20200101' != ",
         ),
         (

@@ -98,6 +98,29 @@ async def test_it_has_an_event_loop_of_its_own(folder: Path) -> None:
         assert await process.wait() == 0
 
 
+LEAN = """
+import importlib, sys, warnings
+warnings.simplefilter("error", RuntimeWarning)
+import docker, fastapi, kombu.serialization, requests, uvicorn
+from samovar.supervisor.fork import UNUSED
+for name in UNUSED:
+    try:
+        importlib.import_module(name)
+        print(name, "is there")
+    except ImportError:
+        pass
+answer = requests.Response()
+answer._content = "für".encode()
+print(answer.text, fastapi.FastAPI().router is not None, kombu.serialization.loads(b"[1]", "application/json", "utf-8"))
+"""
+
+
+async def test_it_does_without_what_it_has_no_use_for_and_the_libraries_do_too(folder: Path) -> None:
+    with started(folder, LEAN) as (process, output):
+        assert await said(output) == "für True [1]\n"
+        assert await process.wait() == 0
+
+
 async def test_a_signal_to_it_is_not_heard_by_the_supervisor(folder: Path) -> None:
     heard = asyncio.Event()
     loop = asyncio.get_running_loop()

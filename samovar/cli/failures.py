@@ -45,7 +45,7 @@ _NEXT: tuple[tuple[type[SamovarError], str], ...] = (
     (AccessDenied, "use a key of a role that may do this; `samovar keys ls` lists them"),
     (
         ResourceNotFound,
-        "list what there is: `samovar functions`, and `ls` of queues, buckets, schedule, mappings, keys",
+        "list what there is: `samovar functions`, or `ls` of queues, buckets, schedule, keys and others",
     ),
     (ResourceConflict, "wait for the other change to finish, then try again"),
     (TooManyRequests, "try again later, or let more environments start (`samovar ps` shows those there are)"),

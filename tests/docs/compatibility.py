@@ -70,7 +70,7 @@ What AWS answers has been compared with what Samovar answers, operation by opera
   ([0012](decisions/0012-snapshot-processes.md)), though `SnapStart` cannot be asked for.
 - **A runtime that AWS has and Samovar has not** is refused with the list of those that are here. Who names one that
   AWS does not have either hears AWS's list.
-- **Function URLs are `http`** and have a port, which is in the `host` header of events; nothing is said of TLS there."""
+- **Function URLs are `http`** and have a port, which is in the `host` header of events; these say nothing of TLS."""
 _MEMBERS: Final = "## Members of requests\n\nEvery member of the requests that make and change functions."
 
 

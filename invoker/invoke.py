@@ -6,6 +6,7 @@ import base64
 import logging
 from collections.abc import Callable
 
+from invoker import faults
 from invoker.environments.environment import Environment, InitFailed, RunResult
 from invoker.environments.worker import EventHead
 from invoker.logs import report
@@ -218,7 +219,9 @@ class Invocation:
         now = self._at.clock.epoch()
         first, last = report.start_lines(self._call.request_id, version, now), report.end_lines(reading, version, now)
         self._log.lines(*first, *last)
-        self._settle(reading, environment.init_log.tail(), failed.payload)
+        is_its_own = failed.outcome is Outcome.INIT_ERROR  # the function's words, not ours
+        payload = failed.payload if is_its_own else faults.with_id(failed.payload, self._call.request_id)
+        self._settle(reading, environment.init_log.tail(), payload)
 
 
 def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:

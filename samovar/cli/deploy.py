@@ -112,15 +112,19 @@ class Packer:
         """The platform's, when it was first asked."""
         return self.client.status()
 
-    def package(self, folder: Path, runtime: str) -> bytes:
-        """The deployment package of a folder, with its requirements."""
+    def package(self, folder: Path, runtime: str, manifest: Manifest | None = None) -> bytes:
+        """The deployment package of a folder, with its requirements; for a manifest, it holds the handler."""
         from samovar.build import cache_folder, install
         from samovar.package import collect, pack
 
         report = self.steps.talk("requirements")
         site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
-        sources = collect(site, ignoring=False) if site else {}
-        return pack(sources | collect(folder), self.status.package_limits, progress=self.steps.count("packing"))
+        sources = (collect(site, ignoring=False) if site else {}) | collect(folder)
+        if manifest is not None:
+            from samovar import handlers
+
+            handlers.check(manifest.handler, runtime, manifest.environment, sources)
+        return pack(sources, self.status.package_limits, progress=self.steps.count("packing"))
 
 
 def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
@@ -128,7 +132,7 @@ def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     from samovar.deployment import choose_runtime, deploy
 
     runtime = choose_runtime(manifest.runtime, packer.status.running_invoker())
-    code = packer.package(folder, runtime)
+    code = packer.package(folder, runtime, manifest)
     return deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
 
 

@@ -323,11 +323,8 @@ class Environment:
                 self._drain(output)
             result = self._judged(request_id, timeout_s, outcome)
             worker = self.link.worker
-            return (
-                result
-                if worker is None or worker.together == 1
-                else msgspec.structs.replace(result, together=worker.together)
-            )
+            together = 1 if worker is None else worker.together
+            return result if together == 1 else replace(result, together=together)
         output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
         self.slots.book(self.use_cpu())
         used = self.slots.end(request_id)

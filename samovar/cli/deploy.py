@@ -129,11 +129,16 @@ class Packer:
 
 def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     """Deploy a function's folder."""
-    from samovar.deployment import choose_runtime, deploy
+    import msgspec
 
-    runtime = choose_runtime(manifest.runtime, packer.status.running_invoker())
+    from samovar.deployment import choose_runtime, deploy, note_on_runtime
+
+    invoker = packer.status.running_invoker()
+    runtime = choose_runtime(manifest.runtime, invoker)
     code = packer.package(folder, runtime, manifest)
-    return deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
+    deployed = deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
+    note = note_on_runtime(runtime, manifest.isolation, invoker)
+    return msgspec.structs.replace(deployed, notes=[note] if note else [])
 
 
 def _told(deployed: Deployed) -> str:
@@ -148,6 +153,7 @@ def _told(deployed: Deployed) -> str:
     if deployed.provisioned is not None:
         lines += [f"  ready    {deployed.provisioned.ready} of {deployed.provisioned.wanted} provisioned now"]
         lines += [f"           {provision}" for provision in deployed.provisioned.provisions]
+    lines += [f"  note     {note}" for note in deployed.notes]
     return "\n".join(lines)
 
 

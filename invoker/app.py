@@ -85,10 +85,12 @@ async def running(settings: Settings) -> AsyncIterator[Pool]:
     pool_settings = _pool_settings(settings)
     pool = Pool(factory, pool_settings, Crowd(pool_settings.cores, clock), clock)
     rollouts = Rollouts(versions, pool, clock, settings.start_timeout_s + settings.init_timeout_s)
-    operations = Operations(rollouts, pool, meter, files, choice, clock)
     groups = LogGroups(files, settings.logs_dir, clock)
     invocations = Invocations(versions, pool, meter, clock)
-    server = Server(invocations, operations.table() | groups.table(), _max_event_bytes(settings))
+    operations = Operations(rollouts, pool, meter, files, choice, clock)
+    server = Server(
+        invocations, operations.table() | groups.table() | invocations.refused.table(), _max_event_bytes(settings)
+    )
 
     meter.start()
     groups.start()

@@ -41,6 +41,11 @@ def _payload(error_type: str, message: str) -> bytes:
     return msgspec.json.encode({"errorType": error_type, "errorMessage": message})
 
 
+def with_id(payload: bytes, request_id: str) -> bytes:
+    """One of the errors below that was made without a call's id, for one of the calls that waited: as AWS tells it."""
+    return payload.replace(b"RequestId:  Error: ", f"RequestId: {request_id} Error: ".encode(), 1)
+
+
 def timed_out(request_id: str, timeout_s: float) -> bytes:
     """The handler did not answer within the function's timeout."""
     return _payload("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds")

@@ -6,6 +6,7 @@ import base64
 import logging
 from collections.abc import Callable
 
+from invoker import faults
 from invoker.environments.environment import Environment, InitFailed, RunResult
 from invoker.environments.worker import EventHead
 from invoker.logs import report
@@ -14,10 +15,11 @@ from invoker.metering import Meter
 from invoker.pool.lease import Lease, Refusal
 from invoker.pool.pool import Pool
 from invoker.pool.versions import Versions
+from invoker.refused import RefusedCalls
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event
 from samovar.clock import Clock
-from samovar.errors import SamovarError, ServiceFailure
+from samovar.errors import EnvironmentFailure, SamovarError, ServiceFailure, TooManyRequests
 from samovar.function import FunctionVersion
 from samovar.invocation import LOG_TAIL_BYTES, AnswerHead, InvokeHead, Outcome, Reading, billed_ms
 
@@ -35,6 +37,7 @@ class Invocations:
         self.pool = pool
         self.meter = meter
         self.clock = clock
+        self.refused = RefusedCalls()
 
     def prepare(self, call: InvokeHead, event: Event, reply: Reply, stream: ResponseStream | None = None) -> Invocation:
         """An invocation that has not begun. With `stream`, its answer may come in parts before `reply` is told."""
@@ -185,8 +188,11 @@ class Invocation:
     def _refused(self, why: Refusal) -> None:
         if isinstance(why, InitFailed):
             self._answer_failed_init(why)
-        else:
-            self._reply(refusal(why), b"")
+            return
+        if isinstance(why, TooManyRequests | EnvironmentFailure):
+            waited_s = self._at.clock.monotonic() - self._lease.since if self._lease and self._lease.since else 0.0
+            self._at.refused.note(self._call, why, waited_s)
+        self._reply(refusal(why), b"")
 
     def _answer_failed_init(self, failed: InitFailed) -> None:
         """The handler never ran; the caller gets the error its code failed with, metered as the initialisation."""
@@ -213,7 +219,9 @@ class Invocation:
         now = self._at.clock.epoch()
         first, last = report.start_lines(self._call.request_id, version, now), report.end_lines(reading, version, now)
         self._log.lines(*first, *last)
-        self._settle(reading, environment.init_log.tail(), failed.payload)
+        is_its_own = failed.outcome is Outcome.INIT_ERROR  # the function's words, not ours
+        payload = failed.payload if is_its_own else faults.with_id(failed.payload, self._call.request_id)
+        self._settle(reading, environment.init_log.tail(), payload)
 
 
 def _event_head(call: InvokeHead, version: FunctionVersion, started: float) -> EventHead:

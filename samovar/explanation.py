@@ -1,4 +1,4 @@
-"""Why a call was cold or had to wait, and what would have avoided it: a pure function of its meter reading."""
+"""Why a call was cold, had to wait or was refused, and what would have avoided it: pure, of what is known of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
+from samovar.link import RefusedCall
 
 Phase = Literal["queue", "start", "init", "run"]
 
@@ -64,6 +65,44 @@ def explain(reading: Reading) -> Explanation:
     )
 
 
+def explain_refusal(call: RefusedCall) -> Explanation:
+    """The story of a call that never ran."""
+    name = call.arn.rpartition(":")[2]
+    waited = f" after {_ms(call.waited_ms)}" if call.waited_ms >= _NOTICEABLE_MS else " at once"
+    how = f"Throttled{waited} ({call.reason})" if call.reason else f"Refused{waited} ({call.failure})"
+    spent = [Spent("queue", call.waited_ms, "waited for an environment")] if call.waited_ms > 0 else []
+    return Explanation(
+        request_id=call.request_id,
+        function=name,
+        version=call.version,
+        cold=False,
+        reason=None,
+        summary=f"{how}: nothing of it ran. {call.message}",
+        waited_ms=call.waited_ms,
+        spent=spent,
+        advice=list(_advice_on_refusal(name, call)),
+    )
+
+
+def _advice_on_refusal(name: str, call: RefusedCall) -> Iterator[str]:
+    if call.reason is None:
+        yield f"An environment that can be started: `samovar status` and `samovar logs {name}` say what was in its way."
+        return
+    if call.reason == "ReservedFunctionConcurrentInvocationLimitExceeded":
+        yield (
+            f"More environments at once: a greater `concurrency` in the function.toml of {name}, or "
+            "`max_environments_per_function` where it reserves none. A shorter handler needs fewer."
+        )
+    else:
+        yield (
+            "Room for more calls at once, or a longer queue: `max_environments_per_function`, `memory_budget_mb`; "
+            "`queue_timeout_s` and `queue_limit` say how long and how many calls may wait."
+        )
+    if call.retry_after_s is not None:
+        again = _ms(call.retry_after_s * 1000)
+        yield f"Coming again after {again}, as the answer said; asynchronous calls do so by themselves."
+
+
 def _phases(reading: Reading) -> Iterator[Spent]:
     """A call may have joined a start that was under way: it waited for what was left, of which the end is certain."""
     waited = max(reading.queue_ms, reading.init_ms) if reading.cold is None else reading.queue_ms
@@ -86,7 +125,7 @@ def _summary(reading: Reading) -> str:
     if reading.queue_ms >= _NOTICEABLE_MS:
         return (
             f"Warm, but it waited {_ms(reading.queue_ms)} for a free environment: all environments of the function "
-            "were busy, and one of them was free sooner than another would have been started."
+            "were busy, and one of them was free before another could be started."
         )
     return "Warm: an environment was idle, and the call waited for nothing."
 

@@ -13,6 +13,7 @@ its own heads (`samovar.invocation`); all others share the two below, with a JSO
 | `environments` | empty             | list of `EnvironmentView`                            |
 | `identity`     | empty             | `InvokerIdentity`; it costs nothing, so it may be asked often |
 | `status`       | empty             | `InvokerStatus`                                      |
+| `refused`      | `RefusedQuestion` | `RefusedCall`, or `null`                             |
 | `flush`        | empty             | empty; every reading taken so far is in Redis        |
 
 A version that follows one with running environments is known at once, but in force only when it has an environment
@@ -113,6 +114,28 @@ class Forget(msgspec.Struct, frozen=True):
     serial: int
     version: str | None = None
     """Only this version; `None` means all of them."""
+
+
+class RefusedQuestion(msgspec.Struct, frozen=True):
+    """Body of `refused`: what became of a call that has no reading."""
+
+    request_id: str
+
+
+class RefusedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that an invoker refused before anything of it ran."""
+
+    request_id: str
+    arn: str
+    version: str
+    failure: str
+    """The name of its error in `samovar.errors`."""
+    reason: str | None
+    """AWS's, where it was throttled."""
+    message: str
+    retry_after_s: float | None
+    waited_ms: float
+    """For an environment, until it was refused."""
 
 
 class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):

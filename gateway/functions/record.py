@@ -26,7 +26,8 @@ class FunctionUrl(msgspec.Struct, frozen=True, kw_only=True):
 
     url_id: str
     auth_type: AuthType = "NONE"
-    invoke_mode: InvokeMode = "BUFFERED"
+    invoke_mode: InvokeMode | None = None
+    """`None`: nobody has said, so it is buffered."""
     cors: Cors | None = None
     created: str
     """ISO 8601 with milliseconds, as the API prints it."""

@@ -46,7 +46,8 @@ class _InvalidResult(Exception):
 def to_response(result: bytes) -> Response:
     """The HTTP answer for a function's JSON result.
 
-    A result with `statusCode` is taken at its word; a string is sent raw; anything else is sent as the JSON it is.
+    A result with `statusCode` is taken at its word; a string is sent raw; anything else is sent as the JSON it is,
+    without the spaces in it, as AWS sends it.
     """
     try:
         value = msgspec.json.decode(result)
@@ -55,7 +56,7 @@ def to_response(result: bytes) -> Response:
     if isinstance(value, str):
         return Response(200, [_JSON], value.encode())
     if not isinstance(value, dict) or "statusCode" not in value:
-        return Response(200, [_JSON], result)
+        return Response(200, [_JSON], msgspec.json.format(result, indent=-1))
     try:
         return _explicit(value)
     except _InvalidResult:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.http.asgi import HANG_UP, Request, framed
 from gateway.http.hot import HotPath, cut_off
 from gateway.http.rendering import Response
+from gateway.http.without_chunks import reset_at_end, without_chunks
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Request line and headers together. AWS's limits are 10,240 bytes of headers and 8 KB of path."""
@@ -124,10 +125,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _go_through_asgi(self, cycle: RequestResponseCycle, app: ASGI3Application | None = None) -> None:
         cast("Scope", cycle.scope)["extensions"] = {HANG_UP: partial(self._hang_up, cycle)}
-        super()._start_asgi_task(cycle, app or self.app)
+        app = app or self.app
+        super()._start_asgi_task(cycle, without_chunks(app, cycle) if _is_old(cycle) else app)
 
     def _hang_up(self, cycle: RequestResponseCycle) -> None:
         cycle.response_complete = True
+        if _is_old(cycle):
+            reset_at_end(self.transport)  # an orderly end would be the answer's
         self.transport.close()
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
@@ -164,3 +168,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if closes:
             self.transport.close()
         self.on_response_complete()
+
+
+def _is_old(cycle: RequestResponseCycle) -> bool:
+    return cycle.scope["http_version"] == "1.0"

@@ -333,7 +333,7 @@ class UrlConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit
     auth_type: str
     creation_time: str
     last_modified_time: str
-    invoke_mode: str
+    invoke_mode: str | None = None
     cors: CorsConfig | None = None
 
 

@@ -59,7 +59,7 @@ async def get_function_url_config(request: Request, reference: Named, services: 
     url = next((url for url in urls if url.qualifier == reference.qualifier), None)
     if url is None:
         raise _absent()
-    return answer(_shown(reference, url, request))
+    return answer(_found(reference, url, request))
 
 
 @router.operation("UpdateFunctionUrlConfig")
@@ -101,7 +101,7 @@ async def list_function_url_configs(request: Request, reference: Named, services
     begin = ids.index(wanted.marker) + 1 if wanted.marker in ids else 0
     page = urls[begin : begin + min(wanted.max_items, _PAGE)]
     more = begin + len(page) < len(urls)
-    shown = [_shown(reference, url, request) for url in page]
+    shown = [_found(reference, url, request) for url in page]
     return answer(UrlConfigs(function_url_configs=shown, next_marker=page[-1].url_id if more else None))
 
 
@@ -182,8 +182,16 @@ def _cors(wanted: CorsConfig) -> Cors | None:
     return msgspec.convert(given, Cors) if given else None
 
 
+def _found(reference: FunctionReference, url: FunctionUrl, request: Request) -> UrlConfig:
+    """The configuration as it is shown to who asks for it, with the mode that is in force."""
+    return _shown(reference, msgspec.structs.replace(url, invoke_mode=url.invoke_mode or "BUFFERED"), request)
+
+
 def _shown(reference: FunctionReference, url: FunctionUrl, request: Request) -> UrlConfig:
-    """The configuration as the API shows it; the URL leads to the port the request came to."""
+    """The configuration as it is shown to who makes or changes it; the URL leads to the port the request came to.
+
+    As on AWS, the mode is in it once somebody has said one.
+    """
     port = request.url.port
     host = f"{url.url_id}.lambda-url.{reference.region}.localhost" + (f":{port}" if port else "")
     return UrlConfig(

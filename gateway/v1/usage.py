@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Final
 
+import msgspec
 from fastapi import APIRouter, Query, Response
 
 from gateway.functions.functions import ask
@@ -16,8 +17,9 @@ from gateway.v1.moments import epoch_seconds
 from gateway.v1.schema import described
 from samovar.answers import Usage
 from samovar.errors import ResourceNotFound, SamovarError
-from samovar.explanation import Explanation, explain
+from samovar.explanation import Explanation, explain, explain_refusal
 from samovar.invocation import Reading
+from samovar.link import RefusedCall, RefusedQuestion
 from samovar.names import FunctionReference
 
 router = APIRouter()
@@ -70,8 +72,24 @@ async def invocation(request_id: str, services: UsesServices) -> Response:
 
 @router.get("/invocations/{request_id}/why", responses=described.answers(Explanation))
 async def why(request_id: str, services: UsesServices) -> Response:
-    """Why one invocation was cold or waited, for what, and what would have avoided it."""
-    return answer(explain(await _reading(services, request_id)))
+    """Why one invocation was cold, waited or was refused, and what would have avoided it."""
+    try:
+        return answer(explain(await _reading(services, request_id)))
+    except ResourceNotFound:
+        refused = await _refused(services, request_id)
+        if refused is None:
+            raise
+        return answer(explain_refusal(refused))
+
+
+async def _refused(services: Services, request_id: str) -> RefusedCall | None:
+    """A call that the invoker refused and remembers. `None` when it is away, too."""
+    try:
+        body = await ask(services.link, "refused", msgspec.json.encode(RefusedQuestion(request_id)))
+    except SamovarError as error:
+        _log.warning("the invoker cannot say whether it refused %s: %s", request_id, error)
+        return None
+    return msgspec.json.decode(body, type=RefusedCall | None)
 
 
 async def _reading(services: Services, request_id: str) -> Reading:
@@ -81,7 +99,8 @@ async def _reading(services: Services, request_id: str) -> Reading:
         hours = services.settings.reading_retention_h
         raise ResourceNotFound(
             f"No invocation {request_id} is known: no call of this id has ended, or it ended more than {hours} hours "
-            "ago, after which readings are given up (setting reading_retention_h); refused calls have none"
+            "ago, after which readings are given up (setting reading_retention_h). Of refused calls, only the last "
+            "thousand since the invoker was started are known"
         )
     return reading
 

@@ -7,7 +7,7 @@
 import net from "node:net";
 
 import { Log } from "./samovar_console.mjs";
-import { describe, Fault, TooLarge, toJson } from "./samovar_errors.mjs";
+import { describe, describeForLog, Fault, isError, TooLarge, toJson } from "./samovar_errors.mjs";
 import { Decoder, encode, Kind } from "./samovar_frames.mjs";
 import { loadHandler } from "./samovar_handler.mjs";
 import { Invocation } from "./samovar_invocation.mjs";
@@ -46,9 +46,11 @@ class Worker {
     process.on("unhandledRejection", (reason) => this.#die("Unhandled Promise Rejection", rejected(reason), UNHANDLED));
     process.on("beforeExit", () => this.#current?.onEmptyEventLoop());
     try {
-      this.#handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? process.cwd(), process.env._HANDLER || this.#order.handler);
+      const handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? process.cwd(), process.env._HANDLER || this.#order.handler);
+      await new Promise(setImmediate); // a promise that was rejected meanwhile fails initialisation
+      this.#handler = handler;
     } catch (error) {
-      this.#log.error(error instanceof Fault ? "Uncaught Exception" : "Init Error", error);
+      this.#log.error("Uncaught Exception", error);
       this.#fail(error);
       return;
     }
@@ -99,7 +101,7 @@ class Worker {
     if (error === undefined) {
       this.#send(kind, this.#stream, null, body);
     } else {
-      this.#log.error("Invoke Error", error);
+      if (!(error instanceof TooLarge)) this.#log.error("Invoke Error", error); // that is not the runtime's to tell
       this.#answerWith(error, {}, hasBegun ? Kind.CHUNK : Kind.RESULT);
     }
     setImmediate(() => this.#next());
@@ -142,7 +144,7 @@ function wordsOf(head) {
 function rejected(reason) {
   const error = new Fault("Runtime.UnhandledPromiseRejection", String(reason));
   if (reason?.stack) error.stack = `Runtime.UnhandledPromiseRejection: ${reason.stack}`;
-  error.reason = describe(reason);
+  error.reason = isError(reason) ? describeForLog(reason) : reason;
   return error;
 }
 

@@ -27,7 +27,7 @@ export class Log {
     const timestamp = new Date().toISOString();
     if (!this.#asJson) {
       // As on AWS, where a record is one event of the log.
-      this.#put(`${timestamp}\t${this.requestId}\t${level}\t${format(...given)}`.replaceAll("\n", "\r") + "\n");
+      this.#put(`${timestamp}\t${this.requestId}\t${level}\t${given.length ? format(...given) : undefined}`.replaceAll("\n", "\r") + "\n");
       return;
     }
     const record = { timestamp, level, requestId: this.requestId };

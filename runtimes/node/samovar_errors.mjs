@@ -5,11 +5,18 @@ const FRAMES_LIMIT = 200;
 
 /** A failure that has a name in Lambda's runtime, such as `Runtime.HandlerNotFound`. */
 export class Fault extends Error {
+  /** Of `cause` only the trace is told, behind the name. */
   constructor(name, message, cause) {
     super(message);
-    this.name = name;
-    if (cause?.stack) this.stack = cause.stack;
+    Object.defineProperty(this, "name", { value: name }); // what can be enumerated is told in the log again
+    if (cause !== undefined) this.stack = `${name}: ${behind(message, cause.stack)}`;
+    else if (!this.stack.startsWith(name)) this.stack = this.stack.replace(/^Error/, name);
   }
+}
+
+/** A trace as it follows a message: whole, unless it begins with that anyway. */
+function behind(message, stack) {
+  return stack?.startsWith(message) ? stack : `${message}\n${stack ?? ""}`;
 }
 
 /** An answer over the limit. */
@@ -25,9 +32,6 @@ export function describe(thrown) {
     if (isError(thrown)) {
       return { errorType: String(thrown.name), errorMessage: clip(thrown.message), trace: traceOf(thrown) };
     }
-    if (thrown !== null && typeof thrown === "object" && typeof thrown.errorType === "string") {
-      return { errorType: thrown.errorType, errorMessage: clip(thrown.errorMessage), trace: thrown.trace ?? [] };
-    }
     return { errorType: typeof thrown, errorMessage: clip(String(thrown)), trace: [] };
   } catch {
     return { errorType: "handled", errorMessage: "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack", trace: [] };
@@ -36,8 +40,9 @@ export function describe(thrown) {
 
 /** The same for the log: with the error's own fields and what caused it. */
 export function describeForLog(thrown) {
+  // What is no error is logged as one all the same.
+  if (!isError(thrown)) return describeForLog(new Error(describe(thrown).errorMessage));
   const { errorType, errorMessage, trace } = describe(thrown);
-  if (!isError(thrown)) return { errorType, errorMessage, stack: trace };
   const own = Object.fromEntries(Object.entries(thrown).filter(([, value]) => typeof value !== "function"));
   return {
     errorType,

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 
 import { Fault } from "./samovar_errors.mjs";
 
+const require = createRequire("/var/runtime/index.mjs"); // that name is told where a module is not found
 const NAME = /^([^.]*)\.(.*)$/;
 
 /** The function a handler's name stands for. Throws `Fault`, or what loading the module throws. */
@@ -20,7 +21,7 @@ export async function loadHandler(root, name) {
   const [, moduleName, exported] = parts;
   const folder = name.slice(0, name.length - base.length);
   const module = await loadModule(root, path.join(folder, moduleName));
-  const found = lookUp(module, exported) ?? lookUp(module.default ?? {}, exported);
+  const found = lookUp(module, exported);
   if (found === undefined) throw new Fault("Runtime.HandlerNotFound", `${name} is undefined or not exported`);
   if (typeof found !== "function") throw new Fault("Runtime.HandlerNotFound", `${name} is not a function`);
   return found;
@@ -33,7 +34,6 @@ function lookUp(module, exported) {
 async function loadModule(root, name) {
   const base = path.resolve(root, name);
   const file = ["", ".js", ".mjs", ".cjs"].map((suffix) => base + suffix).find((each) => path.extname(each) && existsSync(each));
-  const require = createRequire(`${path.resolve(root)}/`);
   try {
     if (file !== undefined) {
       return file.endsWith(".mjs") || (file.endsWith(".js") && isInEsPackage(file))
@@ -57,6 +57,6 @@ function isInEsPackage(file) {
 
 function translated(error) {
   if (error instanceof SyntaxError) return new Fault("Runtime.UserCodeSyntaxError", String(error), error);
-  const isMissing = error?.code === "MODULE_NOT_FOUND" || error?.code === "ERR_MODULE_NOT_FOUND";
-  return isMissing ? new Fault("Runtime.ImportModuleError", String(error), error) : error;
+  // What `import` does not find (ERR_MODULE_NOT_FOUND) is told as it is.
+  return error?.code === "MODULE_NOT_FOUND" ? new Fault("Runtime.ImportModuleError", String(error), error) : error;
 }

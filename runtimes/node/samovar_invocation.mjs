@@ -19,6 +19,7 @@ function makeContext(told, invocation) {
     identity: undefined,
     invokedFunctionArn: told.arn,
     awsRequestId: told.request_id,
+    tenantId: undefined,
     getRemainingTimeInMillis: () => deadline - Date.now(),
     done: (error, result) => invocation.done(error, result),
     succeed: (result) => invocation.done(null, result),
@@ -53,7 +54,7 @@ export class Invocation {
 
   run(handler, event) {
     if (isStreamed(handler)) {
-      this.#stream(handler, event).catch((error) => this.#finish({ error: error ?? new Error("handled") }));
+      this.#stream(handler, event).catch((error) => this.#finish({ error: error ?? "handled" }));
       return;
     }
     try {
@@ -61,11 +62,11 @@ export class Invocation {
       if (typeof returned?.then === "function") {
         returned.then(
           (result) => this.#finish({ result }),
-          (error) => this.#finish({ error: error ?? new Error("handled") }),
+          (error) => this.#finish({ error: error ?? "handled" }),
         );
       }
     } catch (error) {
-      this.#finish({ error });
+      this.#finish({ error: error ?? "handled" });
     }
   }
 
@@ -111,7 +112,7 @@ export class Invocation {
     try {
       body = Buffer.from(JSON.stringify(result === undefined ? null : result) ?? "null");
     } catch (error) {
-      return { error: new Error(`Unable to stringify response body: ${error.message}`) };
+      return { error: new Error("Unable to stringify response body", { cause: error }) };
     }
     if (body.length <= this.#limit) return { body };
     return { error: new TooLarge(this.#limit) };

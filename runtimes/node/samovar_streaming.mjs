@@ -101,6 +101,12 @@ export class ResponseStream extends Writable {
     this.#output = output;
   }
 
+  /** Objects are written as JSON. */
+  write(chunk, ...more) {
+    const isPlain = chunk !== null && typeof chunk === "object" && !ArrayBuffer.isView(chunk);
+    return super.write(isPlain ? JSON.stringify(chunk) : chunk, ...more);
+  }
+
   setContentType(contentType) {
     this.#contentType = contentType;
   }

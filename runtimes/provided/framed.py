@@ -43,6 +43,9 @@ class Start(NamedTuple):
     variables: dict[str, str]
 
 
+_BY_SHELL = ("/bin/sh", "-c", 'exec "$0" "$@"')
+
+
 def start_of(order: bootstrap.Order, folder: str, environment: Mapping[str, str]) -> Start:
     """How the runtime of `LANGUAGE_VARIABLE` is started so that it connects to the socket in `folder`."""
     language = os.environ[LANGUAGE_VARIABLE]
@@ -55,7 +58,10 @@ def start_of(order: bootstrap.Order, folder: str, environment: Mapping[str, str]
         command = [shutil.which(command[0]) or command[0], *command[1:]]
         words = bootstrap.words(order, folder)
     wrapper = environment.get(WRAPPER_VARIABLE)
-    return Start([wrapper, *command] if wrapper else command, {**environment, bootstrap.ORDER_VARIABLE: words})
+    if wrapper:
+        # AWS's runtimes are started by a shell: a script that is not there is its exit status 127 and a line in the log
+        command = [*(() if os.access(wrapper, os.X_OK) else _BY_SHELL), wrapper, *command]
+    return Start(command, {**environment, bootstrap.ORDER_VARIABLE: words})
 
 
 class FramedRuntime(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""`samovar why`: why a call was cold or waited."""
+"""`samovar why`: why a call was cold, waited or was refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def why(
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
-    """Say why a call was cold or had to wait, for what, and what would have avoided it."""
+    """Say why a call was cold, had to wait or was refused, and what would have avoided it."""
     from samovar.cli.output import print_json, stdout
     from samovar.client import Client
 

@@ -8,7 +8,7 @@ import socket
 import textwrap
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import pytest
@@ -144,6 +144,25 @@ def test_parts_arrive_when_they_are_yielded(cloud: Any) -> None:
         arrivals = [(time.monotonic() - asked, part) for part in answer.iter_raw()]
     assert [part for _, part in arrivals] == [b"first,", b"second"]
     assert arrivals[1][0] - arrivals[0][0] > 0.9
+
+
+def asked_by_an_old_client(parts: SplitResult, path: str) -> bytes:
+    """What a client of HTTP/1.0 reads to the end of its connection."""
+    with socket.create_connection(("127.0.0.1", parts.port or 80), timeout=ENDS_WITHIN_S) as client:
+        client.sendall(f"GET {path} HTTP/1.0\r\nhost: {parts.netloc}\r\n\r\n".encode())
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_a_client_of_http_1_0_gets_the_body_as_it_is_and_no_end_where_there_is_none(cloud: Any) -> None:
+    create(cloud, "tea", TEA)
+    parts = urlsplit(url_of(cloud))
+    head, _, body = asked_by_an_old_client(parts, "/tea").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 201 ")
+    assert (b"transfer-encoding" in head, b"connection: close" in head) == (False, True)
+    assert body == b"first,second"
+    with pytest.raises(ConnectionResetError):
+        asked_by_an_old_client(parts, "/fail")
+    assert httpx.head(f"http://127.0.0.1:{parts.port}/tea", headers={"host": parts.netloc}).status_code == 201
 
 
 def test_a_slow_client_slows_the_handler_and_a_gone_one_does_not(cloud: Any, platform: Platform) -> None:

@@ -31,9 +31,12 @@ FINE = "def handler(event, context): return 'fine'"
 def test_code_that_cannot_be_loaded(lab: Lab, source: str, handler: str, error: str, message: str) -> None:
     function = lab.deploy(source, Handler=handler)
     for _ in range(2):
-        told = function.error()
+        answered = function.invoke()
+        told = json.loads(answered.payload)
         assert told["errorType"] == error
         assert message in told["errorMessage"]
+        if error == "Runtime.ExitError":
+            assert told["errorMessage"].startswith(f"RequestId: {answered.request_id} Error: ")
     readings = function.readings()
     assert {reading.outcome for reading in readings} <= {Outcome.INIT_ERROR, Outcome.EXIT}
     assert all(0 < reading.peak_mb < reading.memory_mb for reading in readings)

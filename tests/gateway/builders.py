@@ -28,7 +28,7 @@ from gateway.uploads.objects import Objects
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
-from samovar.link import InvokerIdentity, InvokerStatus, RuntimeStatus, Standing
+from samovar.link import InvokerIdentity, InvokerStatus, RefusedCall, RuntimeStatus, Standing
 from samovar.settings import Settings
 from samovar.sigv4 import Credentials
 
@@ -105,6 +105,7 @@ class RecordingLink:
         self.told: list[tuple[str, Any]] = []
         self.away = False
         self.standing = Standing(in_force=True)
+        self.refused: RefusedCall | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -124,6 +125,7 @@ class RecordingLink:
             "status": status,
             "identity": identity,
             "environments": [],
+            "refused": self.refused,
         }
         return msgspec.json.encode(answers[op]) if op in answers else b""
 

@@ -117,7 +117,7 @@ async def test_a_rest_api_hands_over_its_own_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("payload", "result", "status", "body"),
     [
-        ("2.0", b'{"a": 1}', 200, b'{"a": 1}'),
+        ("2.0", b'{"a": 1}', 200, b'{"a":1}'),
         ("2.0", b'{"statusCode": 201, "body": "x"}', 201, b"x"),
         ("2.0", b'{"statusCode": "no"}', 500, b'{"message":"Internal Server Error"}'),
         ("rest", b'{"statusCode": 201, "body": "x"}', 201, b"x"),

@@ -32,13 +32,14 @@ def test_the_classic_handler() -> None:
         ("hello", b"hello"),
         ("", b""),
         ("grün", "grün".encode()),
-        ([1, 2], b"[1, 2]"),
+        ([1, 2], b"[1,2]"),
         (3, b"3"),
         (1.5, b"1.5"),
         (True, b"true"),
         (None, b"null"),
-        ({"message": "hi"}, b'{"message": "hi"}'),
-        ({"body": "no status"}, b'{"body": "no status"}'),
+        ({"message": "hi"}, b'{"message":"hi"}'),
+        ({"body": "no status"}, b'{"body":"no status"}'),
+        (["hello", 3, True, 1.50], b'["hello",3,true,1.5]'),
     ],
 )
 def test_results_without_a_status_are_inferred(result: Any, body: bytes) -> None:

@@ -39,14 +39,15 @@ async def test_a_url_is_made_shown_changed_and_removed(api: httpx.AsyncClient, c
         "Cors": CORS,
         "CreationTime": "2023-11-14T22:13:20.000Z",
         "LastModifiedTime": "2023-11-14T22:13:20.000Z",
-        "InvokeMode": "BUFFERED",
     }
     clock.advance(1)
     changed = (await api.put(URL, json={"Cors": {"AllowOrigins": ["*"]}})).json()
     assert changed["Cors"] == {"AllowOrigins": ["*"]}
     assert (changed["FunctionUrl"], changed["LastModifiedTime"]) == (url, "2023-11-14T22:13:21.000Z")
-    assert (await api.get(URL)).json() == changed
-    assert (await api.get(URLS)).json() == {"FunctionUrlConfigs": [changed]}
+    found = changed | {"InvokeMode": "BUFFERED"}  # which is told to who made it once somebody has said so
+    assert (await api.get(URL)).json() == found
+    assert (await api.get(URLS)).json() == {"FunctionUrlConfigs": [found]}
+    assert (await api.put(URL, json={"InvokeMode": "BUFFERED"})).json()["InvokeMode"] == "BUFFERED"
     assert (await api.delete(URL)).status_code == 204
     assert (await api.get(URLS)).json() == {"FunctionUrlConfigs": []}
 

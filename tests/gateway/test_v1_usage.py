@@ -13,8 +13,9 @@ from gateway.usage import Window
 from samovar.answers import Usage
 from samovar.clock import ManualClock
 from samovar.errors import InvalidParameterValue
-from samovar.explanation import Explanation, explain
+from samovar.explanation import Explanation, explain, explain_refusal
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
+from samovar.link import RefusedCall
 from samovar.usage import SECONDS, Rollup, reading_key, readings_key, rollup_key, span_start
 from tests.gateway.builders import RecordingLink, creation
 
@@ -131,6 +132,20 @@ async def test_a_call_is_explained_by_its_reading(
     await metered(services, cold)
     told = await api.get(f"{V1}/invocations/id-hello-1/why")
     assert msgspec.json.decode(told.content, type=Explanation) == explain(cold)
+
+
+@pytest.mark.component("valkey")
+async def test_a_call_that_was_refused_is_explained_by_the_invoker(api: httpx.AsyncClient, link: RecordingLink) -> None:
+    link.refused = RefusedCall(
+        request_id="r9", arn="arn:aws:lambda:us-east-1:123456789012:function:hello", version="$LATEST",
+        failure="TooManyRequests", reason="ReservedFunctionConcurrentInvocationLimitExceeded", message="Rate Exceeded.",
+        retry_after_s=1.0, waited_ms=900.0,
+    )  # fmt: skip
+    told = await api.get(f"{V1}/invocations/r9/why")
+    assert msgspec.json.decode(told.content, type=Explanation) == explain_refusal(link.refused)
+    assert link.of("refused") == [{"request_id": "r9"}]
+    link.away = True
+    assert (await api.get(f"{V1}/invocations/r9/why")).status_code == 404
 
 
 @pytest.mark.component("valkey")

@@ -18,6 +18,7 @@ from invoker.invoke import Invocations
 from invoker.isolation.fake import Exit, Function, OutOfMemory, hang
 from invoker.pool.pool import Pool
 from invoker.pool.versions import Versions
+from invoker.refused import RefusedCalls
 from invoker.server import Server
 from samovar.channel import FrameChannel
 from samovar.clock import SystemClock
@@ -108,6 +109,7 @@ class Bench(msgspec.Struct):
     versions: Versions
     pool: Pool
     ledger: Ledger
+    refused: RefusedCalls
 
 
 @pytest.fixture
@@ -125,11 +127,12 @@ async def bench(
     ledger: Any = Ledger()
     async with pool_over(folder, functions, **settings) as (pool, _):
         versions = Versions()
-        server = Server(Invocations(versions, pool, ledger, SystemClock()), {}, max_request_bytes=7 * 2**20)
+        invocations = Invocations(versions, pool, ledger, SystemClock())
+        server = Server(invocations, {}, max_request_bytes=7 * 2**20)
         await server.listen(folder / "s")
         gateway = Gateway(folder / "s")
         await gateway.connect()
-        yield Bench(gateway, versions, pool, ledger)
+        yield Bench(gateway, versions, pool, ledger, invocations.refused)
         server.stop_accepting()
         await server.close(1.0)
         gateway.channel.close()
@@ -306,14 +309,17 @@ async def test_a_version_nobody_declared_is_asked_for(folder: Path) -> None:
         assert ahead.failure == "UnknownVersion"
 
 
-async def test_a_throttled_call_says_when_to_come_back(folder: Path) -> None:
+async def test_a_call_that_no_environment_may_take_is_throttled_and_not_told_to_come_back(folder: Path) -> None:
     async with bench(folder, echo) as at:
         at.versions.declare(version(max_environments=0))
         answer, payload = await at.gateway.ask(1, version(), None)
     assert (answer.failure, payload) == ("TooManyRequests", b"")
     assert answer.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
-    assert answer.retry_after is not None
+    assert answer.retry_after is None
     assert not at.ledger.readings
+    noted = at.refused.find("request-1")
+    assert noted is not None
+    assert (noted.failure, noted.reason, noted.message) == (answer.failure, answer.reason, answer.message)
 
 
 async def test_a_call_whose_reading_nobody_takes_is_answered_with_that(folder: Path) -> None:

@@ -159,9 +159,9 @@ def test_a_wrapper_script_that_is_not_there_is_told(socket_dir: Path, tmp_path: 
     write(tmp_path, "python")
     with beside(socket_dir, "python") as peer:
         variables = {"TMPDIR": str(tmp_path), "AWS_LAMBDA_EXEC_WRAPPER": "/opt/nowhere"}
-        ready = peer.spawn("app.handler", tmp_path, variables).wait_ready()
-    assert ready.head["error"] == "Runtime.InvalidEntrypoint"
-    assert ready.json()["errorMessage"] == "Error: fork/exec /opt/nowhere: no such file or directory"
+        worker = peer.spawn("app.handler", tmp_path, variables)
+        assert peer.exited().head == {"status": 127}
+        assert "/opt/nowhere" in worker.last_words()
 
 
 def test_a_wrapper_script_may_start_a_program_that_speaks_the_runtime_api(socket_dir: Path, tmp_path: Path) -> None:

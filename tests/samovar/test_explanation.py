@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar.explanation import explain
+from samovar.explanation import explain, explain_refusal
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
+from samovar.link import RefusedCall
 
 
 def reading(**members: Any) -> Reading:
@@ -142,3 +143,31 @@ def test_the_phases_add_up_to_what_the_call_waited(queue_ms: float, init_ms: flo
     found = explain(cold(ColdReason.SCALE_OUT, queue_ms=queue_ms, init_ms=init_ms, preparation=preparation))
     assert found.waited_ms == pytest.approx(queue_ms)
     assert all(one.ms > 0 for one in found.spent)
+
+
+def refused(**members: Any) -> RefusedCall:
+    usual: dict[str, Any] = {
+        "request_id": "r1", "arn": "arn:aws:lambda:us-east-1:123456789012:function:tea", "version": "$LATEST",
+        "failure": "TooManyRequests", "reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
+        "message": "Rate Exceeded.", "retry_after_s": 1.0, "waited_ms": 0.0,
+    }  # fmt: skip
+    return RefusedCall(**usual | members)
+
+
+@pytest.mark.parametrize(
+    ("members", "summary", "advice"),
+    [
+        ({}, "Throttled at once (ReservedFunctionConcurrentInvocationLimitExceeded)", "`concurrency`"),
+        ({"waited_ms": 1000.0}, "Throttled after 1,000 ms", "`max_environments_per_function`"),
+        ({"reason": "ConcurrentInvocationLimitExceeded"}, "nothing of it ran. Rate Exceeded.", "`queue_timeout_s`"),
+        ({"reason": None, "failure": "EnvironmentFailure"}, "Refused at once (EnvironmentFailure)", "`samovar status`"),
+    ],
+)
+def test_a_call_that_never_ran_says_why_and_what_would_have_let_it(
+    members: dict[str, Any], summary: str, advice: str
+) -> None:
+    found = explain_refusal(refused(**members))
+    assert summary in found.summary
+    assert advice in found.advice[0]
+    assert (found.cold, found.waited_ms) == (False, members.get("waited_ms", 0.0))
+    assert [one.phase for one in found.spent] == (["queue"] if found.waited_ms else [])

@@ -186,5 +186,5 @@ def _runtime_status(runtime: Runtime, offered: Collection[str]) -> RuntimeStatus
     except EnvironmentFailure as failure:
         if "docker" in offered:
             detail = f"image {runtime.image}, isolation docker only"
-            return RuntimeStatus(name=runtime.name, available=True, detail=detail)
+            return RuntimeStatus(name=runtime.name, available=True, detail=detail, missing=failure.message)
         return RuntimeStatus(name=runtime.name, available=False, detail=failure.message)

@@ -39,6 +39,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     function_url: str | None
     provisioned: Provisioned | None = None
     """The environments it keeps ready; `None` when it asks for none."""
+    notes: list[str] = []
+    """What keeps it from running here, though it is deployed."""
 
 
 def choose_runtime(wanted: str | None, invoker: InvokerStatus) -> str:
@@ -53,6 +55,15 @@ def choose_runtime(wanted: str | None, invoker: InvokerStatus) -> str:
     raise InvalidParameterValue(
         f"runtime {name} cannot be used: {detail}; available are {', '.join(sorted(available)) or 'none'}"
     )
+
+
+def note_on_runtime(runtime: str, isolation: str | None, invoker: InvokerStatus) -> str | None:
+    """What a function of that runtime lacks in its isolation (`None`: the platform's own), and how it gets it."""
+    where = isolation or invoker.isolation
+    missing = next((one.missing for one in invoker.runtimes if one.name == runtime), "")
+    if where == "docker" or not missing:
+        return None
+    return f"its calls will fail in isolation {where}: {missing}"
 
 
 def deploy(client: Client, manifest: Manifest, runtime: str, code: bytes, progress: Progress | None = None) -> Deployed:

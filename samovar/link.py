@@ -174,6 +174,8 @@ class RuntimeStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     available: bool
     detail: str
+    missing: str = ""
+    """Why functions of isolation `sandbox` and `none` cannot run though others can, and how to change that."""
 
 
 class InvokerIdentity(msgspec.Struct, frozen=True, kw_only=True):

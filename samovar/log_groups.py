@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +29,10 @@ from samovar.names import FUNCTION_NAME
 
 PREFIX: Final = "/aws/lambda/"
 """The log group of a function is called this and its name."""
-MAX_GROUP_LENGTH: Final = 250
-"""Of a group's name, which has to fit into one of a file. CloudWatch's limit is 512."""
+MAX_GROUP_LENGTH: Final = 512
+"""Of a group's name (CloudWatch Logs API reference, CreateLogGroup)."""
+_PIECE: Final = 251
+"""Characters of a name that one folder's name holds, of which file systems take 255."""
 _GROUP: Final = re.compile(r"[.\-_/#A-Za-z0-9]+")
 """CloudWatch Logs API reference, CreateLogGroup."""
 _OTHER: Final = "@"
@@ -41,19 +44,23 @@ DAY_MS: Final = 86_400_000
 def folder_name(group: str) -> str:
     """What the folder of a group is called, in the folder of its region: as its function, or by its whole name.
 
-    Raises `ValueError` for what is no name of a group, or too long for one of a folder.
+    A name that is too long for one folder's is that of a folder in a folder. Raises `ValueError` for what is no name
+    of a group.
     """
     name = group.removeprefix(PREFIX)
     if group.startswith(PREFIX) and FUNCTION_NAME.fullmatch(name):
         return name
     if not _GROUP.fullmatch(group) or len(group) > MAX_GROUP_LENGTH:
         raise ValueError(f"{group!r} is not the name of a log group")
-    return _OTHER + group.replace("/", ",")
+    flat = group.replace("/", ",")
+    return "/".join(_OTHER + flat[begin : begin + _PIECE] for begin in range(0, len(flat), _PIECE))
 
 
 def group_name(folder: str) -> str:
     """The group whose folder is called that."""
-    return folder[1:].replace(",", "/") if folder.startswith(_OTHER) else PREFIX + folder
+    if not folder.startswith(_OTHER):
+        return PREFIX + folder
+    return "".join(piece.removeprefix(_OTHER) for piece in folder.split("/")).replace(",", "/")
 
 
 class LogGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +123,21 @@ def remove(folder: Path) -> None:
 
 
 def names(logs_dir: Path, region: str) -> list[str]:
-    """The folders of all groups, in order."""
-    folder = logs_dir / region
-    found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return sorted(path.name for path in found if read(path) is not None)
+    """The folders of all groups, in the order of the groups' names."""
+    return sorted(_below(logs_dir / region, ""), key=group_name)
+
+
+def _below(folder: Path, before: str) -> Iterator[str]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            if read(path) is not None:
+                yield before + path.name
+            if path.name.startswith(_OTHER) and len(path.name) > _PIECE:  # the rest of the name is in it
+                yield from _below(path, f"{before}{path.name}/")
+
+
+def folders(logs_dir: Path, region: str, name: str) -> list[Path]:
+    """The folders that are there for a group alone, or for others with as long a name too: the innermost first."""
+    within = logs_dir / region
+    pieces = name.split("/")
+    return [within.joinpath(*pieces[:count]) for count in range(len(pieces), 0, -1)]

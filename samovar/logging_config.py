@@ -34,10 +34,6 @@ class LoggingConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidParameterValue(
                 "ApplicationLogLevel and SystemLogLevel can only be set when LogFormat is set to JSON."
             )
-        if len(self.log_group) > log_groups.MAX_GROUP_LENGTH:
-            raise InvalidParameterValue(
-                f"LogGroup is longer than {log_groups.MAX_GROUP_LENGTH} characters, which Samovar does not offer"
-            )
 
     @property
     def is_json(self) -> bool:

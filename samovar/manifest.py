@@ -153,8 +153,8 @@ def load(folder: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        hint = "`samovar init NAME` makes a folder with one"
-        raise ManifestError(f"there is no {FILE_NAME} in {folder}; {hint}") from error
+        missing = f"there is no {FILE_NAME} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
+        raise ManifestError(f"{missing}; `samovar init NAME` makes one that can be deployed") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     return parse(text, str(path))

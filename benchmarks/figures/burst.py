@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ SLEEP_MS = 100.0
 STORM = 500
 ENVIRONMENTS = 8
 QUIET_S = 2.0
+PAUSE_S = 3.0
+"""Before several functions are called that have never been: time for what the platform prepares after the last ones."""
 _STARTING = ("starting", "initialising")
 _SAMPLE_S = 0.02
 
@@ -99,10 +102,13 @@ async def _together(crowded: Function, bystander: Function) -> tuple[calls.Crowd
 
 
 def _overlap(plan: Plan, lab: Lab) -> Measured:
+    """Both begin with what the platform has prepared in a pause, so that neither uses up the other's stem cells."""
     values, references = [], []
     for _ in range(plan.size(5, 1)):
         functions = [lab.function("echo") for _ in range(2 * ENVIRONMENTS)]
+        time.sleep(PAUSE_S)
         references.append(sum(one.cold_call() for one in functions[:ENVIRONMENTS]) / 1000)
+        time.sleep(PAUSE_S)
         at_once = [one.asking() for one in functions[ENVIRONMENTS:]]
         values.append(calls.at_once(at_once).expect(200).wall_s)
         for one in functions:

@@ -28,7 +28,8 @@ def measure(plan: Plan) -> Iterator[Measured]:
             yield _crowd(plan, lab)
             yield _runsc(plan, lab)
         yield _scale_out(plan, "cold.scale-out", lab.function("sleep"))[1]
-        yield from _table(plan, lab)
+        if not plan.quick:  # numpy and pandas have to be installed for it
+            yield from _table(plan, lab)
 
 
 def _first(plan: Plan, lab: Lab) -> Measured:

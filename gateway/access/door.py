@@ -37,7 +37,8 @@ class Door:
                 await send_response(send, request, await self._identity(request))
                 return
         except SamovarError as error:
-            await send_response(send, request, refusal(error, asked.operation.protocol, request.id))
+            in_json = asked.operation.protocol == "query" and _wants_json(request)
+            await send_response(send, request, refusal(error, asked.operation.protocol, request.id, in_json=in_json))
             return
         except ClientGone:
             return
@@ -50,7 +51,13 @@ class Door:
         given = request.scope["query_string"] + b"&" + body
         action = parse_qs(given.decode("latin-1")).get("Action", [""])[0]
         assert request.caller is not None
-        return identity.answer(action, request.caller, self._settings.account, request.id)
+        wants_json = _wants_json(request)
+        return identity.answer(action, request.caller, self._settings.account, request.id, as_json=wants_json)
+
+
+def _wants_json(request: Request) -> bool:
+    """Services of the query protocol answer in JSON whom `Accept` says so; others read XML."""
+    return request.headers.get(b"accept", b"").startswith(b"application/json")
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.http.rendering import Response
 from samovar.access import AccessKey
 from samovar.errors import CallerError
@@ -28,10 +30,17 @@ def iam(caller: AccessKey, account: str) -> dict[str, str | None]:
     }
 
 
-def answer(action: str, caller: AccessKey, account: str, request_id: str) -> Response:
+def answer(action: str, caller: AccessKey, account: str, request_id: str, *, as_json: bool = False) -> Response:
     """The answer to an action of STS. Raises `InvalidAction` for any other than GetCallerIdentity."""
     if action != "GetCallerIdentity":
-        raise InvalidAction(f"Could not find operation {action} for version 2011-06-15")
+        raise InvalidAction(
+            f"Could not find operation {action or 'none'} for version 2011-06-15: of AWS STS, Samovar offers "
+            "GetCallerIdentity; functions have sessions of their roles, and keys have roles of their own"
+        )
+    if as_json:
+        told = {"Account": account, "Arn": caller.arn(account), "UserId": caller.user_id(account)}
+        whole = {"GetCallerIdentityResult": told, "ResponseMetadata": {"RequestId": request_id}}
+        return _response(b"application/json", request_id, msgspec.json.encode({"GetCallerIdentityResponse": whole}))
     body = (
         f'<GetCallerIdentityResponse xmlns="{_NAMESPACE}">\n'
         "  <GetCallerIdentityResult>\n"
@@ -42,4 +51,8 @@ def answer(action: str, caller: AccessKey, account: str, request_id: str) -> Res
         f"  <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  </ResponseMetadata>\n"
         "</GetCallerIdentityResponse>\n"
     )
-    return Response(200, [(b"content-type", b"text/xml"), (b"x-amzn-requestid", request_id.encode())], body.encode())
+    return _response(b"text/xml", request_id, body.encode())
+
+
+def _response(kind: bytes, request_id: str, body: bytes) -> Response:
+    return Response(200, [(b"content-type", kind), (b"x-amzn-requestid", request_id.encode())], body)

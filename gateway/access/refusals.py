@@ -21,12 +21,12 @@ _QUERY_CODES: Final = {
 """AWS Security Token Service API reference, "Common errors"."""
 
 
-def refusal(error: SamovarError, protocol: Protocol, request_id: str) -> Response:
-    """An error as clients of a protocol read it."""
+def refusal(error: SamovarError, protocol: Protocol, request_id: str, *, in_json: bool = False) -> Response:
+    """An error as clients of a protocol read it; that of the query protocol has a form in JSON, too."""
     if protocol == "json":
         return _json(error, request_id)
     if protocol == "query":
-        return _xml(error, request_id)
+        return _query_json(error, request_id) if in_json else _xml(error, request_id)
     return render_error(error, request_id)
 
 
@@ -40,6 +40,15 @@ def _json(error: SamovarError, request_id: str) -> Response:
     body = msgspec.json.encode({"__type": error.aws_name, "message": error.message})
     headers = [(b"content-type", b"application/x-amz-json-1.1"), (b"x-amzn-requestid", request_id.encode())]
     return Response(400 if error.fault == "User" else error.status, headers, body)
+
+
+def _query_json(error: SamovarError, request_id: str) -> Response:
+    kind = "Sender" if error.fault == "User" else "Receiver"
+    told = {"Code": query_code(error), "Message": error.message, "Type": kind}
+    body = msgspec.json.encode({"Error": told, "RequestId": request_id})
+    return Response(
+        error.status, [(b"content-type", b"application/json"), (b"x-amzn-requestid", request_id.encode())], body
+    )
 
 
 def _xml(error: SamovarError, request_id: str) -> Response:

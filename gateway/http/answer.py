@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.http.rendering import Headers, Response
 
@@ -76,7 +77,7 @@ def proxied(result: bytes) -> Response | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _InvalidResult):
         return None
     names = {name for name, _ in repeated}
-    return response._replace(headers=[header for header in response.headers if header[0] not in names] + repeated)
+    return replace(response, headers=[one for one in response.headers if one[0] not in names] + repeated)
 
 
 def start_of_stream(metadata: bytes, body: bytes) -> Response | None:
@@ -87,7 +88,7 @@ def start_of_stream(metadata: bytes, body: bytes) -> Response | None:
         start = _explicit(value | {"body": None}, _BYTES)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _InvalidResult):
         return None
-    return start._replace(body=body)
+    return replace(start, body=body)
 
 
 def headers_of(given: dict[str, str]) -> Headers:

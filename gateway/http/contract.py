@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+import msgspec
 from starlette.types import Send
 
 from gateway.access.guard import Guard
@@ -73,7 +74,7 @@ class Parts(NamedTuple):
     intake: Intake
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """What a request wants of the invoker."""
 
     errand: Errand

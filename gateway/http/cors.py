@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from gateway.http.rendering import Headers, Response
 from samovar.cors import Cors
 
@@ -37,7 +39,7 @@ def apply(cors: Cors, origin: bytes | None, response: Response) -> Response:
         headers += _origin_headers(cors, origin)
         if cors.expose_headers and _allowed(cors, origin):
             headers.append((b"access-control-expose-headers", ",".join(cors.expose_headers).encode()))
-    return response._replace(headers=headers)
+    return replace(response, headers=headers)
 
 
 def _allowed(cors: Cors, origin: bytes) -> bool:

@@ -35,7 +35,7 @@ Iam = Mapping[str, str | None]
 """Who signed a request, as the event tells it."""
 
 
-class HttpCall(NamedTuple):
+class HttpCall(msgspec.Struct, frozen=True):
     """One request, as far as its event depends on it."""
 
     scope: Mapping[str, Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +11,7 @@ from samovar.errors import SamovarError
 Headers = list[tuple[bytes, bytes]]
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """A whole HTTP answer. `headers` have lower-case names and no Content-Length: whoever sends it adds that."""
 
     status: int

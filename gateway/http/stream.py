@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 from starlette.types import Send
 
 from gateway.http import answer as http_answer
@@ -29,8 +29,8 @@ _MOST_METADATA: Final = 64 * 1024
 
 def streaming(wanted: Wanted) -> Wanted:
     """The same errand, whose answer may come in parts."""
-    call = msgspec.structs.replace(wanted.errand.call, streaming=True)
-    return wanted._replace(errand=wanted.errand._replace(call=call))
+    call = replace(wanted.errand.call, streaming=True)
+    return replace(wanted, errand=wanted.errand._replace(call=call))
 
 
 @asynccontextmanager

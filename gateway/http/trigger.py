@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from urllib.parse import unquote_to_bytes
 
-import msgspec
+from msgspec.structs import replace
 
 from gateway import lineage
 from gateway.access.guard import Guard
@@ -144,13 +144,13 @@ class FunctionUrls:
         if rules is None:
             return wanted
         origin, settle = request.headers.get(b"origin"), wanted.settle
-        return wanted._replace(settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
+        return replace(wanted, settle=lambda outcome: cors.apply(rules, origin, settle(outcome)))
 
 
 def as_called(wanted: Wanted, qualifier: str | None) -> Wanted:
     """For a function that was called by the name of a version or alias, which it sees in its ARN."""
-    call = msgspec.structs.replace(wanted.errand.call, qualifier=qualifier or None)
-    return wanted._replace(errand=wanted.errand._replace(call=call))
+    call = replace(wanted.errand.call, qualifier=qualifier or None)
+    return replace(wanted, errand=wanted.errand._replace(call=call))
 
 
 def _wanted(request: Request, record: FunctionRecord, path: bytes, body: bytes, epoch: float) -> Wanted:

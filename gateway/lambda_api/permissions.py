@@ -115,16 +115,16 @@ def with_policy(record: FunctionRecord, reference: FunctionReference, statements
 
 
 def revision(record: FunctionRecord, reference: FunctionReference, own: str) -> str:
-    """The revision of a policy: of a function the function's, of a version or an alias `own` until it has one."""
-    if reference.qualifier in (None, LATEST):
-        return record.version.revision_id
+    """The revision of a policy, which changes with it alone; until it has one, `own`, that of what it is on."""
     return attached_to(record, reference.qualifier).policy_revision_id or own
 
 
 def check_revision(record: FunctionRecord, reference: FunctionReference, own: str, given: str | None) -> None:
-    """Raise `PreconditionFailed` if a revision is given and is not the policy's."""
-    if given is not None and given != revision(record, reference, own):
-        where = "GetFunction/GetAlias" if reference.qualifier in (None, LATEST) else "GetPolicy"
+    """Raise `PreconditionFailed` if a revision is given and is not the policy's; a function's own will do as well."""
+    is_whole = reference.qualifier in (None, LATEST)
+    known = {revision(record, reference, own), *([record.version.revision_id] if is_whole else [])}
+    if given is not None and given not in known:
+        where = "GetFunction/GetAlias" if is_whole else "GetPolicy"
         raise PreconditionFailed(
             "The Revision Id provided does not match the latest Revision Id. "
             f"Call the {where} API to retrieve the latest Revision Id"

@@ -71,12 +71,13 @@ _FIRST: Final[Mapping[str, str]] = {"PublishLayerVersionRequest": "CompatibleRun
 
 
 def worded(name: str, shape: Shape) -> Shape:
-    """A shape of the model with what AWS says of it."""
-    first = _FIRST.get(name)
+    """A shape of the model with what AWS says of it. What a pattern says to be allowed is allowed."""
+    first, pattern = _FIRST.get(name), _PATTERNS.get(name)
     return msgspec.structs.replace(
         shape,
+        pattern=shape.pattern if pattern is None else f"{shape.pattern}|{pattern}",
         said_enum=_ENUMS.get(name),
-        said_pattern=_PATTERNS.get(name),
+        said_pattern=pattern,
         said_of_items=_LISTS.get(name),
         members=shape.members if first is None else {first: shape.members[first]} | shape.members,
     )

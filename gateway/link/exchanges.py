@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from samovar.errors import EnvironmentFailure
 from samovar.wire import CHUNK, CHUNK_SIZE, END, RESPONSE, Frame, ProtocolError
@@ -13,7 +15,7 @@ _STREAM: Final = b'["stream"'
 """How a `StreamHead` begins."""
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     head: bytes

@@ -61,7 +61,7 @@ class Call(msgspec.Struct, frozen=True):
     """Which run of an event it is."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """A finished invocation: the function's result, or its error when `head.outcome` says so."""
 
     head: AnswerHead

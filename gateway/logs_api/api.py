@@ -40,6 +40,7 @@ class LogsApi:
         index = StreamIndex()
         self._operations: dict[str, tuple[type[Any], Operation]] = {
             "DescribeLogGroups": (groups.DescribeLogGroups, groups.describe),
+            "ListLogGroups": (groups.ListLogGroups, groups.list_groups),
             "CreateLogGroup": (groups.CreateLogGroup, groups.create),
             "DeleteLogGroup": (groups.NamedGroup, groups.delete),
             "PutRetentionPolicy": (groups.PutRetentionPolicy, groups.put_retention),

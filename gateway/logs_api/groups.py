@@ -1,8 +1,9 @@
-"""Log groups: DescribeLogGroups, CreateLogGroup, DeleteLogGroup, retention policies and tags."""
+"""Log groups: DescribeLogGroups, ListLogGroups, CreateLogGroup, DeleteLogGroup, retention policies and tags."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,18 @@ class DescribeLogGroups(msgspec.Struct, kw_only=True, rename="camel"):
     log_group_name_pattern: str | None = None
     log_group_identifiers: list[str] | None = None
     log_group_class: str | None = None
+    next_token: str | None = None
+    limit: int = _PAGE
+
+
+class ListLogGroups(msgspec.Struct, kw_only=True, rename="camel"):
+    """Members of the request that say which groups."""
+
+    log_group_name_pattern: str | None = None
+    log_group_class: str | None = None
+    data_sources: list[Any] | None = None
+    field_index_names: list[str] | None = None
+    log_group_tags: list[Any] | None = None
     next_token: str | None = None
     limit: int = _PAGE
 
@@ -74,14 +87,44 @@ async def describe(place: Place, request: DescribeLogGroups) -> dict[str, Any]:
     """DescribeLogGroups: by name, by what a name begins with or contains, or all."""
     if request.log_group_name_prefix is not None and request.log_group_name_pattern is not None:
         raise InvalidParameter("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+    return await _page_of(place, request, lambda name: _is_meant(place, request, name), _shown)
+
+
+async def list_groups(place: Place, request: ListLogGroups) -> dict[str, Any]:
+    """ListLogGroups: by up to five texts that names contain, or begin with after a `^`; or all."""
+    unread = {
+        "dataSources": request.data_sources,
+        "fieldIndexNames": request.field_index_names,
+        "logGroupTags": request.log_group_tags,
+    }
+    for member, given in unread.items():
+        if given:
+            raise InvalidParameter(f"Samovar lists log groups by their names, not by {member}.")
+    texts = (request.log_group_name_pattern or "").split("|")
+
+    def is_meant(name: str) -> bool:
+        group = log_groups.group_name(name)
+        is_found = any(group.startswith(text[1:]) if text.startswith("^") else text in group for text in texts)
+        return is_found and request.log_group_class in (None, "STANDARD")
+
+    return await _page_of(place, request, is_meant, _summary)
+
+
+async def _page_of(
+    place: Place,
+    request: DescribeLogGroups | ListLogGroups,
+    is_meant: Callable[[str], bool],
+    show: Callable[[Place, str], dict[str, Any] | None],
+) -> dict[str, Any]:
+    """The groups that are meant, from the request's token on, in the order of their names."""
     after = tokens.redeem(request.next_token, request, str) if request.next_token else ""
-    names = [name for name in await asyncio.to_thread(log_groups.names, place.logs_dir, place.region) if name > after]
-    chosen = [name for name in names if _is_meant(place, request, name)]
+    names = await asyncio.to_thread(log_groups.names, place.logs_dir, place.region)
+    chosen = [name for name in names if log_groups.group_name(name) > after and is_meant(name)]
     page = chosen[: request.limit]
-    shown = await asyncio.to_thread(lambda: [_shown(place, name) for name in page])
+    shown = await asyncio.to_thread(lambda: [show(place, name) for name in page])
     answer: dict[str, Any] = {"logGroups": [group for group in shown if group is not None]}
     if len(chosen) > len(page):
-        answer["nextToken"] = tokens.issue(request, page[-1])
+        answer["nextToken"] = tokens.issue(request, log_groups.group_name(page[-1]))
     return answer
 
 
@@ -95,6 +138,10 @@ def _is_meant(place: Place, request: DescribeLogGroups, name: str) -> bool:
         return False
     wanted = request.log_group_identifiers
     return wanted is None or group in wanted or place.arn(name) in wanted
+
+
+def _summary(place: Place, name: str) -> dict[str, Any]:
+    return {"logGroupName": log_groups.group_name(name), "logGroupArn": place.arn(name), "logGroupClass": "STANDARD"}
 
 
 def _shown(place: Place, name: str) -> dict[str, Any] | None:

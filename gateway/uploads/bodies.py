@@ -35,10 +35,14 @@ class Incoming:
         self._first: bytes | None = None
 
     @property
+    def is_framed(self) -> bool:
+        """Whether it is sent on in frames of its own (`aws-chunked`), in which what it carries is not to be read."""
+        return self._stated in (SIGNED_TRAILER, UNSIGNED_TRAILER, SIGNED)
+
+    @property
     def payload(self) -> str:
         """What the request to the S3 server states of its body."""
-        reframed = self._stated in (SIGNED_TRAILER, UNSIGNED_TRAILER, SIGNED)
-        return UNSIGNED_TRAILER if reframed else UNSIGNED_PAYLOAD
+        return UNSIGNED_TRAILER if self.is_framed else UNSIGNED_PAYLOAD
 
     def described(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Headers with the length of the body as it is sent on; without it where that is known only afterwards."""

@@ -237,9 +237,9 @@ async def _stored(request: Request, asked: Asked, fields: Mapping[str, str], fil
         if name in _PASSED_ON or name.startswith("x-amz-meta-"):
             sent = "x-amz-acl" if name == "acl" else name
             headers.append((sent.encode("latin-1", "replace"), value.encode("utf-8")))
-    intent = await front.begun(request, asked)
+    intents = await front.begun(request, asked)
     async with front.upstream.asked("PUT", target(asked.bucket, asked.key), headers, _pieces(file)) as answer:
-        await front.ended(intent, answer, size)
+        await front.ended(intents, answer, size)
         etag = next((value for name, value in answer.headers if name.lower() == b"etag"), b"")
         if answer.status >= 300:
             body = b"".join([part async for part in answer.aiter_stream()])

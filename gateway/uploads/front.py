@@ -7,6 +7,7 @@ so that an object is in memory a piece at a time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ from gateway.uploads.asking import Asked
 from gateway.uploads.bodies import Incoming
 from gateway.uploads.destinations import Destinations
 from gateway.uploads.intents import Intent, Intents, Outcome
+from gateway.uploads.passing import passed_on, sent_back
 from gateway.uploads.refusals import InvalidBucketName, NoSuchBucket, render
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.upstream import Upstream
@@ -33,12 +35,6 @@ from samovar.errors import SamovarError, ServiceFailure
 MAX_CONFIGURATION_BYTES: Final = 256 * 1024
 _SERVICES: Final = ("s3", "lambda")
 """Below `/uploads` requests may be signed as all of Samovar's own are."""
-_HOP: Final = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
-)
-_OURS: Final = _HOP | {b"host", b"authorization", b"date", b"x-amz-date", b"x-amz-security-token", b"content-length"}
-_NOT_SENT_ON: Final = _HOP | {b"date", b"server"}
-_SET_ANEW: Final = frozenset({b"x-amz-content-sha256"})
 _log = logging.getLogger(__name__)
 
 
@@ -118,30 +114,34 @@ class Front:
             path = unquote(source.decode("latin-1").partition("?")[0])
             self._guard.authorise(request, Authorised(asking.READS), region, path)
         answer = await self._answered_here(request, asked)
+        incoming = Incoming(request, receive, unread)
+        names_many = asked.operation.name == "DeleteObjects" and not incoming.is_framed
+        if answer is None and names_many and await self.is_heard_of(asked.bucket):
+            from gateway.uploads.removals import remove_many
+
+            answer = await remove_many(request, asked, incoming, self)
         if answer is not None:
             await send_response(send, request, answer)
             return
-        incoming = Incoming(request, receive, unread)
         await incoming.begin()
         async with AsyncExitStack() as stack:
-            intent = await self.begun(request, asked)
+            intents = await self.begun(request, asked)
             try:
                 response = await stack.enter_async_context(
                     self._upstream.asked(
                         request.scope["method"],
                         asked.target,
-                        _passed_on(request, incoming),
+                        incoming.described(passed_on(request)),
                         incoming.parts(),
                         incoming.payload,
                     )
                 )
             except SamovarError:
-                if intent is not None:
-                    await self._intents.withdraw(intent)
+                await self.withdraw(intents)
                 raise
             finally:
                 incoming.check()
-            await self.ended(intent, response, _size(request))
+            await self.ended(intents, response, _size(request))
             if asked.operation.name == "DeleteBucket" and response.status < 300:
                 await self._rules.forget(asked.bucket)
             await _send_on(send, request, response)
@@ -172,50 +172,60 @@ class Front:
         if not await self._has_bucket(bucket):
             raise NoSuchBucket("The specified bucket does not exist")
 
-    async def begun(self, request: Request, asked: Asked) -> Intent | None:
+    async def begun(self, request: Request, asked: Asked) -> list[Intent]:
         """Note that an object is about to be changed, if anybody is to hear of that."""
-        if not asked.event or not await self._rules.rules(asked.bucket):
-            return None
+        if not asked.event or not await self.is_heard_of(asked.bucket):
+            return []
+        return await self.note(request, asked.bucket, [asked.key], asked.event)
+
+    async def is_heard_of(self, bucket: str) -> bool:
+        """Whether anybody is told of what happens to objects of a bucket."""
+        return bool(await self._rules.rules(bucket))
+
+    async def note(self, request: Request, bucket: str, keys: Sequence[str], event: str) -> list[Intent]:
+        """Note that a request is about to change these objects."""
         caller = request.caller
         client = request.scope.get("client")
-        intent = Intent(
-            bucket=asked.bucket,
-            key=asked.key,
-            event=asked.event,
-            at=self._clock.epoch(),
-            request_id=request.id,
-            principal=f"AWS:{caller.user_id(self._account)}" if caller is not None else "",
-            address=client[0] if client else "",
-        )
-        await self._intents.note(intent)
-        return intent
+        intents = [
+            Intent(
+                bucket=bucket,
+                key=key,
+                event=event,
+                at=self._clock.epoch(),
+                request_id=request.id,
+                principal=f"AWS:{caller.user_id(self._account)}" if caller is not None else "",
+                address=client[0] if client else "",
+            )
+            for key in keys
+        ]
+        await self._intents.note(*intents)
+        return intents
 
-    async def ended(self, intent: Intent | None, answer: httpcore.Response, size: int) -> None:
-        """Note what came of a change, before its client is told: what was told to nobody is told from that.
+    async def ended(self, intents: Sequence[Intent], answer: httpcore.Response, size: int) -> None:
+        """Note what came of changes, before their client is told: what was told to nobody is told from that.
 
         The note of one that did not happen is withdrawn here, that of one that did when it has been told.
         """
-        if intent is None:
+        if not intents:
             return
         if answer.status >= 300:
-            await self._intents.withdraw(intent)
+            await self._intents.withdraw(*intents)
             return
         said = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
         etag, version = said.get(b"etag", "").strip('"'), said.get(b"x-amz-version-id", "")
-        await self._intents.answered(intent, Outcome(etag=etag, version=version, size=size), self._clock.epoch())
+        await self._intents.answered(intents, Outcome(etag=etag, version=version, size=size), self._clock.epoch())
         if self._is_silent:
-            await self._intents.happened(intent)
+            await self._intents.happened(intents)
+
+    async def withdraw(self, intents: Sequence[Intent]) -> None:
+        """Changes that were noted have not happened."""
+        if intents:
+            await self._intents.withdraw(*intents)
 
     @property
     def upstream(self) -> Upstream:
         """The S3 server."""
         return self._upstream
-
-
-def _passed_on(request: Request, incoming: Incoming) -> list[tuple[bytes, bytes]]:
-    """The headers the server is to see, with the body's length as it is when it leaves here."""
-    kept = [(name, value) for name, value in request.scope["headers"] if name not in _OURS and name not in _SET_ANEW]
-    return incoming.described(kept)
 
 
 def _size(request: Request) -> int:
@@ -226,7 +236,7 @@ def _size(request: Request) -> int:
 
 
 async def _send_on(send: Send, request: Request, response: httpcore.Response) -> None:
-    headers = [(name.lower(), value) for name, value in response.headers if name.lower() not in _NOT_SENT_ON]
+    headers = sent_back(response)
     if request.close:
         headers.append((b"connection", b"close"))
     await send_parts(send, request, response.status, headers, response.aiter_stream())

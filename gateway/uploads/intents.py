@@ -6,6 +6,7 @@ note is what makes somebody look (`reconciling.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +61,12 @@ if redis.call('ZSCORE', '{keys.INTENTS}', ARGV[1]) then
 end
 """
 
+
+def outcome_key(intent: Intent) -> str:
+    """Where the outcome of an intent is. One request may have several."""
+    return keys.outcome(intent.request_id, intent.bucket, intent.key)
+
+
 encode: Final = msgspec.json.encode
 decode: Final = msgspec.json.Decoder(Intent).decode
 
@@ -72,44 +79,50 @@ class Intents:
         """Untyped on purpose, as in `gateway.functions.store.Store`."""
         self._note_outcome: Any = client.register_script(_NOTE_OUTCOME)
 
-    async def note(self, intent: Intent) -> None:
-        """Before the change."""
-        written = encode(intent)
-        hints = keys.hints(intent.bucket, intent.key)
+    async def note(self, *noted: Intent) -> None:
+        """Before the change, or the changes of one request."""
         async with reaching_store(), self._redis.pipeline() as commands:
-            commands.zadd(keys.INTENTS, {written: intent.at})
+            for intent in noted:
+                written = encode(intent)
+                hints = keys.hints(intent.bucket, intent.key)
+                commands.zadd(keys.INTENTS, {written: intent.at})
+                commands.rpush(hints, written)
+                commands.expire(hints, HINT_S)
             commands.zremrangebyrank(keys.INTENTS, 0, -MAX_INTENTS - 1)
-            commands.rpush(hints, written)
-            commands.expire(hints, HINT_S)
             await commands.execute()
 
-    async def withdraw(self, intent: Intent) -> None:
+    async def withdraw(self, *noted: Intent) -> None:
         """The change did not happen, or has been told."""
-        written = encode(intent)
         async with reaching_store(), self._redis.pipeline() as commands:
-            commands.zrem(keys.INTENTS, written)
-            commands.zrem(keys.ANSWERED, written)
-            commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
-            commands.delete(keys.outcome(intent.request_id))
+            for intent in noted:
+                written = encode(intent)
+                commands.zrem(keys.INTENTS, written)
+                commands.zrem(keys.ANSWERED, written)
+                commands.lrem(keys.hints(intent.bucket, intent.key), 1, written)
+                commands.delete(outcome_key(intent))
             await commands.execute()
 
-    async def answered(self, intent: Intent, outcome: Outcome, now: float) -> None:
-        """The change is made, and its client is about to be told; nothing is noted of one that was told already."""
-        async with reaching_store():
-            await self._note_outcome(
-                keys=[keys.outcome(intent.request_id)], args=[encode(intent), msgspec.json.encode(outcome), now]
-            )
+    async def answered(self, noted: Iterable[Intent], outcome: Outcome, now: float) -> None:
+        """The changes are made, and their client is about to be told; nothing is noted of one that was told already."""
+        written = msgspec.json.encode(outcome)
+        async with reaching_store(), self._redis.pipeline(transaction=False) as commands:
+            for intent in noted:
+                await self._note_outcome(
+                    keys=[outcome_key(intent)], args=[encode(intent), written, now], client=commands
+                )
+            await commands.execute()
 
     async def outcome(self, intent: Intent) -> Outcome | None:
         """What a request came to; `None` when its client was never told that it came to anything."""
         async with reaching_store():
-            found = await self._redis.get(keys.outcome(intent.request_id))
+            found = await self._redis.get(outcome_key(intent))
         return None if found is None else msgspec.json.decode(found, type=Outcome)
 
-    async def happened(self, intent: Intent) -> None:
-        """The change is made, by a server that tells nobody of it."""
+    async def happened(self, noted: Iterable[Intent]) -> None:
+        """The changes are made, by a server that tells nobody of them."""
         async with reaching_store(), self._redis.pipeline() as commands:
-            commands.rpush(keys.HAPPENED, encode(intent))
+            for intent in noted:
+                commands.rpush(keys.HAPPENED, encode(intent))
             commands.ltrim(keys.HAPPENED, -MAX_INTENTS, -1)
             await commands.execute()
 

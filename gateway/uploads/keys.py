@@ -7,7 +7,7 @@
 | `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
 | `samovar:uploads:happened`           | list   | `Intent`s that an S3 of somebody else's has carried out              |
 | `samovar:uploads:answered`           | zset   | those of them whose clients were answered, by that moment            |
-| `samovar:uploads:answered:<id>`      | string | the `Outcome` of a request whose `Intent` is there, for some hours   |
+| `samovar:uploads:answered:<i>:<b>/<k>` | string | what a request with an `Intent` came to, for some hours            |
 | `samovar:uploads:hints:<b>/<k>`      | list   | the `Intent`s of one object, oldest first, for an hour               |
 | `samovar:uploads:told:<digest>`      | string | that a state of an object has been told, for a day                   |
 """
@@ -28,9 +28,9 @@ def hints(bucket: str, key: str) -> str:
     return f"samovar:uploads:hints:{bucket}/{key}"
 
 
-def outcome(request_id: str) -> str:
+def outcome(request_id: str, bucket: str, key: str) -> str:
     """Where it is noted what a request to change an object came to, before its client was told."""
-    return f"{ANSWERED}:{request_id}"
+    return f"{ANSWERED}:{request_id}:{bucket}/{key}"
 
 
 def told(digest: str) -> str:

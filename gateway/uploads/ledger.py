@@ -76,7 +76,7 @@ class Ledger:
                 commands.zrem(keys.INTENTS, written)
                 commands.zrem(keys.ANSWERED, written)
                 commands.lrem(keys.hints(change.bucket, change.key), 1, written)
-                commands.delete(keys.outcome(intent.request_id))
+                commands.delete(intents.outcome_key(intent))
             await commands.execute()
 
     async def cursor(self) -> Cursor | None:

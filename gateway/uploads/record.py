@@ -40,6 +40,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return self.event.startswith("ObjectRemoved")
 
     @property
+    def leaves_none(self) -> bool:
+        """Whether there is no object of that key afterwards, as far as this change tells."""
+        return self.removes and (self.event.endswith("DeleteMarkerCreated") or self.version in ("", "null"))
+
+    @property
     def sequencer(self) -> str:
         """Hex digits of one length, so that later ones are greater as texts, too."""
         return f"{self.at_ns:018X}"

@@ -38,6 +38,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a function is started, rather than a message sent."""
         return self.arn.split(":")[2:3] == ["lambda"]
 
+    @property
+    def hears_of_removals(self) -> bool:
+        """Whether it is told when objects are removed."""
+        return any(event.startswith("s3:ObjectRemoved:") for event in self.events)
+
     def is_met(self, event: str, key: str) -> bool:
         """Whether a change (`ObjectCreated:Put`) of an object is to be told."""
         wanted = {f"s3:{event}", f"s3:{event.partition(':')[0]}:*"}

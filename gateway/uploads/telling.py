@@ -15,6 +15,7 @@ from gateway.queues.errors import QueueDoesNotExist
 from gateway.queues.message import Outgoing
 from gateway.queues.queues import Queues
 from gateway.uploads.intents import Intent
+from gateway.uploads.inventory import Inventory
 from gateway.uploads.ledger import Cursor, Known, Ledger, digest
 from gateway.uploads.record import Change, event_of
 from gateway.uploads.rules import Rule
@@ -30,8 +31,17 @@ _log = logging.getLogger(__name__)
 class Teller:
     """Tells changes one by one, in their order."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, intake: Intake, queues: Queues, region: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        inventory: Inventory,
+        registry: Registry,
+        intake: Intake,
+        queues: Queues,
+        region: str,
+    ) -> None:
         self._queues = queues
+        self._inventory = inventory
         self._ledger = ledger
         self._registry = registry
         self._intake = intake
@@ -50,21 +60,35 @@ class Teller:
             known = await self._ledger.look(change)
             if not known.rules:
                 return False
+            self._remember(change, known)
             if not known.was_found:
                 # While there is looking to do, a former life of this process may have found it and not noted that yet.
                 await self._tell(change, known, f"{change.at_ns}", unless=digest(change) if cursor.look_since_s else "")
             await self._ledger.settle(change, known.intent, cursor)
+            self._forget(change)
             return True
 
     async def found(self, change: Change) -> bool:
         """Somebody looked and saw this state of an object; whether it had not been told yet."""
         async with self._telling:
             known = await self._ledger.look(change)
-            if known.was_found or known.was_heard:
-                return False
-            await self._tell(change, known, digest(change))
-            await self._ledger.settle(change, known.intent, None)
-            return True
+            self._remember(change, known)
+            is_new = not (known.was_found or known.was_heard)
+            if is_new:
+                await self._tell(change, known, digest(change))
+                await self._ledger.settle(change, known.intent, None)
+            self._forget(change)
+            return is_new
+
+    def _remember(self, change: Change, known: Known) -> None:
+        """Before it is told: an object that is not known to be there is not missed when it has gone."""
+        if not change.removes and any(rule.hears_of_removals for rule in known.rules):
+            self._inventory.put(change)
+
+    def _forget(self, change: Change) -> None:
+        """After it was told."""
+        if change.leaves_none:
+            self._inventory.drop(change.bucket, change.key)
 
     async def _tell(self, change: Change, known: Known, name: str, unless: str = "") -> None:
         """Tell everybody whose rule is met, under a name; but nobody who was told under the name `unless`."""

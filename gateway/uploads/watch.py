@@ -20,6 +20,7 @@ from gateway.queues.queues import Queues
 from gateway.uploads.changes import changes
 from gateway.uploads.following import follow
 from gateway.uploads.intents import Intents
+from gateway.uploads.inventory import Inventory, path_of
 from gateway.uploads.ledger import Cursor, Ledger
 from gateway.uploads.objects import Objects
 from gateway.uploads.pruning import EVERY_S, forget_old_changes
@@ -33,6 +34,8 @@ from samovar.settings import Settings
 
 LOOK_EVERY_S: Final = 5.0
 """How often intents that nobody was heard of are looked into."""
+GETS_TO_KNOW_EVERY_S: Final = 1.0
+"""How often it is asked which buckets have rules."""
 LIST_EVERY_S: Final = 60.0
 """How often an S3 of somebody else's is looked at, which says nothing by itself."""
 _OVERLAP_S: Final = 2
@@ -50,13 +53,22 @@ _log = logging.getLogger("samovar.uploads")
 class Watcher:
     """What the process holds open, and how far it is."""
 
-    def __init__(self, settings: Settings, objects: Objects, client: redis.asyncio.Redis, teller: Teller) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        objects: Objects,
+        client: redis.asyncio.Redis,
+        teller: Teller,
+        inventory: Inventory,
+    ) -> None:
         self._settings = settings
         self._objects = objects
         self._intents = Intents(client)
         self._ledger = Ledger(client)
         self._teller = teller
-        self._reconciler = Reconciler(objects.upstream, self._intents, RuleBook(client), teller)
+        self._reconciler = Reconciler(
+            objects.upstream, self._intents, RuleBook(client), teller, inventory, is_silent=bool(settings.s3_url)
+        )
         self._look_since_s = 0
         self._heard = 0.0
         """When the server said something last, or was begun to be listened to; monotonic."""
@@ -110,7 +122,7 @@ class Watcher:
         while self._look_since_s:
             await self._caught_up()
             try:
-                await self._reconciler.look_into_buckets(self._look_since_s)
+                await self._reconciler.look_into_buckets(self._look_since_s, time.time())
                 self._look_since_s = 0
             except SamovarError as error:
                 _log.warning("buckets could not be looked into: %s", error)
@@ -132,6 +144,15 @@ class Watcher:
                 await self._reconciler.look_into_intents(time.time())
             except SamovarError as error:
                 _log.warning("objects could not be looked into: %s", error)
+
+    async def get_to_know(self) -> None:
+        """Know what there is in buckets from soon after somebody wants to be told when objects are removed."""
+        while True:
+            try:
+                await self._reconciler.get_to_know(time.time())
+            except SamovarError as error:
+                _log.warning("buckets could not be looked into: %s", error)
+            await asyncio.sleep(GETS_TO_KNOW_EVERY_S)
 
     async def hear(self) -> None:
         """Tell at once what gateways have had an S3 of somebody else's do."""
@@ -167,7 +188,7 @@ class Watcher:
             began = time.time()
             try:
                 cursor = await self._ledger.cursor() or Cursor(at_ns=time.time_ns())
-                await self._reconciler.look_into_buckets(cursor.at_ns // 10**9 - _OVERLAP_S)
+                await self._reconciler.look_into_buckets(cursor.at_ns // 10**9 - _OVERLAP_S, began)
                 await self._ledger.advance(Cursor(at_ns=int(began * 1e9)))
             except SamovarError as error:
                 _log.warning("buckets could not be looked into: %s", error)
@@ -178,7 +199,7 @@ async def watch(settings: Settings, stop: asyncio.Event) -> None:
     """Follow until `stop` is set."""
     async with opened(settings) as watcher:
         following = [watcher.list(), watcher.hear()] if settings.s3_url else [watcher.follow(), watcher.prune()]
-        jobs = [*following, watcher.look(), *watcher.folders()]
+        jobs = [*following, watcher.look(), watcher.get_to_know(), *watcher.folders()]
         tasks = [asyncio.create_task(job) for job in jobs]
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -203,5 +224,6 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         objects = Objects(settings)
         stack.push_async_callback(objects.close)
         queues = Queues(client, SystemClock(), settings.account)
-        teller = Teller(Ledger(client), registry, intake, queues, settings.region)
-        yield Watcher(settings, objects, client, teller)
+        inventory = stack.enter_context(Inventory(path_of(settings)))
+        teller = Teller(Ledger(client), inventory, registry, intake, queues, settings.region)
+        yield Watcher(settings, objects, client, teller, inventory)

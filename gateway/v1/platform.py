@@ -28,7 +28,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     invoker: PartStatus
 
 
-@router.get("/health", responses=described.answers(Health))
+_HEALTH = described.answers(Health)
+
+
+@router.get("/health", responses=_HEALTH | {503: _HEALTH[200] | {"description": "Something a call needs is missing"}})
 async def health(services: UsesServices) -> Response:
     """Whether calls can be served now: 200, or 503 with what is missing."""
     store, reached = await _store(services), await _reached(services)

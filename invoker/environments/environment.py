@@ -11,9 +11,10 @@ import logging
 import signal
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from invoker import faults
 from invoker.environments.home import Home
@@ -55,7 +56,7 @@ class ForkLost(EnvironmentFailure):
     """A forked worker was killed, through no fault of the function's, before it was ready."""
 
 
-class RunResult(NamedTuple):
+class RunResult(msgspec.Struct, frozen=True):
     """What came of one event."""
 
     outcome: Outcome
@@ -322,11 +323,12 @@ class Environment:
                 self._drain(output)
             result = self._judged(request_id, timeout_s, outcome)
             worker = self.link.worker
-            return result if worker is None or worker.together == 1 else result._replace(together=worker.together)
+            together = 1 if worker is None else worker.together
+            return result if together == 1 else replace(result, together=together)
         output.drain(unfinished=self.slots.taken == 1)  # another call may be in the middle of a line
         self.slots.book(self.use_cpu())
         used = self.slots.end(request_id)
-        return self._judged(request_id, timeout_s, outcome)._replace(cpu_us=used)
+        return replace(self._judged(request_id, timeout_s, outcome), cpu_us=used)
 
     def _drain(self, output: OutputListener) -> None:
         worker = self.link.worker

@@ -11,7 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -73,7 +73,7 @@ class Ready(msgspec.Struct, frozen=True):
     """How many events it takes at once."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What the handler made of an event."""
 
     error: str | None

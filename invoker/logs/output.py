@@ -57,8 +57,9 @@ class LogFiles:
         log_groups.remove(folder)
         for number in logs.segments(folder):
             logs.segment_path(folder, number).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody put a file of theirs into it
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # somebody put a file of theirs into it, or another group is in it
+            for each in log_groups.folders(self._folder, region, name):
+                each.rmdir()
 
     def expire(self, region: str, name: str, before_ms: int) -> None:
         """Remove the segments in which no line is stamped `before_ms` or later."""

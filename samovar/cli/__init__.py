@@ -30,6 +30,7 @@ from samovar.cli import (
     queues,
     schedule,
     stacks,
+    upload,
     usage,
     why,
 )
@@ -80,6 +81,7 @@ _COMMANDS = (
     schedule,
     mappings,
     buckets,
+    upload,
     queues,
 )
 for _module in _COMMANDS:

@@ -112,24 +112,33 @@ class Packer:
         """The platform's, when it was first asked."""
         return self.client.status()
 
-    def package(self, folder: Path, runtime: str) -> bytes:
-        """The deployment package of a folder, with its requirements."""
+    def package(self, folder: Path, runtime: str, manifest: Manifest | None = None) -> bytes:
+        """The deployment package of a folder, with its requirements; for a manifest, it holds the handler."""
         from samovar.build import cache_folder, install
         from samovar.package import collect, pack
 
         report = self.steps.talk("requirements")
         site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
-        sources = collect(site, ignoring=False) if site else {}
-        return pack(sources | collect(folder), self.status.package_limits, progress=self.steps.count("packing"))
+        sources = (collect(site, ignoring=False) if site else {}) | collect(folder)
+        if manifest is not None:
+            from samovar import handlers
+
+            handlers.check(manifest.handler, runtime, manifest.environment, sources)
+        return pack(sources, self.status.package_limits, progress=self.steps.count("packing"))
 
 
 def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     """Deploy a function's folder."""
-    from samovar.deployment import choose_runtime, deploy
+    import msgspec
 
-    runtime = choose_runtime(manifest.runtime, packer.status.running_invoker())
-    code = packer.package(folder, runtime)
-    return deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
+    from samovar.deployment import choose_runtime, deploy, note_on_runtime
+
+    invoker = packer.status.running_invoker()
+    runtime = choose_runtime(manifest.runtime, invoker)
+    code = packer.package(folder, runtime, manifest)
+    deployed = deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
+    note = note_on_runtime(runtime, manifest.isolation, invoker)
+    return msgspec.structs.replace(deployed, notes=[note] if note else [])
 
 
 def _told(deployed: Deployed) -> str:
@@ -144,6 +153,7 @@ def _told(deployed: Deployed) -> str:
     if deployed.provisioned is not None:
         lines += [f"  ready    {deployed.provisioned.ready} of {deployed.provisioned.wanted} provisioned now"]
         lines += [f"           {provision}" for provision in deployed.provisioned.provisions]
+    lines += [f"  note     {note}" for note in deployed.notes]
     return "\n".join(lines)
 
 

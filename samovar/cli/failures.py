@@ -43,7 +43,10 @@ _NEXT: tuple[tuple[type[SamovarError], str], ...] = (
     (UnrecognizedClient, "`samovar keys ls` lists the keys; SAMOVAR_DATA_DIR says which platform's root key is meant"),
     (InvalidSignature, "look at the clock and at the secret of the key"),
     (AccessDenied, "use a key of a role that may do this; `samovar keys ls` lists them"),
-    (ResourceNotFound, "`samovar functions` lists what is deployed"),
+    (
+        ResourceNotFound,
+        "list what there is: `samovar functions`, or `ls` of queues, buckets, schedule, keys and others",
+    ),
     (ResourceConflict, "wait for the other change to finish, then try again"),
     (TooManyRequests, "try again later, or let more environments start (`samovar ps` shows those there are)"),
     (CallerError, "correct it and try again"),

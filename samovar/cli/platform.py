@@ -179,6 +179,7 @@ def _draw_invoker(invoker: InvokerStatus) -> None:
         detail = f"{isolation.detail}\n{limits}" if isolation.available else isolation.detail
         isolations.add_row(isolation.name, "yes" if isolation.available else "no", detail)
     runtimes = table("RUNTIME", "USABLE", "DETAIL")
+    runtimes.columns[-1].no_wrap = False  # so does how to come by an interpreter
     for runtime in invoker.runtimes:
         runtimes.add_row(runtime.name, "yes" if runtime.available else "no", runtime.detail)
     console = stdout()

@@ -17,7 +17,7 @@ from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS
 from samovar.sam.expand import Expander
 from samovar.sam.item import Item
-from samovar.sam.limits import check_limits
+from samovar.sam.limits import check_limits, notes_on_runtimes
 from samovar.sam.parameters import overrides
 from samovar.sam.target import Target
 from samovar.sam.template import Resource, Template
@@ -179,6 +179,7 @@ class Deployment:
             raise TemplateError("\n".join(dict.fromkeys(problems)))
         self._check(predicted)
         check_limits(self._target, predicted)
+        self._notes |= dict.fromkeys(notes_on_runtimes(self._target, predicted))
         return ordered
 
     def run(self, *, prune: bool) -> Deployed:

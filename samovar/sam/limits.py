@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from samovar import stack_client
+from samovar.deployment import note_on_runtime
 from samovar.sam.document import TemplateError
 from samovar.sam.item import Item
 from samovar.sam.target import Target
@@ -33,6 +34,19 @@ def check_limits(target: Target, items: list[Item]) -> None:
         ]
     if problems:
         raise TemplateError("\n".join(problems))
+
+
+def notes_on_runtimes(target: Target, items: list[Item]) -> Iterator[str]:
+    """Which functions will be there and cannot run on this host in their isolation, and what they lack."""
+    functions = [item for item in items if item.kind == "AWS::Lambda::Function"]
+    invoker = target.client.status().invoker if functions else None
+    if invoker is None:  # it is away for now, which is no fault of the template's
+        return
+    for item in functions:
+        runtime, isolation = item.wanted.configuration.get("Runtime"), item.wanted.tags.get("samovar:isolation")
+        note = note_on_runtime(runtime, isolation, invoker) if runtime else None
+        if note is not None:
+            yield f"{target.path}:{item.line}: {item.name}: {note}"
 
 
 def _checks(item: Item, own: set[str]) -> Iterator[Check]:

@@ -43,7 +43,9 @@ UNUSED: Final = (
     "watchfiles",  # uvicorn restarts by it when sources change
     "yaml",  # kombu takes messages in it; ours are JSON
 )
-"""What libraries load where it is installed, do without where it is not, and no child of ours needs: some 5 MiB."""
+"""What libraries load where it is installed, do without where it is not, and children have no use for: some 5 MiB."""
+USED: Final[Mapping[str, tuple[str, ...]]] = {"gateway.uploads": ("watchfiles",)}
+"""What of that a child has a use for after all: folders that are buckets are watched by it."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _HANDLED: Final[Mapping[int, signal._HANDLER]] = {
@@ -106,7 +108,7 @@ def _become(child: Child, parent: int) -> None:
     os.environ.update(child.environment)
     os.chdir(child.folder)
     Path("/proc/self/comm").write_text(f"samovar:{child.argv[0].rpartition('.')[2]}")  # for ps and top
-    _do_without(UNUSED)
+    _do_without(set(UNUSED).difference(USED.get(child.argv[0], ())))
     sys.argv = list(child.argv)
     runpy.run_module(child.argv[0], run_name="__main__", alter_sys=True)
 

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # a
 from samovar.sigv4 import Credentials
 from tests.compatibility.aws import SANDBOX, create
 from tests.platform import Platform
-from tests.signing import root_key
+from tests.signing import Signing, root_key
 
 pytestmark = [
     pytest.mark.component("boto3", "valkey"),
@@ -185,10 +185,32 @@ def test_a_key_from_elsewhere_is_let_in(platform: Platform) -> None:
 def test_the_callers_identity(platform: Platform, key: Credentials) -> None:
     found = client(platform, key, "sts").get_caller_identity()
     assert (found["Account"], found["Arn"]) == ("123456789012", "arn:aws:iam::123456789012:root")
+    given = {"RoleArn": "arn:aws:iam::123456789012:role/tea", "RoleSessionName": "tea"}
+    for action, members in (("assume_role", given), ("get_session_token", {})):
+        status, code, message = refused(client(platform, key, "sts"), action, **members)
+        assert (status, code) == (400, "InvalidAction")
+        assert "of AWS STS, Samovar offers GetCallerIdentity" in message
     wrong = client(platform, key._replace(secret="guessed"), "sts")
     assert refused(wrong, "get_caller_identity")[:2] == (403, "SignatureDoesNotMatch")
     unknown = client(platform, Credentials("AKIASTRANGERSTRANGER", "x"), "sts")
     assert refused(unknown, "get_caller_identity")[:2] == (403, "InvalidClientTokenId")
+
+
+def test_sts_speaks_json_to_whom_asks_for_it(platform: Platform, key: Credentials) -> None:
+    said, headers = {"Action": "GetCallerIdentity", "Version": "2011-06-15"}, {"accept": "application/json"}
+    told = httpx.post(platform.endpoint, data=said, headers=headers, auth=Signing(key, "sts"))
+    assert told.headers["content-type"] == "application/json"
+    assert told.json()["GetCallerIdentityResponse"]["GetCallerIdentityResult"] == {
+        "Account": "123456789012",
+        "Arn": "arn:aws:iam::123456789012:root",
+        "UserId": "123456789012",
+    }
+    other = httpx.post(
+        platform.endpoint, data=said | {"Action": "AssumeRole"}, headers=headers, auth=Signing(key, "sts")
+    )
+    assert (other.status_code, other.json()["Error"]["Code"]) == (400, "InvalidAction")
+    unsigned = httpx.post(platform.endpoint, data=said, headers=headers)
+    assert (unsigned.status_code, unsigned.json()["Error"]["Code"]) == (403, "MissingAuthenticationToken")
 
 
 @pytest.mark.component("aws cli")

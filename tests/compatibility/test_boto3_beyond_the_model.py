@@ -75,6 +75,12 @@ def test_constraints_are_worded_as_awss_answers_word_them(
     assert words in message
 
 
+def test_what_a_message_says_to_be_allowed_is_allowed(aws: Any) -> None:
+    for resource in (f"{ACCOUNT}:layer:none", f"{ACCOUNT}:network-connector:none"):  # of the message, of the model
+        with pytest.raises(aws.exceptions.ResourceNotFoundException):
+            aws.list_tags(Resource=resource)
+
+
 def test_lists_leave_out_the_runtimes_version(aws: Any) -> None:
     create(aws, "spoon", HANDLER)
     for answer in (

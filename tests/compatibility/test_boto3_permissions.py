@@ -37,7 +37,8 @@ def test_a_policy_is_written_as_aws_writes_it(aws: Any) -> None:
     assert added["Statement"] == statement
     found = aws.get_policy(FunctionName=f"{ARN}shop")
     assert found["Policy"] == f'{{"Version":"2012-10-17","Id":"default","Statement":[{statement}]}}'
-    assert found["RevisionId"] == aws.get_function_configuration(FunctionName="shop")["RevisionId"]
+    aws.update_function_configuration(FunctionName="shop", Description="tea")
+    assert aws.get_policy(FunctionName="shop")["RevisionId"] == found["RevisionId"], "it changes with the policy alone"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,10 @@ def test_statements_come_and_go_with_their_revisions(aws: Any) -> None:
         aws.remove_permission(FunctionName="shop", StatementId="one", RevisionId="stale")
     assert aws.get_policy(FunctionName="shop")["RevisionId"] == before["RevisionId"], "refusals change nothing"
     aws.remove_permission(FunctionName="shop", StatementId="one", RevisionId=before["RevisionId"])
+    assert aws.get_policy(FunctionName="shop")["RevisionId"] != before["RevisionId"]
+    whole = aws.get_function_configuration(FunctionName="shop")["RevisionId"]
+    aws.add_permission(FunctionName="shop", StatementId="four", Principal="*", RevisionId=whole, **CALL)
+    aws.remove_permission(FunctionName="shop", StatementId="four")
     left = json.loads(aws.get_policy(FunctionName="shop")["Policy"])["Statement"]
     assert [statement["Sid"] for statement in left] == ["two"]
     with pytest.raises(aws.exceptions.ResourceNotFoundException) as error:

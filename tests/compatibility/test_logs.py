@@ -209,6 +209,17 @@ def test_groups_are_made_kept_tagged_and_deleted(cloud: Any, logs: Any) -> None:
     logs.create_log_group(logGroupName=GROUP, tags={"team": "tea"})
     with pytest.raises(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=GROUP)
+    for pattern in ("lambda/tea", "^/aws/lambda", "never|^/aws"):
+        (listed,) = logs.list_log_groups(logGroupNamePattern=pattern)["logGroups"]
+        assert listed == {"logGroupName": GROUP, "logGroupArn": GROUP_ARN, "logGroupClass": "STANDARD"}
+    for pattern in ("^tea", "LAMBDA"):
+        assert logs.list_log_groups(logGroupNamePattern=pattern)["logGroups"] == []
+    longest = "/tea/" + "x" * 507
+    logs.create_log_group(logGroupName=longest)
+    assert [each["logGroupName"] for each in logs.list_log_groups()["logGroups"]] == [GROUP, longest]
+    logs.delete_log_group(logGroupName=longest)
+    with pytest.raises(logs.exceptions.InvalidParameterException, match="length less than or equal to 512"):
+        logs.create_log_group(logGroupName=f"{longest}x")
     logs.tag_resource(resourceArn=GROUP_ARN, tags={"a": "b"})
     logs.untag_resource(resourceArn=GROUP_ARN, tagKeys=["team"])
     assert logs.list_tags_for_resource(resourceArn=GROUP_ARN)["tags"] == {"a": "b"}

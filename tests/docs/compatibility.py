@@ -52,6 +52,25 @@ KEPT: Final = {
     "Role": "obeyed: its name says what the function may do here",
 }
 """What is not as simple as it sounds."""
+_ON_PURPOSE: Final = """\
+## Where answers differ from AWS's on purpose
+
+What AWS answers has been compared with what Samovar answers, operation by operation
+([0042](decisions/0042-answers-beyond-the-model.md)). Where the two differ, this is why:
+
+- **An update in progress has no `LastUpdateStatusReasonCode`.** AWS answers `Creating`, which its own model does not
+  have among the codes of updates.
+- **Updates do not get in each other's way.** A function is active, and an update in force, when the next request asks,
+  as a rule; AWS refuses a second update while the first is in progress, with `ResourceConflictException`. Name a
+  `RevisionId` to have the later one refused.
+- **A call beyond the reserved concurrency waits** for as long as `queue_timeout_s` says before it is throttled; with
+  nothing reserved it is throttled at once. Nothing has to stay unreserved: AWS keeps 100.
+- **Any well-formed role is taken**, of whatever account, and need not exist.
+- **`AWS_LAMBDA_INITIALIZATION_TYPE` is `snap-start`** in an environment that was forked from an initialised one
+  ([0012](decisions/0012-snapshot-processes.md)), though `SnapStart` cannot be asked for.
+- **A runtime that AWS has and Samovar has not** is refused with the list of those that are here. Who names one that
+  AWS does not have either hears AWS's list.
+- **Function URLs are `http`** and have a port, which is in the `host` header of events; these say nothing of TLS."""
 _MEMBERS: Final = "## Members of requests\n\nEvery member of the requests that make and change functions."
 
 
@@ -108,6 +127,7 @@ def page() -> str:
                 _INTRODUCTION,
                 f"{count} of {len(rows)} operations are offered.",
                 table,
+                _ON_PURPOSE,
                 _MEMBERS,
                 members,
                 "",

@@ -193,6 +193,26 @@ def test_the_command_lines_upload(lab: Lab, bucket: Any, teller: Function, tmp_p
     assert "NoSuchBucket" in failed.stderr
 
 
+def test_a_folder_is_uploaded_with_the_paths_in_it(lab: Lab, bucket: Any, teller: Function, tmp_path: Path) -> None:
+    names = ["one.txt", "below/two.html", "below/deeper/three", *(f"many/{number}" for number in range(20))]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "below" / "round").symlink_to(tmp_path)
+    done = lab.platform.cli("upload", tmp_path, "s3://photos/in/folder")
+    assert done.stderr.startswith("23 files, ")
+    listed = bucket.list_objects_v2(Bucket="photos", Prefix="in/folder/")["Contents"]
+    assert {each["Key"] for each in listed} == {f"in/folder/{name}" for name in names}
+    two = bucket.get_object(Bucket="photos", Key="in/folder/below/two.html")
+    assert (two["ContentType"], two["Body"].read()) == ("text/html", b"below/two.html")
+    told(teller, *(("ObjectCreated:Put", f"in/folder/{name}") for name in names))
+    failed = lab.platform.cli("upload", tmp_path, "s3://nowhere/", fails_with=2)
+    assert "NoSuchBucket" in failed.stderr
+    assert "(0 of 23 files are uploaded)" in failed.stderr
+    (tmp_path / "empty").mkdir()
+    assert "holds no file" in lab.platform.cli("upload", tmp_path / "empty", "s3://photos/", fails_with=2).stderr
+
+
 def test_a_queue_is_notified_and_tested_first(lab: Lab, bucket: Any) -> None:
     sqs = client_of(lab, "sqs")
     url = sqs.create_queue(QueueName="uploads")["QueueUrl"]
@@ -317,6 +337,43 @@ def test_nothing_is_lost_when_everything_that_tells_is_killed(lab: Lab, bucket: 
     until(lambda: lab.pids().get("s3") not in (None, before["s3"]), "the server runs again")
     bucket.put_object(Bucket="photos", Key="kept/afterwards", Body=b"1")  # waits for the server
     told(teller, ("ObjectCreated:Put", "kept/afterwards"))
+
+
+def test_no_removal_is_lost_when_everything_that_tells_is_killed(lab: Lab, bucket: Any, teller: Function) -> None:
+    """Objects go while nobody hears, and the server is killed before it has written that down."""
+    server = s3.find(Settings(data_dir=str(lab.platform.data_dir)))
+    assert server is not None
+    straight = client_of(lab, endpoint=server.endpoint)
+    ways = ("straight", "through", "many", "many-straight")
+    names = {way: [f"kept/goes-{way}-{number}" for number in range(5)] for way in ways}
+    for key in (key for keys in names.values() for key in keys):
+        bucket.put_object(Bucket="photos", Key=key, Body=b"1")
+    told(teller, *(("ObjectCreated:Put", key) for keys in names.values() for key in keys))
+    before = lab.pids()
+    os.kill(before["uploads"], signal.SIGSTOP)
+    for key in names["straight"]:
+        straight.delete_object(Bucket="photos", Key=key)
+    for key in names["through"]:
+        bucket.delete_object(Bucket="photos", Key=key)
+    for client, way in ((bucket, "many"), (straight, "many-straight")):
+        answer = client.delete_objects(Bucket="photos", Delete={"Objects": [{"Key": key} for key in names[way]]})
+        assert {each["Key"] for each in answer["Deleted"]} == set(names[way])
+    os.kill(before["s3"], signal.SIGKILL)
+    os.kill(before["uploads"], signal.SIGKILL)
+    records = told(teller, *(("ObjectRemoved:Delete", key) for keys in names.values() for key in keys))
+    assert {record["userIdentity"]["principalId"] for record in records[5:15]} == {"AWS:123456789012"}
+
+
+def test_removing_many_at_once(bucket: Any, teller: Function) -> None:
+    keys = [f"in/many & {number}" for number in range(30)]
+    for key in keys:
+        bucket.put_object(Bucket="photos", Key=key, Body=b"1")
+    quiet = {"Objects": [{"Key": key} for key in (*keys, "in/never-there")], "Quiet": True}
+    assert "Errors" not in bucket.delete_objects(Bucket="photos", Delete=quiet)
+    told(teller, *(("ObjectRemoved:Delete", f"in/many+%26+{number}") for number in range(30)))
+    with pytest.raises(ClientError) as error:
+        bucket.delete_objects(Bucket="photos", Delete={"Objects": [{"Key": f"{number}"} for number in range(1001)]})
+    assert error.value.response["Error"]["Code"] == "MalformedXML"
 
 
 async def test_the_servers_log_is_shortened(lab: Lab, bucket: Any) -> None:

@@ -60,7 +60,7 @@ async def test_errors_have_the_shape_of_the_protocol(api: httpx.AsyncClient, fol
         ("FilterLogEvents", {"logGroupName": GROUP, "logGroupIdentifier": GROUP}),
         ("FilterLogEvents", {"logGroupName": GROUP, "logStreamNames": ["a"], "logStreamNamePrefix": "b"}),
         ("DescribeLogStreams", {"logGroupName": GROUP, "orderBy": "LastEventTime", "logStreamNamePrefix": "b"}),
-        ("CreateLogGroup", {"logGroupName": "/other/" + "g" * 250}),
+        ("CreateLogGroup", {"logGroupName": "/other/" + "g" * 506}),
     ):
         answer = await call(api, operation, **members)
         assert (answer.status_code, answer.json()["__type"]) == (400, "InvalidParameterException"), members

@@ -95,6 +95,26 @@ async def test_without_its_store_everything_says_so_and_recovers(
     assert len(answer.json()["Functions"]) == 1
 
 
+async def test_every_operation_is_described_whole(api: httpx.AsyncClient) -> None:
+    document: dict[str, Any] = (await api.get(f"{V1}/openapi.json")).json()
+    (scheme,) = document["components"]["securitySchemes"]
+    assert document["security"] == [{scheme: []}]
+    fault = {"$ref": "#/components/schemas/Fault"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert operation["description"], where
+            assert operation["tags"], where
+            assert all(parameter["description"] for parameter in operation.get("parameters", ())), where
+            answers = operation["responses"]
+            assert "422" not in answers, where
+            for status in ("4XX", "5XX"):
+                assert answers[status]["content"]["application/json"]["schema"] == fault, where
+            assert ("security" in operation) == (path == f"{V1}/health"), where
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
 async def test_the_description_names_every_route_and_resolves(api: httpx.AsyncClient) -> None:
     document: dict[str, Any] = (await api.get(f"{V1}/openapi.json")).json()
     assert {path.removeprefix(V1) for path in document["paths"]} == {

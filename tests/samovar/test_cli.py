@@ -265,7 +265,7 @@ def test_an_unknown_function_is_told_once_with_the_next_step(run: Run) -> None:
     assert result.stderr.splitlines() == [
         f"error: Function not found: {ARN}nope",
         "fault: what was asked for, not the platform",
-        "next:  `samovar functions` lists what is deployed",
+        "next:  list what there is: `samovar functions`, or `ls` of queues, buckets, schedule, keys and others",
     ]
 
 

@@ -24,6 +24,7 @@ from tests.end_to_end.storm.kinds import (
     ended_events,
     events_left,
     metered,
+    store_of,
     unmetered_runs,
 )
 
@@ -37,7 +38,7 @@ HANDLER = """
 class Uploads(Kind):
     """See the module. Every object has a name of its own, so that there is one event of each kind for it.
 
-    Nothing is removed straight in the server: `docs/decisions/0024-uploads.md` says what of that may go untold.
+    What is removed straight in the server is told to be there first: `docs/decisions/0024-uploads.md` says why.
     """
 
     name = "uploads"
@@ -74,14 +75,36 @@ class Uploads(Kind):
                 self._note("ObjectCreated:Put", key)
                 there.append(key)
                 if index == 0 and choose.random() < 0.3:
-                    removed = there.pop(choose.randrange(len(there)))
-                    client.delete_object(Bucket=BUCKET, Key=removed)
-                    self._note("ObjectRemoved:Delete", removed)
+                    self._remove(client, there.pop(choose.randrange(len(there))))
+                if len(there) > 10 and number % 5 == 0:
+                    gone = [key for key in there[:5] if index == 0 or self._is_told(key)]
+                    there = [key for key in there if key not in gone]
+                    self._remove(client, *gone)
             except AWAY as error:
                 if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                     raise
                 self.pause(over)
             over.wait(0.05)
+
+    def _remove(self, client: Any, *keys: str) -> None:
+        """One by itself, more than one by one request."""
+        if not keys:
+            return
+        if len(keys) == 1:
+            client.delete_object(Bucket=BUCKET, Key=keys[0])
+            gone = {*keys}
+        else:
+            answer = client.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys]})
+            gone = {each["Key"] for each in answer.get("Deleted", ())}
+        for key in gone:
+            self._note("ObjectRemoved:Delete", key)
+
+    def _is_told(self, key: str) -> bool:
+        try:
+            with store_of(self.lab) as store:
+                return ("ObjectCreated:Put", key) in self._told(store, arn_of(self._function))
+        except redis.RedisError:
+            return False
 
     def _note(self, event: str, key: str) -> None:
         with self.lock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from gateway.events.keys import once
 from gateway.queues.queues import Queues
 from gateway.uploads import keys
 from gateway.uploads.intents import Intent, Intents
+from gateway.uploads.inventory import Inventory
 from gateway.uploads.ledger import Cursor, Ledger, digest
 from gateway.uploads.record import Change
 from gateway.uploads.rule_book import RuleBook
@@ -26,6 +29,7 @@ from samovar.errors import ResourceNotFound, ServiceUnavailable
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:thumbnail"
 CHANGE = Change(bucket="photos", key="in/a", event="ObjectCreated:Put", at_ns=10**18, etag="e", modified_s=10**9)
 CURSOR = Cursor(at_ns=10**18, server="1")
+REMOVAL = msgspec.structs.replace(CHANGE, event="ObjectRemoved:Delete", at_ns=2 * 10**18)
 INTENT = Intent(
     bucket="photos",
     key="in/a",
@@ -77,7 +81,13 @@ def taken() -> Taken:
 
 
 @pytest.fixture
-async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken) -> Teller:
+def inventory(tmp_path: Path) -> Iterator[Inventory]:
+    with Inventory(tmp_path / "known.sqlite") as inventory:
+        yield inventory
+
+
+@pytest.fixture
+async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken, inventory: Inventory) -> Teller:
     async def exists(rule: Rule) -> None:
         """It does."""
 
@@ -86,7 +96,15 @@ async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken
     queues = Queues(client, SystemClock(), "123456789012")
     intake: Any = taken
     registry: Any = functions
-    return Teller(Ledger(client), registry, intake, queues, "us-east-1")
+    return Teller(Ledger(client), inventory, registry, intake, queues, "us-east-1")
+
+
+async def hear_of_removals(client: redis.asyncio.Redis) -> None:
+    async def exists(rule: Rule) -> None:
+        """It does."""
+
+    rule = Rule(id="r", arn=ARN, events=("s3:ObjectCreated:*", "s3:ObjectRemoved:*"))
+    await RuleBook(client).replace("photos", [rule], exists)
 
 
 async def test_a_change_becomes_an_event_of_the_function_a_rule_names(teller: Teller, taken: Taken) -> None:
@@ -184,3 +202,32 @@ async def test_a_function_that_is_gone_is_said_once_and_stops_nothing(
     functions.missing = False
     await teller.heard(CHANGE, CURSOR)
     assert len(taken.events) == 1
+
+
+async def test_what_is_put_is_remembered_where_somebody_hears_of_removals_until_that_is_told(
+    teller: Teller, inventory: Inventory, client: redis.asyncio.Redis, taken: Taken
+) -> None:
+    await teller.heard(CHANGE, CURSOR)
+    assert inventory.find("photos", "in/a") is None  # nobody would hear of it
+    await hear_of_removals(client)
+    await teller.heard(CHANGE, CURSOR)
+    assert inventory.find("photos", "in/a") is not None
+    taken.away = True
+    with pytest.raises(ServiceUnavailable):
+        await teller.heard(REMOVAL, CURSOR)
+    assert inventory.find("photos", "in/a") is not None
+    taken.away = False
+    await teller.heard(REMOVAL, CURSOR)
+    assert inventory.find("photos", "in/a") is None
+    assert [record["eventName"] for record in taken.records] == ["ObjectCreated:Put", "ObjectRemoved:Delete"]
+
+
+async def test_a_version_that_is_removed_leaves_the_object(
+    teller: Teller, inventory: Inventory, client: redis.asyncio.Redis
+) -> None:
+    await hear_of_removals(client)
+    await teller.heard(CHANGE, CURSOR)
+    await teller.heard(msgspec.structs.replace(REMOVAL, version="v1"), CURSOR)
+    assert inventory.find("photos", "in/a") is not None
+    await teller.heard(msgspec.structs.replace(REMOVAL, event="ObjectRemoved:DeleteMarkerCreated"), CURSOR)
+    assert inventory.find("photos", "in/a") is None

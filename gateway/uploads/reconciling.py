@@ -92,30 +92,44 @@ class Reconciler:
     async def look_into_buckets(self, since_s: int, now: float) -> int:
         """Look at every object in buckets with rules that was written since; how many changes had not been told.
 
-        And for every object that was there, and is not.
+        And for every object that was there, and is not. Raises the last `ServiceUnavailable` of a bucket that could not
+        be looked at, when the others have been.
         """
-        missed = 0
+        missed, failure = 0, None
         for bucket, rules in (await self._rules.all()).items():
-            if any(rule.hears_of_removals for rule in rules):
-                missed += await self._take_stock(bucket, since_s, now)
-                continue
-            async for page in self._listed(bucket):
-                missed += await self._find(page, since_s)
+            try:
+                if any(rule.hears_of_removals for rule in rules):
+                    missed += await self._take_stock(bucket, since_s, now)
+                else:
+                    missed += sum([await self._find(page, since_s) async for page in self._listed(bucket)])
+            except ServiceUnavailable as error:
+                failure = error
         if missed:
             _log.warning("%d changes of objects had been missed, and were found by looking", missed)
+        if failure is not None:
+            raise failure
         return missed
 
     async def get_to_know(self, now: float) -> None:
-        """Look at all objects of buckets of which somebody newly hears when they are removed; forget other buckets."""
+        """Look at all objects of buckets of which somebody newly hears when they are removed; forget other buckets.
+
+        Raises as `look_into_buckets` does.
+        """
         wanted = [
             bucket
             for bucket, rules in (await self._rules.all()).items()
             if any(rule.hears_of_removals for rule in rules)
         ]
         self._inventory.keep_only(wanted)
+        failure = None
         for bucket in wanted:
             if not self._inventory.is_complete(bucket):
-                await self._take_stock(bucket, None, now)
+                try:
+                    await self._take_stock(bucket, None, now)
+                except ServiceUnavailable as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
     async def _take_stock(self, bucket: str, since_s: int | None, now: float) -> int:
         """Look at all objects of a bucket, and for those there were; how many changes had not been told.

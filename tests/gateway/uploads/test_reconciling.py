@@ -18,6 +18,7 @@ from gateway.uploads.reconciling import Reconciler
 from gateway.uploads.record import Change
 from gateway.uploads.rule_book import RuleBook
 from gateway.uploads.rules import Rule
+from samovar.errors import ServiceUnavailable
 
 AT = 1_000_000_000.0
 PUT = Intent(
@@ -44,10 +45,16 @@ class Server:
         self.objects: dict[str, str] = {}
         self.listed: list[str] | None = None
         """What is listed in place of what there is."""
+        self.others: dict[str, int] = {}
+        """Statuses of listings of other buckets."""
 
     @asynccontextmanager
     async def asked(self, method: str, target: bytes) -> AsyncIterator[httpcore.Response]:
         path = target.decode().removeprefix("/photos")
+        other = self.others.get(target.decode().removeprefix("/").partition("?")[0])
+        if other is not None:
+            yield httpcore.Response(other)
+            return
         yield self._listing() if method == "GET" else self._head(path.removeprefix("/"))
 
     def _head(self, key: str) -> httpcore.Response:
@@ -112,11 +119,12 @@ def reconciler(client: redis.asyncio.Redis, server: Server, told: Told, inventor
     return Reconciler(upstream, Intents(client), RuleBook(client), teller, inventory, is_silent=False)
 
 
-async def hear_of_removals(client: redis.asyncio.Redis) -> None:
+async def hear_of_removals(client: redis.asyncio.Redis, *buckets: str) -> None:
     async def exists(rule: Rule) -> None:
         """It does."""
 
-    await RuleBook(client).replace("photos", [HEARD_OF], exists)
+    for bucket in buckets or ("photos",):
+        await RuleBook(client).replace(bucket, [HEARD_OF], exists)
 
 
 async def test_what_was_put_and_removed_before_anybody_looked_is_told_as_its_client_was(
@@ -270,6 +278,35 @@ async def test_a_removal_after_which_it_was_put_again_is_told(
     assert await reconciler.look_into_intents(NOW) == 0  # its client was never told that it happened
     await Intents(client).answered([DELETE], Outcome(), AT)
     assert await reconciler.look_into_intents(NOW) == 1
+    assert told.events == [("ObjectRemoved:Delete", "in/a")]
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+async def test_a_bucket_that_cannot_be_listed_does_not_keep_the_others_from_being_looked_at(
+    client: redis.asyncio.Redis, reconciler: Reconciler, server: Server, told: Told, inventory: Inventory, status: int
+) -> None:
+    await hear_of_removals(client, "broken", "photos")
+    server.others["broken"] = status
+    server.objects = {"in/a": "e"}
+    with pytest.raises(ServiceUnavailable, match=f"status {status}"):
+        await reconciler.get_to_know(NOW)
+    assert inventory.is_complete("photos")
+    assert not inventory.is_complete("broken")  # it is looked at again
+    server.objects = {}
+    with pytest.raises(ServiceUnavailable, match=f"status {status}"):
+        await reconciler.look_into_buckets(int(NOW), NOW)
+    assert told.events == [("ObjectRemoved:Delete", "in/a")]
+
+
+async def test_what_was_in_a_bucket_that_has_vanished_is_told_to_have_gone(
+    client: redis.asyncio.Redis, reconciler: Reconciler, server: Server, told: Told
+) -> None:
+    await hear_of_removals(client)
+    server.objects = {"in/a": "e"}
+    await reconciler.get_to_know(NOW)
+    server.others["photos"] = 404
+    server.objects = {}
+    assert await reconciler.look_into_buckets(int(NOW), NOW) == 1
     assert told.events == [("ObjectRemoved:Delete", "in/a")]
 
 

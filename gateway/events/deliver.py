@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway import lineage
 from gateway.events.event import EventHead, NewEvent
 from gateway.events.targets import bucket_of, object_key, service_of, url_of
 from gateway.queues.message import Attribute, Outgoing
@@ -65,7 +66,7 @@ class Deliver:
         message = Outgoing(
             body=body.decode(),
             attributes=attributes,
-            trace=head.trace_id,
+            trace=head.trace_id or lineage.new_root(head.accepted_ms / 1000),
             group=head.arn.rpartition(":")[2] if is_fifo else None,
             deduplication_id=head.id if is_fifo else None,
         )

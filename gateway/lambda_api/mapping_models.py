@@ -85,11 +85,18 @@ def shown(mapping: Mapping, result: str | None = None) -> MappingAnswer:
         uuid=mapping.uuid,
         function_arn=mapping.function_arn,
         last_modified=mapping.modified,
-        last_processing_result=result or (None if mapping.kind == "sqs" else "No records processed"),
+        last_processing_result=_result(mapping, result),
         state=mapping.state,
         state_transition_reason=kind.reason,
         event_source_mapping_arn=mapping.arn,
     )
+
+
+def _result(mapping: Mapping, result: str | None) -> str | None:
+    """What is told of the last batch. AWS tells nothing of queues, and so do we, but for what goes wrong."""
+    if mapping.kind == "sqs":
+        return None if result == "OK" else result
+    return result or "No records processed"
 
 
 def _over(before: Config, new: Map[str, Any]) -> Config:

@@ -70,14 +70,15 @@ async def create_event_source_mapping(
     await _check_queue(services, function, config)
     await _check_destination(services, function, config)
     uuid = new_request_id()
+    enabled = wanted.enabled is not False
     made = Mapping(
         uuid=uuid,
         revision_id=new_request_id(),
         account=services.settings.account,
         region=region,
         function_arn=function,
-        state="Creating",
-        enabled=wanted.enabled is not False,
+        state="Creating" if enabled else "Disabled",
+        enabled=enabled,
         modified=functions.epoch(),
         config=rules.with_defaults(config),
         tags=tags,

@@ -140,20 +140,18 @@ def least_visibility(window_s: float, timeout_s: float) -> float:
 def record_of(one: Received, arn: str, region: str) -> dict[str, Any]:
     """A message as functions are sent it."""
     attributes = one.message.attributes
-    record: dict[str, Any] = {
+    return {
         "messageId": one.message_id,
         "receiptHandle": one.handle,
         "body": one.message.body,
         "attributes": one.system_attributes(),
         "messageAttributes": {name: _attribute(value) for name, value in attributes.items()},
+        "md5OfMessageAttributes": attributes_digest(attributes),
         "md5OfBody": one.body_md5,
         "eventSource": "aws:sqs",
         "eventSourceARN": arn,
         "awsRegion": region,
     }
-    if attributes:
-        record["md5OfMessageAttributes"] = attributes_digest(attributes)
-    return record
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

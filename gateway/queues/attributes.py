@@ -169,8 +169,6 @@ def check_redrive(source: QueueArn, text: str, target: Mapping[str, str] | None)
         return
     if (redrive.target.region, redrive.target.account) != (source.region, source.account):
         raise _bad_redrive(text, "Dead-letter target owner should be same as the source.")
-    if redrive.target == source:
-        raise _bad_redrive(text, "Dead-letter target is the queue itself.")
     if target is None:
         raise _bad_redrive(text, "Dead letter target does not exist.")
     if redrive.target.is_fifo != source.is_fifo:

@@ -65,6 +65,12 @@ class InvalidAction(SqsError):
     aws_name, code, modelled = "UnknownOperationException", "InvalidAction", False
 
 
+class NoAction(InvalidAction):
+    """A form names no operation at all, as that of somebody who looks at a queue's URL in a browser."""
+
+    status = 404
+
+
 class QueueDoesNotExist(SqsError):
     """There is no queue of that name."""
 

@@ -22,6 +22,7 @@ MAX_ATTRIBUTES: Final = 10
 TRACE_HEADER: Final = "AWSTraceHeader"
 _NOT_CARRIED: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """AWS SQS API reference, SendMessage: the characters a message may not have."""
+_CARRIED: Final = "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
 _ID: Final = re.compile(r"[!-~]{1,128}")
 """Letters, digits and punctuation of ASCII."""
 _ATTRIBUTE_NAME: Final = re.compile(r"(?!(?:aws|amazon)\.|\.)[\w.-]{1,256}(?<!\.)", re.IGNORECASE)
@@ -190,7 +191,7 @@ def _check_characters(text: str) -> None:
     if found is not None:
         raise InvalidMessageContents(
             f"Invalid binary character '#x{ord(found[0]):X}' was found in the message body, the set of allowed "
-            "characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+            f"characters is {_CARRIED}"
         )
 
 
@@ -225,7 +226,11 @@ def _check_attribute(name: str, attribute: Attribute) -> None:
     if not value or isinstance(value, bytes) != (base == "Binary"):
         raise InvalidParameter(f"Message (user) attribute '{name}' must contain a non-empty value of type '{base}'.")
     if isinstance(value, str):
-        _check_characters(value)
+        if _NOT_CARRIED.search(value) is not None:
+            raise InvalidParameter(
+                f"Invalid binary character was found in the value of message (user) attribute '{name}', the set of "
+                f"allowed characters is {_CARRIED}"
+            )
         if base == "Number" and _NUMBER.fullmatch(value) is None:
             raise InvalidParameter(f"Can't cast the value of message (user) attribute '{name}' to a number.")
 

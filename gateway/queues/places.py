@@ -20,7 +20,8 @@ All their keys are spelled here, and nowhere else:
 An id is a number of twelve digits; in FIFO queues the group and a NUL stand before it, so that a group is a range of
 `order`. `ready` has the ids of messages, in FIFO queues the names of groups: a group is ready while its first message
 is visible. A body begins with the time it was sent (13 digits), the message id (36 characters), the length of the ARN
-of its dead-letter source (3 digits), and that ARN.
+of its dead-letter source (3 digits), and that ARN. Where a message was moved by a redrive policy, its receipt has how
+often it had been received until then behind a `+`, and no key before the first receive.
 
 What is visible has no time in it, so a clock that is set back delays what is delayed or in flight, and nothing else.
 
@@ -144,6 +145,7 @@ local function put(q, group, number, body, delay)
     redis.call('ZADD', q.ready, number, id)
     q.arrived = q.arrived + 1
   end
+  return id
 end
 
 local function bodied(sent, message_id, source, content)

@@ -191,9 +191,11 @@ class Queues(Records):
         def arguments(queue: Queue) -> list[Any]:
             rules = queue.rules
             visibility = rules.visibility_ms if wanted.visibility_s is None else wanted.visibility_s * 1000
-            most_receives, dead = (
-                (0, "") if rules.redrive is None else (rules.redrive.max_receives, rules.redrive.target)
-            )
+            redrive = rules.redrive
+            if redrive is None or str(redrive.target) == queue.arn:  # SQS takes a queue for its own; it stays there
+                most_receives, dead = 0, ""
+            else:
+                most_receives, dead = redrive.max_receives, str(redrive.target)
             key = secrets.token_hex(KEY_BYTES // 2)
             return [
                 *(wanted.most, visibility, rules.retention_ms, IN_FLIGHT),

@@ -81,9 +81,12 @@ local most_receives, dead_record, own_arn, key, attempt = tonumber(ARGV[10]), AR
 local answer, taken = {'ok', '', key}, {}
 local receipts, flight = {}, {}
 
-local function give(id, body, count, first)
+-- What a message was received before it was moved here is told of it, and does not count towards the next move.
+local function carried(base) return base > 0 and ' +' .. base or '' end
+
+local function give(id, body, count, first, base)
   local at, to = #receipts, #answer
-  receipts[at + 1], receipts[at + 2] = id, count .. ' ' .. first .. ' ' .. now .. ' ' .. key
+  receipts[at + 1], receipts[at + 2] = id, count .. ' ' .. first .. ' ' .. now .. carried(base) .. ' ' .. key
   flight[at + 1], flight[at + 2] = now + visibility, id
   answer[to + 1], answer[to + 2], answer[to + 3], answer[to + 4] = id, body, tostring(count), tostring(first)
   taken[#taken + 1] = id
@@ -97,9 +100,9 @@ local function note()
 end
 
 local function parts_of(receipt)
-  if not receipt then return 0, now end
+  if not receipt then return 0, now, 0 end
   local count, first = string.match(receipt, '^(%d+) (%d+)')
-  return tonumber(count), tonumber(first)
+  return tonumber(count), tonumber(first), tonumber(string.match(receipt, ' %+(%d+) ') or 0)
 end
 
 -- The same messages as under this attempt id before, if nothing has happened to any of them since.
@@ -114,8 +117,8 @@ local function give_again()
   end
   answer[3], key = found.key, found.key
   for _, id in ipairs(found.ids) do
-    local count, first = parts_of(redis.call('HGET', q.receipts, id))
-    give(id, redis.call('HGET', q.bodies, id), count, first)
+    local count, first, base = parts_of(redis.call('HGET', q.receipts, id))
+    give(id, redis.call('HGET', q.bodies, id), count, first, base)
   end
   note()
   return true
@@ -125,24 +128,25 @@ local dead = most_receives > 0 and redis.call('HGET', dead_record, 'uid')
 local d = dead and keys_of(dead)
 
 -- FIFO queues count the time of a message anew, standard ones do not.
-local function bury(id, body)
+local function bury(id, body, count, first)
   local sent = fifo and now or tonumber(string.sub(body, 1, 13))
   drop_all(q, {id})
   local moved = bodied(sent, string.sub(body, 14, 49), own_arn, content_of(body))
-  put(d, fifo and group_of(id) or '', redis.call('INCR', d.counter), moved, 0)
+  local there = put(d, fifo and group_of(id) or '', redis.call('INCR', d.counter), moved, 0)
+  redis.call('HSET', d.receipts, there, count .. ' ' .. first .. ' ' .. now .. carried(count) .. ' ')
 end
 
 local function take(ids)
   if #ids == 0 then return end
   local bodies, before = redis.call('HMGET', q.bodies, unpack(ids)), redis.call('HMGET', q.receipts, unpack(ids))
   for place, id in ipairs(ids) do
-    local body, count, first = bodies[place], parts_of(before[place])
+    local body, count, first, base = bodies[place], parts_of(before[place])
     if tonumber(string.sub(body, 1, 13)) <= now - retention then
       drop_all(q, {id})
-    elseif d and count >= most_receives then
-      bury(id, body)
+    elseif d and count - base >= most_receives then
+      bury(id, body, count, first)
     else
-      give(id, body, count + 1, first)
+      give(id, body, count + 1, first, base)
     end
   end
   note()
@@ -231,7 +235,7 @@ for at = 6, #ARGV, 3 do
   local id, key, visibility = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local receipt = redis.call('HGET', q.receipts, id)
   local state = 'ok'
-  if not receipt or string.sub(receipt, -#key) ~= key then
+  if not receipt or (fifo and string.sub(receipt, -#key) ~= key) then
     state = 'missing'
   elseif fifo and tonumber(redis.call('ZSCORE', q.flight, id) or 0) <= now then
     state = 'expired'
@@ -250,7 +254,8 @@ tell(q, soonest)
 return answer
 """
 )
-"""Change how long messages stay in flight: twelve hours at most since they were received."""
+"""Change how long messages stay in flight: twelve hours at most since they were received. Standard queues take any
+handle that a message ever had, as SQS does."""
 
 COUNT: Final = (
     COMMON

@@ -1,8 +1,8 @@
-"""Schedule groups: Create, Get, Delete and ListScheduleGroups. The group `default` is always there."""
+"""Schedule groups: Create, Get, Delete and ListScheduleGroups, and their tags. The group `default` is always there."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import Request, Response
@@ -10,16 +10,33 @@ from fastapi import Request, Response
 from gateway.lambda_api.edge import Region, UsesServices, answer
 from gateway.lambda_api.operations import Operations, asked
 from gateway.scheduler_api.schedules import UsesSchedules
-from gateway.schedules.schedules import Conflict, group_arn
+from gateway.schedules.schedules import Conflict, Schedules, group_arn
 from samovar.errors import ResourceNotFound, ValidationFailed
 
 router = Operations("scheduler")
 
-DEFAULT = "default"
+DEFAULT: Final = "default"
+_MOST_TAGS: Final = 50
+"""Amazon EventBridge Scheduler user guide, "Quotas"."""
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     name: str
+
+
+class _Tag(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    key: str
+    value: str
+
+
+class _Made(_Named, frozen=True, kw_only=True, rename="pascal"):
+    tags: tuple[_Tag, ...] = ()
+
+
+class _Tagged(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    resource_arn: str
+    tags: tuple[_Tag, ...] = ()
+    tag_keys: tuple[str, ...] = ()
 
 
 class _Listing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -29,10 +46,14 @@ class _Listing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 @router.operation("CreateScheduleGroup")
 async def create_group(request: Request, region: Region, services: UsesServices, schedules: UsesSchedules) -> Response:
     """CreateScheduleGroup."""
-    name = asked(request, _Named).name
+    wanted = asked(request, _Made)
+    name = wanted.name
+    tags = _checked({tag.key: tag.value for tag in wanted.tags})
     arn = group_arn(services.settings.account, region, name)
     if name == DEFAULT or not await schedules.store.make_group(arn, schedules.now()):
         raise Conflict(f"Schedule group {name} already exists.")
+    if tags:
+        await schedules.store.put_tags(arn, tags)
     return answer({"ScheduleGroupArn": arn})
 
 
@@ -71,6 +92,45 @@ async def list_groups(request: Request, region: Region, services: UsesServices, 
     return answer(
         {"ScheduleGroups": [_shown(arn, made) for arn, made in sorted(every.items()) if arn.startswith(mine)]}
     )
+
+
+@router.operation("TagResource")
+async def tag_resource(request: Request, schedules: UsesSchedules) -> Response:
+    """TagResource: add tags, or replace the values of those that are there."""
+    wanted = asked(request, _Tagged)
+    tags = await _tags(schedules, wanted.resource_arn)
+    await schedules.store.put_tags(wanted.resource_arn, _checked(tags | {tag.key: tag.value for tag in wanted.tags}))
+    return answer({})
+
+
+@router.operation("UntagResource")
+async def untag_resource(request: Request, schedules: UsesSchedules) -> Response:
+    """UntagResource: remove tags; those that are not there are no error."""
+    wanted = asked(request, _Tagged)
+    tags = await _tags(schedules, wanted.resource_arn)
+    left = {key: value for key, value in tags.items() if key not in wanted.tag_keys}
+    await schedules.store.put_tags(wanted.resource_arn, left)
+    return answer({})
+
+
+@router.operation("ListTagsForResource")
+async def list_tags(request: Request, schedules: UsesSchedules) -> Response:
+    """ListTagsForResource."""
+    tags = await _tags(schedules, asked(request, _Tagged).resource_arn)
+    return answer({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]})
+
+
+async def _tags(schedules: Schedules, arn: str) -> dict[str, str]:
+    """The tags of a group. Raises `ResourceNotFound`; AWS tags groups alone, of schedules there is no ARN to tag."""
+    if arn.rpartition("/")[2] != DEFAULT and arn not in await schedules.store.groups():
+        raise ResourceNotFound(f"Schedule group {arn.rpartition('/')[2]} does not exist.")
+    return await schedules.store.tags(arn)
+
+
+def _checked(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > _MOST_TAGS:
+        raise ValidationFailed(f"A schedule group has at most {_MOST_TAGS} tags.")
+    return tags
 
 
 def _shown(arn: str, made: float) -> dict[str, Any]:

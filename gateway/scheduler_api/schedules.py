@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import msgspec
@@ -10,6 +12,7 @@ from fastapi import Depends, Request, Response
 from gateway.lambda_api.edge import Region, UsesServices, answer
 from gateway.lambda_api.operations import Operations, asked
 from gateway.scheduler_api.models import ScheduleRequest, refuse_elsewhere, shown, summary
+from gateway.schedules.expressions import InvalidExpression
 from gateway.schedules.schedules import Schedules
 from samovar.errors import ValidationFailed
 
@@ -39,6 +42,15 @@ class _Listing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     max_results: int = _PAGE
 
 
+@contextmanager
+def _in_aws_words() -> Iterator[None]:
+    """Say of an expression that is none what AWS says; Samovar's own API and command line say what is wrong with it."""
+    try:
+        yield
+    except InvalidExpression as error:
+        raise ValidationFailed(error.plain) from error
+
+
 @router.operation("CreateSchedule")
 async def create_schedule(
     request: Request, region: Region, services: UsesServices, schedules: UsesSchedules
@@ -46,7 +58,8 @@ async def create_schedule(
     """CreateSchedule."""
     refuse_elsewhere(request.state.given)
     wanted = asked(request, ScheduleRequest).schedule(services.settings.account, region, schedules.now())
-    return answer({"ScheduleArn": (await schedules.create(wanted)).arn})
+    with _in_aws_words():
+        return answer({"ScheduleArn": (await schedules.create(wanted)).arn})
 
 
 @router.operation("UpdateSchedule")
@@ -56,7 +69,8 @@ async def update_schedule(
     """UpdateSchedule."""
     refuse_elsewhere(request.state.given)
     wanted = asked(request, ScheduleRequest).schedule(services.settings.account, region, schedules.now())
-    return answer({"ScheduleArn": (await schedules.update(wanted)).arn})
+    with _in_aws_words():
+        return answer({"ScheduleArn": (await schedules.update(wanted)).arn})
 
 
 @router.operation("GetSchedule")

@@ -21,15 +21,25 @@ if TYPE_CHECKING:
     from aws_croniter import AwsCroniter  # type: ignore[import-untyped]  # it has no types
 
 MAX_EXPRESSION: Final = 256
-_RATE: Final = re.compile(r"rate\(\s*(\d{1,9})\s+(minute|minutes|hour|hours|day|days)\s*\)")
+_RATE: Final = re.compile(r"rate\((\d{1,9})\s+(minute|minutes|hour|hours|day|days)\)")
 _CRON: Final = re.compile(r"cron\(\s*([^()]+?)\s*\)")
-_AT: Final = re.compile(r"at\(\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\s*\)")
+_AT: Final = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _UNITS_S: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 _YEARS_AHEAD: Final = 60
 """How far a cron expression's next moment is looked for; Februaries of five Sundays are up to 40 years apart."""
 _MAX_GAPS: Final = 1000
 """Moments in a row that daylight saving time may skip before there are none: all, if each day's only one is in the gap
 of a zone that skips it for good."""
+
+
+class InvalidExpression(ValidationFailed):
+    """An expression is none. The message has AWS's words and, behind them, what is wrong."""
+
+    def __init__(self, expression: str, why: str = "") -> None:
+        self.plain = f"Invalid Schedule Expression {expression}."
+        """What AWS says, which is all that AWS says."""
+        super().__init__(self.plain + (f" {why[0].upper()}{why[1:]}." if why else ""))
+
 
 After = Callable[[float], float | None]
 """The first moment after another one, both epoch seconds; `None`: there is none."""
@@ -38,18 +48,18 @@ After = Callable[[float], float | None]
 def timetable(expression: str, timezone: str, anchor: float) -> After:
     """Read an expression. A rate counts from `anchor` (epoch seconds), which is due itself.
 
-    Raises `ValidationFailed` for what is none, and for a time zone that does not exist.
+    Raises `InvalidExpression` for what is none, `ValidationFailed` for a time zone that does not exist.
     """
     zone = _zone(timezone)
     if len(expression) > MAX_EXPRESSION:
-        raise invalid(expression)
+        raise InvalidExpression(expression)
     if rate := _RATE.fullmatch(expression):
         return _rate(expression, int(rate[1]), rate[2], anchor)
     if at := _AT.fullmatch(expression):
         return _once(expression, at[1], zone)
     if cron := _CRON.fullmatch(expression):
         return _cron(expression, cron[1], zone)
-    raise invalid(expression, "it is neither rate(VALUE UNIT), cron(FIELDS) nor at(YYYY-MM-DDTHH:MM:SS)")
+    raise InvalidExpression(expression, "it is neither rate(VALUE UNIT), cron(FIELDS) nor at(YYYY-MM-DDTHH:MM:SS)")
 
 
 def ticks(after: After, since: float) -> Iterator[float]:
@@ -58,13 +68,6 @@ def ticks(after: After, since: float) -> Iterator[float]:
     while due is not None:
         yield due
         due = after(due)
-
-
-def invalid(expression: str, why: str = "") -> ValidationFailed:
-    """The error for an expression, in AWS's words and with the reason."""
-    return ValidationFailed(
-        f"Invalid Schedule Expression {expression}." + (f" {why[0].upper()}{why[1:]}." if why else "")
-    )
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -78,7 +81,9 @@ def _zone(name: str) -> ZoneInfo:
 
 def _rate(expression: str, value: int, unit: str, anchor: float) -> After:
     if value < 1:  # EventBridge's rules want `1 minute` and `2 minutes`; Scheduler takes either
-        raise invalid(expression, "a rate is a whole number from 1 and minute or minutes, hour or hours, day or days")
+        raise InvalidExpression(
+            expression, "a rate is a whole number from 1 and minute or minutes, hour or hours, day or days"
+        )
     period = value * _UNITS_S[unit.removesuffix("s")]
 
     def after(moment: float) -> float:
@@ -91,7 +96,7 @@ def _once(expression: str, text: str, zone: ZoneInfo) -> After:
     try:
         due = datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
     except (ValueError, OverflowError) as error:
-        raise invalid(expression, str(error)) from error
+        raise InvalidExpression(expression, str(error)) from error
     return lambda moment: due if moment < due else None
 
 
@@ -140,7 +145,7 @@ def _table(expression: str, fields: str) -> AwsCroniter:
     try:
         return AwsCroniter(fields)
     except (AwsCroniterExpressionError, ValueError) as error:
-        raise invalid(expression, str(error).rstrip(".")) from error
+        raise InvalidExpression(expression, str(error).rstrip(".")) from error
 
 
 def _next(table: AwsCroniter, after: datetime) -> datetime | None:

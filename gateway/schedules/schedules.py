@@ -47,7 +47,8 @@ class Schedules:
     async def create(self, wanted: Schedule) -> Schedule:
         """Add a schedule.
 
-        Raises `Conflict` when there is one, `ResourceNotFound` without its function or group, and `ValidationFailed`.
+        Raises `Conflict` when there is one, `ResourceNotFound` without its group, and `ValidationFailed`. Whether
+        there is what it starts is not asked, as EventBridge Scheduler does not: see `check_target`.
         """
         due = await self._checked(wanted)
         if not await self.store.put(None, wanted, due):
@@ -75,6 +76,11 @@ class Schedules:
         if not await self.store.delete(schedule_arn(account, region, group, name)):
             raise ResourceNotFound(f"Schedule {name} does not exist.")
 
+    async def check_target(self, wanted: Schedule) -> None:
+        """Raise `ResourceNotFound` for a schedule whose function does not exist."""
+        if _FUNCTION.fullmatch(wanted.target.arn):
+            await self._registry.get(*split_arn(wanted.target.arn))
+
     async def run(self, schedule: Schedule) -> str:
         """Start what a schedule starts, now and besides; gives the id of the event. Raises as `Turn.hand_in` does."""
         tick = Tick(round(self.now(), 3))
@@ -91,8 +97,6 @@ class Schedules:
             raise ValidationFailed("The EndDate you specify must be in the future.")
         if wanted.group != "default" and self._group(wanted) not in await self.store.groups():
             raise ResourceNotFound(f"Schedule group {wanted.group} does not exist.")
-        if _FUNCTION.fullmatch(wanted.target.arn):
-            await self._registry.get(*split_arn(wanted.target.arn))
         return due if wanted.enabled else None
 
     def _group(self, wanted: Schedule) -> str:

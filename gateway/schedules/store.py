@@ -8,7 +8,7 @@ import msgspec
 import redis.asyncio
 
 from gateway.functions.store import reaching_store
-from gateway.schedules.keys import CHANGED, DUE, GROUPS, NEXT, RECORDS
+from gateway.schedules.keys import CHANGED, DUE, GROUPS, NEXT, RECORDS, TAGS
 from gateway.schedules.schedule import Schedule
 from samovar.errors import ResourceConflict
 
@@ -146,8 +146,22 @@ class ScheduleStore:
 
     async def remove_group(self, arn: str) -> bool:
         """Remove a group, not what is in it; false when there is none."""
+        async with reaching_store(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(GROUPS, arn)
+            pipe.hdel(TAGS, arn)
+            removed, _ = await pipe.execute()
+        return bool(removed)
+
+    async def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a group; none of one that has none, or is not there."""
         async with reaching_store():
-            return bool(await self._redis.hdel(GROUPS, arn))
+            found = await self._redis.hget(TAGS, arn)
+        return {} if found is None else msgspec.json.decode(found, type=dict[str, str])
+
+    async def put_tags(self, arn: str, tags: dict[str, str]) -> None:
+        """Have these be the tags of a group. Of two who change them at once the later one wins."""
+        async with reaching_store():
+            await self._redis.hset(TAGS, arn, msgspec.json.encode(tags))
 
 
 def _ms(moment: float) -> int:

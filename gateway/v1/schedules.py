@@ -41,11 +41,10 @@ async def put_schedule(
 ) -> Response:
     """Make a schedule, or put it in the place of the one of its name."""
     wanted = _wanted(services, region, name, await read(request, PutSchedule), schedules.now())
+    await schedules.check_target(wanted)
     try:
         made = await schedules.update(wanted)
     except ResourceNotFound as error:
-        if await schedules.store.get(wanted.arn) is not None:  # it is its function that does not exist
-            raise
         try:
             made = await schedules.create(wanted)
         except Conflict:

@@ -121,6 +121,9 @@ def test_the_address_of_a_queue_takes_what_is_about_it(http: httpx.Client, url: 
         refused = ask(http, action, path, status="400")
         assert text(refused, "Error/Code") == code
         assert text(refused, "Error/Message") == f"The action {action} is not valid for this endpoint."
+    looked_at = http.get(path)
+    assert (looked_at.status_code, looked_at.text.strip()) == (404, "<UnknownOperationException/>")
+    assert "<ReceiveMessageResult/>" in http.get(path, params={"Action": "ReceiveMessage"}).text
     body = {"MessageBody": "by JSON"}
     headers = {"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0"}
     assert http.post(path, json=body | {"QueueUrl": url}, headers=headers).status_code == 200

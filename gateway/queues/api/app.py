@@ -22,7 +22,7 @@ from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import ReceiveMessage
 from gateway.queues.api.requests import Request as Given
 from gateway.queues.ending import end
-from gateway.queues.errors import InvalidAction
+from gateway.queues.errors import InvalidAction, NoAction
 from gateway.queues.gate import TARGET
 from gateway.services import Services
 from samovar.errors import SamovarError, ServiceFailure, ServiceUnavailable
@@ -80,7 +80,7 @@ class SqsApi:
         is_form = request.headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
         fields = query_protocol.fields_of(request.scope["query_string"], content if is_form else b"")
         if "Action" not in fields:
-            raise InvalidAction("The request names no Action.")
+            raise NoAction("The request names no Action.")
         operation = operations.find(fields["Action"])
         needed = unknown._replace(name=operation.name, needs=operation.needs)
         path = request.scope["path"]

@@ -20,7 +20,7 @@ from gateway.lambda_api import model
 from gateway.queues.api.call import Answer
 from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import Request
-from gateway.queues.errors import MalformedRequest, QueueDoesNotExist, SqsError
+from gateway.queues.errors import MalformedRequest, NoAction, QueueDoesNotExist, SqsError
 from samovar.errors import SamovarError
 
 _NAMESPACE: Final = "http://queue.amazonaws.com/doc/2012-11-05/"
@@ -83,7 +83,9 @@ def answer(operation: str, found: Answer | None, request_id: str) -> Response:
 
 
 def refusal(error: SamovarError, request_id: str) -> Response:
-    """An error."""
+    """An error. To what names no action, SQS says nothing but that."""
+    if isinstance(error, NoAction):
+        return Response(error.status, _headers(request_id), b"<UnknownOperationException/>\n")
     code = error.code if isinstance(error, SqsError) else query_code(error)
     message = error.message
     if isinstance(error, QueueDoesNotExist):
@@ -185,7 +187,7 @@ def _element(name: str, value: Any, operation: str) -> str:
         content = "true" if value else "false"
     else:
         content = _text(str(value))
-    return f"<{name}>{content}</{name}>"
+    return f"<{name}>{content}</{name}>" if content else f"<{name}/>"
 
 
 def _text(text: str) -> str:

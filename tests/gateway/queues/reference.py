@@ -90,10 +90,11 @@ class Reference:
         """Whether a message is there that had the handle once, and has another one now."""
         return any(message.body == body and message.handle != handle for message in self.messages)
 
-    def change(self, handle: str, visibility: float) -> bool:
-        """Whether the handle is taken; its message comes back after so many seconds then."""
+    def change(self, handle: str, body: str, visibility: float) -> bool:
+        """Whether the handle is taken; its message comes back after so many seconds then. Standard queues take any
+        handle the message ever had."""
         for message in self.messages:
-            if message.handle == handle:
+            if message.handle == handle or (not self.fifo and message.body == body):
                 if self.fifo and not message.in_flight:
                     return False
                 message.hidden_until = self.now + visibility

@@ -124,10 +124,40 @@ async def test_what_is_received_too_often_goes_to_the_dead_letter_queue(
     clock.advance(5)
     assert await receive(queues, orders) == []
     [buried] = await receive(queues, dead)
-    assert (buried.message.body, buried.message_id, buried.receives) == ("poison", sent.message_id, 1)
+    assert (buried.message.body, buried.message_id, buried.receives) == ("poison", sent.message_id, 3)
+    assert buried.first_received_ms == received.first_received_ms
     assert buried.dead_letter_source == orders
     assert buried.sent_ms == received.sent_ms
     assert (await queues.counts(orders))[:3] == (0, 0, 0)
+
+
+async def test_receives_elsewhere_do_not_count_towards_the_next_dead_letter_queue(queues: Queues, orders: str) -> None:
+    last = (await queues.create(QueueArn(REGION, ACCOUNT, "last"))).arn
+    dead = (await queues.create(QueueArn(REGION, ACCOUNT, "dead"))).arn
+    for queue, target in ((orders, dead), (dead, last)):
+        policy = {"deadLetterTargetArn": target, "maxReceiveCount": 2}
+        await queues.set_attributes(queue, {"RedrivePolicy": msgspec.json.encode(policy).decode()})
+    await send(queues, orders, "poison")
+    told = []
+    for queue in (orders, orders, orders, dead, dead, dead, last):
+        told += [one.receives for one in await receive(queues, queue, visibility_s=0)]
+    assert told == [1, 2, 3, 4, 5]  # the third at either queue moves it
+
+
+async def test_a_queue_that_is_its_own_dead_letter_queue_keeps_its_messages(queues: Queues, orders: str) -> None:
+    policy = {"deadLetterTargetArn": orders, "maxReceiveCount": 1}
+    await queues.set_attributes(orders, {"RedrivePolicy": msgspec.json.encode(policy).decode()})
+    await send(queues, orders, "tea")
+    assert [(await receive(queues, orders, visibility_s=0))[0].receives for _ in range(3)] == [1, 2, 3]
+
+
+async def test_standard_queues_take_an_older_handle_to_change_visibility(queues: Queues, orders: str) -> None:
+    await send(queues, orders, "tea")
+    [first] = await receive(queues, orders, visibility_s=0)
+    await receive(queues, orders, visibility_s=300)
+    assert await receive(queues, orders) == []
+    await queues.change_visibility(orders, first.handle, 0)
+    assert bodies(await receive(queues, orders)) == ["tea"]
 
 
 async def test_without_its_dead_letter_queue_a_message_is_kept(queues: Queues, orders: str) -> None:

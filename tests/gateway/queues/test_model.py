@@ -70,8 +70,8 @@ class Comparison:
 
     async def change(self, index: int, visibility: int) -> None:
         if self.handles:
-            _, handle = self.handles[index % len(self.handles)]
-            taken = self.reference.change(handle, visibility)
+            body, handle = self.handles[index % len(self.handles)]
+            taken = self.reference.change(handle, body, visibility)
             assert await self.is_taken(self.queues.change_visibility(self.arn, handle, visibility)) == taken
 
     async def advance(self, seconds: int, _: object) -> None:

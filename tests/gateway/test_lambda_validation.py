@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "levels of text logs": ({"LoggingConfig": {"SystemLogLevel": "WARN"}}, VALUE, "can only be set when LogFormat"),
     "log format": ({"LoggingConfig": {"LogFormat": "XML"}}, VALIDATION, "Value 'XML' at 'loggingConfig.logFormat'"),
     "log group": ({"LoggingConfig": {"LogGroup": "a b"}}, VALIDATION, "Value 'a b' at 'loggingConfig.logGroup'"),
-    "long log group": ({"LoggingConfig": {"LogGroup": "g" * 251}}, VALUE, "longer than 250 characters"),
+    "long log group": ({"LoggingConfig": {"LogGroup": "g" * 513}}, VALIDATION, "less than or equal to 512"),
     "tracing": ({"TracingConfig": {"Mode": "Sometimes"}}, VALIDATION, "enum value set: [Active, PassThrough]"),
     "architecture": (
         {"Architectures": ["riscv"]},

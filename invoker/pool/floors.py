@@ -86,6 +86,11 @@ class Floors:
         arn = shelf.version.arn
         return sum(one.provisioned for one in self._changes if one is not shelf and one.version.arn == arn)
 
+    def leave_nothing(self, shelf: Shelf) -> bool:
+        """Whether all its function may have is promised to other versions: its calls get none, not even an idle one."""
+        reserved = shelf.version.max_environments
+        return reserved is not None and reserved // shelf.concurrency <= self.promised(shelf)
+
     def views(self) -> list[ProvisionedView]:
         """Of the functions that have provisioned environments."""
         return [_view(shelf) for shelf in self._changes if shelf.version.provisioned]

@@ -113,7 +113,8 @@ class Pool:
             sharing.join(shelf, lease, self._clock.monotonic())
             return
         now = self._clock.monotonic()
-        if shelf.idle and not shelf.waiters and not self._crowd.holds_back(shelf, shelf.busy):
+        is_barred = self._floors.leave_nothing(shelf)
+        if shelf.idle and not (is_barred or shelf.waiters or self._crowd.holds_back(shelf, shelf.busy)):
             environment = shelf.idle.pop()
             shelf.note_idle(now - environment.idle_since)
             environment.fire(Event.LEASED)
@@ -142,7 +143,7 @@ class Pool:
     def release(self, lease: Lease, *, worker_lost: bool) -> None:
         """Take an environment back from a lease."""
         environment = lease.environment
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         if shelf is not None:
             shelf.note_duration(lease.duration_s)
         if environment.slots is not None:
@@ -169,7 +170,7 @@ class Pool:
 
     def _place(self, environment: Environment) -> None:
         """An environment is idle: to the oldest waiting call, or on its shelf."""
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         if shelf is None:
             self._stop(environment, "outdated")
             return
@@ -281,7 +282,7 @@ class Pool:
         self._scale_all()
 
     def _hand_out_new(self, environment: Environment, cold: Cold) -> None:
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         waiter = shelf.next_waiter() if shelf is not None and not self._closing else None
         if shelf is None or waiter is None:
             self._place(environment)
@@ -365,19 +366,19 @@ class Pool:
 
     def _depart(self, environment_id: str, why: str, ending: ColdReason) -> None:
         environment = self._roster[environment_id]
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         assert shelf is not None, "an idle environment is on its shelf"
         shelf.depart(environment, self._clock.monotonic())
         self._stop(environment, why, ending)
 
     def _died_idle(self, environment: Environment) -> None:
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         if shelf is not None and environment in shelf.idle:
             shelf.idle.remove(environment)
             self._stop(environment, "died while idle", ColdReason.CRASH)
 
     def _stop(self, environment: Environment, why: str, ending: ColdReason | None = None) -> None:
-        shelf = self._current_shelf(environment)
+        shelf = self._shelves.home(environment)
         if shelf is not None:
             shelf.ending += 1
             shelf.last_end = ending or shelf.last_end
@@ -432,10 +433,6 @@ class Pool:
             self.supersede(version)
             shelf = self._shelves.get(version.key) or self._shelves.add(version)
         return shelf
-
-    def _current_shelf(self, environment: Environment) -> Shelf | None:
-        """The shelf an environment belongs to; `None` when its version is outdated."""
-        return self._shelves.home(environment)
 
     def _demand(self, shelf: Shelf) -> policy.Demand:
         now, forks = self._clock.monotonic(), self._factory.can_fork(shelf.version)

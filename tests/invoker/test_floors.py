@@ -256,3 +256,14 @@ async def test_a_version_that_takes_over_is_started_if_the_other_is_in_use(tmp_p
         assert leases[0].cold is None
         await pool.warmth.stand_by(second, "1")
         assert len(isolation.boxes) == 2
+
+
+async def test_an_idle_one_is_not_for_calls_whose_share_has_been_promised_to_another_version(tmp_path: Path) -> None:
+    async with pool_over(tmp_path, echo) as (pool, _):
+        latest = version(max_environments=1)
+        assert await call(pool, latest)
+        await until(lambda: idle(pool) == 1)
+        pool.supersede(version(version="1", max_environments=1, provisioned=(Provision(count=1),)))
+        with pytest.raises(TooManyRequests) as refused:
+            await call(pool, latest)
+        assert refused.value.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"

@@ -21,6 +21,8 @@ _OWNER: Final = "Seaweed-X-Amz-Owner"
 _VERSION: Final = "Seaweed-X-Amz-Version-Id"
 _MARKER: Final = "Seaweed-X-Amz-Delete-Marker"
 _PARTS: Final = "X-Seaweedfs-Multipart-Parts-Count"
+_OF_NOTHING: Final = "d41d8cd98f00b204e9800998ecf8427e"
+"""The entity tag S3 tells of a delete marker: that of an empty object."""
 
 
 class _FileId(msgspec.Struct, frozen=True, rename="camel"):
@@ -102,18 +104,19 @@ def _created(told: Told, directory: str, entry: Entry) -> Iterator[Change]:
 
 def _removed(told: Told, entry: Entry) -> Iterator[Change]:
     where = _object(told.directory, entry)
-    if where is not None and _MARKER not in entry.extended:
+    if where is not None:
         yield _change(told, *where, "ObjectRemoved:Delete", entry)
 
 
 def _change(told: Told, bucket: str, key: str, event: str, entry: Entry) -> Change:
+    etag = entry.says(_ETAG) or entry.attributes.md5.hex()
     return Change(
         bucket=bucket,
         key=key,
         event=event,
         at_ns=told.ts_ns,
         size=entry.attributes.file_size or len(entry.content),
-        etag=entry.says(_ETAG) or entry.attributes.md5.hex(),
+        etag=etag or (_OF_NOTHING if _MARKER in entry.extended else ""),
         version=entry.says(_VERSION),
         modified_s=entry.attributes.mtime,
         owner=entry.says(_OWNER),

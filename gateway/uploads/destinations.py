@@ -26,39 +26,55 @@ class Destinations:
         self._registry = services.registry
         self._queues = services.queues
 
-    async def check(self, rule: Rule) -> None:
-        """Raises `InvalidArgument`, in S3's words and with what is wrong, for what cannot be told of changes."""
-        parts = rule.arn.split(":")
-        if len(parts) < 6 or parts[0] != "arn":
-            raise InvalidArgument(f"The ARN could not be parsed: {rule.arn}")
-        if rule.is_for_function:
-            await self._check_function(rule.arn)
-        elif parts[2] == "sqs":
-            await self._check_queue(rule.arn)
-        else:
-            raise InvalidArgument(f"The ARN is not well formed: {rule.arn}")
+    async def check(self, rules: Sequence[Rule], *, exist: bool = True) -> None:
+        """Raises `InvalidArgument`, in S3's words, for what cannot be told of changes.
 
-    async def _check_function(self, arn: str) -> None:
+        Without `exist` it is not asked whether it is there (`x-amz-skip-destination-validation`).
+        """
+        for rule in rules:
+            _check_arn(rule)
+        if not exist:
+            return
+        missing = [(arn, why) for arn, why in [await self._missing(rule) for rule in rules] if why]
+        if missing:
+            raise InvalidArgument(_INVALID, *missing, counted=True)
+
+    async def _missing(self, rule: Rule) -> tuple[str, str]:
+        """How S3 names what a rule names, and why it cannot be told of changes; empty if it can."""
+        if rule.is_for_function:
+            return f"{rule.arn}, null", await self._no_function(rule.arn)
+        return rule.arn, await self._no_queue(rule.arn)
+
+    async def _no_function(self, arn: str) -> str:
         unqualified, qualifier = split_arn(arn)
         try:
             await self._registry.fresh(unqualified, qualifier or LATEST)
         except ServiceUnavailable:
             raise
-        except SamovarError as error:
-            raise InvalidArgument(f"{_INVALID}: {error.message}") from error
+        except SamovarError:
+            return f"Not authorized to invoke function [{arn}]"
+        return ""
 
-    async def _check_queue(self, arn: str) -> None:
+    async def _no_queue(self, arn: str) -> str:
         try:
             queue = await self._queues.get(arn)
-        except QueueDoesNotExist as error:
-            raise InvalidArgument(f"{_INVALID}: there is no queue {arn}") from error
-        if queue.is_fifo:
-            raise InvalidArgument(f"{_INVALID}: {arn} is a FIFO queue, which S3 does not notify")
+        except QueueDoesNotExist:
+            return "The destination queue does not exist"
+        return "FIFO queues are not supported" if queue.is_fifo else ""
 
     async def test(self, rules: Sequence[Rule], bucket: str, request_id: str) -> None:
         """Send queues the message by which S3 shows that it can."""
         for rule in rules:
             await self._queues.send(rule.arn, Outgoing(body=_test_message(bucket, request_id).decode()))
+
+
+def _check_arn(rule: Rule) -> None:
+    parts = rule.arn.split(":")
+    argument = ("CloudFunction" if rule.is_for_function else "Queue", rule.arn)
+    if len(parts) < 6 or parts[0] != "arn":
+        raise InvalidArgument("The ARN could not be parsed", argument)
+    if not rule.is_for_function and parts[2] != "sqs":
+        raise InvalidArgument("The ARN is not well formed", argument)
 
 
 def _test_message(bucket: str, request_id: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
@@ -161,10 +162,11 @@ class Front:
         if name == "PutBucketNotification":
             rules = configuration.parse(await request.body(MAX_CONFIGURATION_BYTES))
             await self._check_bucket(asked.bucket)
-            await self._rules.replace(asked.bucket, rules, self._destinations.check)
-            await self._destinations.test(
-                [rule for rule in rules if not rule.is_for_function], asked.bucket, request.id
-            )
+            exist = request.headers.get(b"x-amz-skip-destination-validation", b"").lower() != b"true"
+            await self._rules.replace(asked.bucket, rules, partial(self._destinations.check, exist=exist))
+            if exist:
+                queues = [rule for rule in rules if not rule.is_for_function]
+                await self._destinations.test(queues, asked.bucket, request.id)
             return Response(200, [(b"x-amz-request-id", request.id.encode())], b"")
         return None
 

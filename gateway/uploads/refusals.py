@@ -47,6 +47,13 @@ class InvalidArgument(S3Error):
 
     code = "InvalidArgument"
 
+    def __init__(self, message: str, *arguments: tuple[str, str], counted: bool = False) -> None:
+        """`arguments` are names and values of what is wrong, which S3 tells in elements of their own: of destinations
+        that are not there with a number each, `counted`."""
+        super().__init__(message)
+        self.arguments = arguments
+        self.counted = counted
+
 
 class MalformedXml(S3Error):
     """The body is no document of the kind it should be."""
@@ -135,12 +142,22 @@ def render(error: SamovarError, resource: str, request_id: str) -> Response:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code_of(error)}</Code><Message>{escape(message)}</Message>"
-        f"<Resource>{escape(resource)}</Resource><RequestId>{request_id}</RequestId></Error>"
+        f"{_arguments(error)}<Resource>{escape(resource)}</Resource><RequestId>{request_id}</RequestId></Error>"
     )
     headers = [(b"content-type", b"application/xml"), (b"x-amz-request-id", request_id.encode())]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
     return Response(_STATUSES.get(code_of(error), error.status), headers, body.encode())
+
+
+def _arguments(error: SamovarError) -> str:
+    if not isinstance(error, InvalidArgument):
+        return ""
+    return "".join(
+        f"<ArgumentName{number}>{escape(name)}</ArgumentName{number}>"
+        f"<ArgumentValue{number}>{escape(value)}</ArgumentValue{number}>"
+        for number, (name, value) in ((at if error.counted else "", one) for at, one in enumerate(error.arguments, 1))
+    )
 
 
 def of_code(code: str, message: str, status: int) -> SamovarError:

@@ -15,8 +15,8 @@ from gateway.uploads.rules import Rule, check
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(list[Rule]).decode
 
-Exists = Callable[[Rule], Awaitable[None]]
-"""Raises `InvalidArgument` unless what a rule names can be told of changes."""
+Check = Callable[[Sequence[Rule]], Awaitable[None]]
+"""Raises `InvalidArgument` unless what the rules name can be told of changes."""
 
 
 class RuleBook:
@@ -38,11 +38,10 @@ class RuleBook:
             found = await self._redis.hgetall(keys.RULES)
         return {bucket.decode(): _decode(rules) for bucket, rules in found.items()}
 
-    async def replace(self, bucket: str, rules: Sequence[Rule], exists: Exists) -> None:
+    async def replace(self, bucket: str, rules: Sequence[Rule], check_targets: Check) -> None:
         """Give a bucket these rules in place of those it has. Raises `InvalidArgument`."""
         check(rules)
-        for rule in rules:
-            await exists(rule)
+        await check_targets(rules)
         async with reaching_store():
             if rules:
                 await self._redis.hset(keys.RULES, bucket, _encode(list(rules)))

@@ -301,13 +301,27 @@ def test_what_cannot_be_done_is_said_as_s3_says_it(
 
 
 def test_a_notification_of_what_is_not_there_is_refused(bucket: Any) -> None:
+    bucket.create_bucket(Bucket="rules")
     for arn in ("arn:aws:lambda:us-east-1:123456789012:function:none", "arn:aws:sqs:us-east-1:123456789012:none"):
         kind = ("LambdaFunction", "LambdaFunctionArn") if ":lambda:" in arn else ("Queue", "QueueArn")
         configuration = {f"{kind[0]}Configurations": [{kind[1]: arn, "Events": ["s3:ObjectCreated:*"]}]}
         with pytest.raises(ClientError) as error:
-            bucket.put_bucket_notification_configuration(Bucket="photos", NotificationConfiguration=configuration)
+            bucket.put_bucket_notification_configuration(Bucket="rules", NotificationConfiguration=configuration)
         assert error.value.response["Error"]["Code"] == "InvalidArgument"
-        assert "Unable to validate the following destination configurations" in str(error.value)
+        told = error.value.response["Error"]
+        assert told["Message"] == "Unable to validate the following destination configurations"
+        assert told["ArgumentName1"].startswith(arn)
+        skipped = {"Bucket": "rules", "NotificationConfiguration": configuration, "SkipDestinationValidation": True}
+        bucket.put_bucket_notification_configuration(**skipped)
+        shown = bucket.get_bucket_notification_configuration(Bucket="rules")
+        assert shown[f"{kind[0]}Configurations"][0][kind[1]] == arn
+    wrong = {"QueueConfigurations": [{"QueueArn": "work", "Events": ["s3:ObjectCreated:*"]}]}
+    with pytest.raises(ClientError) as error:
+        bucket.put_bucket_notification_configuration(Bucket="rules", NotificationConfiguration=wrong)
+    told = error.value.response["Error"]
+    assert (told["Message"], told["ArgumentName"]) == ("The ARN could not be parsed", "Queue")
+    assert told["ArgumentValue"] == "work"
+    bucket.delete_bucket(Bucket="rules")
 
 
 def test_a_body_that_is_not_the_signed_one_leaves_nothing_behind(lab: Lab, bucket: Any) -> None:

@@ -101,6 +101,9 @@ def test_versions_are_of_the_object_they_belong_to() -> None:
     marker = entry("v_68", noted=VERSION | {"Seaweed-X-Amz-Delete-Marker": "true"})
     [change] = told(folder, new=marker)
     assert (change.key, change.event) == ("v/1", "ObjectRemoved:DeleteMarkerCreated")
+    assert change.etag == "d41d8cd98f00b204e9800998ecf8427e"  # as S3 tells it
+    [change] = told(folder, marker)
+    assert (change.key, change.event) == ("v/1", "ObjectRemoved:Delete")
     [change] = told(folder, entry("v_67", noted=ETAG | VERSION))
     assert (change.key, change.event) == ("v/1", "ObjectRemoved:Delete")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,11 @@ def reconciler(client: redis.asyncio.Redis, server: Server, told: Told, inventor
 
 
 async def hear_of_removals(client: redis.asyncio.Redis, *buckets: str) -> None:
-    async def exists(rule: Rule) -> None:
-        """It does."""
+    async def exist(rules: Sequence[Rule]) -> None:
+        """They do."""
 
     for bucket in buckets or ("photos",):
-        await RuleBook(client).replace(bucket, [HEARD_OF], exists)
+        await RuleBook(client).replace(bucket, [HEARD_OF], exist)
 
 
 async def test_what_was_put_and_removed_before_anybody_looked_is_told_as_its_client_was(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,11 @@ def inventory(tmp_path: Path) -> Iterator[Inventory]:
 
 @pytest.fixture
 async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken, inventory: Inventory) -> Teller:
-    async def exists(rule: Rule) -> None:
-        """It does."""
+    async def exist(rules: Sequence[Rule]) -> None:
+        """They do."""
 
     rules = [Rule(id="r", arn=f"{ARN}:live", events=("s3:ObjectCreated:*",), prefix="in/")]
-    await RuleBook(client).replace("photos", rules, exists)
+    await RuleBook(client).replace("photos", rules, exist)
     queues = Queues(client, SystemClock(), "123456789012")
     intake: Any = taken
     registry: Any = functions
@@ -100,11 +100,11 @@ async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken
 
 
 async def hear_of_removals(client: redis.asyncio.Redis) -> None:
-    async def exists(rule: Rule) -> None:
-        """It does."""
+    async def exist(rules: Sequence[Rule]) -> None:
+        """They do."""
 
     rule = Rule(id="r", arn=ARN, events=("s3:ObjectCreated:*", "s3:ObjectRemoved:*"))
-    await RuleBook(client).replace("photos", [rule], exists)
+    await RuleBook(client).replace("photos", [rule], exist)
 
 
 async def test_a_change_becomes_an_event_of_the_function_a_rule_names(teller: Teller, taken: Taken) -> None:

@@ -56,23 +56,26 @@ class Pool:
         self._floors = Floors(clock, self._top_up, lambda shelf: self._expiry.arm(shelf.next_expiry))
         self.warmth = Warmth(self._shelves, self._floors, self._roster, settings, self._retire, self._shelf)
         """What is started before calls get it."""
-        self._patience = Patience(clock, settings.queue_timeout_s, settings.init_timeout_s, self.__repr__)
+        self._patience = Patience(clock, settings.queue_timeout_s, settings.init_timeout_s, self._picture)
         self._handover = Handover(clock, crowd, self._look_again)
         self._starting = 0
         self._starved = False
         """Whether somebody needs room, which an environment that becomes idle can make."""
         self._tasks = Tasks()
         self._expiry = Expiry(clock, self._expire)
-        self._worth = 0.0
-        """The clock of `keepalive.priority`: what the last evicted environment was worth."""
+        self._worth = 0.0  # the clock of `keepalive.priority`: what the last evicted environment was worth
         self._closing = False
         self._ending = Ending(lambda: self.count(State.BUSY))
 
     def __repr__(self) -> str:
+        return f"<Pool [{self._picture()}]>"
+
+    def _picture(self) -> str:
+        """How it stands, for people."""
         return (
-            f"<Pool [{len(self._roster)} environments: {self.count(State.BUSY)} busy, "
-            f"{self.count(State.IDLE)} idle, {self._starting} starting | {self.waiting} calls waiting | "
-            f"{self._roster.reserved_mb} of {self._settings.memory_budget_mb} MB]>"
+            f"{self.count(State.BUSY)} of {len(self._roster)} environments are busy, {self.count(State.IDLE)} idle, "
+            f"{self._starting} being started; {self.waiting} calls wait; "
+            f"{self._roster.reserved_mb} of {self._settings.memory_budget_mb} MB are taken"
         )
 
     @property

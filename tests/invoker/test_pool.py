@@ -418,5 +418,6 @@ async def test_a_hurried_shutdown_does_not_wait(tmp_path: Path) -> None:
 async def test_the_pool_says_what_it_holds(tmp_path: Path) -> None:
     async with pool_over(tmp_path, echo) as (pool, _):
         await call(pool, version())
-        assert repr(pool) == ("<Pool [1 environments: 0 busy, 1 idle, 0 starting | 0 calls waiting | 128 of 4096 MB]>")
+        told = "0 of 1 environments are busy, 1 idle, 0 being started; 0 calls wait; 128 of 4096 MB are taken"
+        assert repr(pool) == f"<Pool [{told}]>"
         assert "of f:$LATEST in fake: idle, 1 invocations" in repr(pool.environments[0])

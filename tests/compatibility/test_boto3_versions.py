@@ -158,6 +158,10 @@ def test_account_settings_are_those_of_this_platform(tea: Any) -> None:
     before = tea.get_account_settings()
     assert before["AccountUsage"]["FunctionCount"] == 1
     sizes = [one["CodeSize"] for one in tea.list_functions(FunctionVersion="ALL")["Functions"]]
+    for layer in tea.list_layers()["Layers"]:  # of other tests: they count, too
+        for published in tea.list_layer_versions(LayerName=layer["LayerName"])["LayerVersions"]:
+            found = tea.get_layer_version(LayerName=layer["LayerName"], VersionNumber=published["Version"])
+            sizes.append(found["Content"]["CodeSize"])
     assert before["AccountUsage"]["TotalCodeSize"] == sum(sizes)
     limit = before["AccountLimit"]
     assert limit["TotalCodeSize"] > sum(sizes)

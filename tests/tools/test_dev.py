@@ -77,8 +77,11 @@ def test_each_save_is_in_force_and_told(platform: Platform, folder: Path, tmp_pa
         told("poured second")
 
         (folder / "app.py").write_text("def handler(:\n")
+        told("app.py:1: invalid syntax")
+        answers("second")  # which is still in force
+        (folder / "app.py").write_text("import nothing_like_it\n\ndef handler(event, context): ...\n")
         until(lambda: httpx.get(address).status_code == 502, said.read_text)
-        told("Runtime.UserCodeSyntaxError")
+        told("Runtime.ImportModuleError")
         (folder / "function.toml").write_text(MANIFEST + "memroy = 256\n")
         told("there is no key `memroy`")
         (folder / "function.toml").write_text(MANIFEST)

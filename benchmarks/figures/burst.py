@@ -48,7 +48,7 @@ def measure(plan: Plan) -> Iterator[Measured]:
 
 def _burst(plan: Plan, lab: Lab, figure: str, *, warm: bool) -> Measured:
     values = []
-    for _ in range(plan.repeats):
+    for _ in range(plan.size(5, 1)):
         function = lab.warm("sleep") if warm else lab.function("sleep")
         values.append(calls.at_once([function.asking(SLEEP_MS)] * CALLS).expect(200).wall_s)
         function.delete()

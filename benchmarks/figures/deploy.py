@@ -23,7 +23,7 @@ MANIFEST = 'name = "changing"\nhandler = "app.handler"\n'
 def measure(plan: Plan) -> Iterator[Measured]:
     """Each change is another number in the one file of a function."""
     ups: list[float] = []
-    for _ in range(plan.size(5, 2)):
+    for _ in range(plan.size(5, 1)):
         began = time.perf_counter()
         with Lab.running(plan.isolation):
             ups.append(time.perf_counter() - began)
@@ -33,12 +33,12 @@ def measure(plan: Plan) -> Iterator[Measured]:
         yield Measured(
             figure="deploy.first-answer",
             isolation=plan.isolation,
-            values=[changing.by_cli() for _ in range(plan.repeats)],
+            values=[changing.by_cli() for _ in range(plan.size(5, 2))],
         )
         yield Measured(
             figure="deploy.api",
             isolation=plan.isolation,
-            values=[changing.by_api() for _ in range(plan.repeats)],
+            values=[changing.by_api() for _ in range(plan.size(5, 2))],
         )
     yield Measured(figure="deploy.up", isolation=plan.isolation, values=ups)
 

@@ -12,12 +12,12 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from gateway.uploads.elements import MALFORMED, local_name, text_of
 from gateway.uploads.refusals import InvalidArgument, MalformedXml
 from gateway.uploads.rules import Rule
 from samovar.names import random_hex
 
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
-_MALFORMED: Final = "The XML you provided was not well-formed or did not validate against our published schema"
 _TARGETS: Final = {"CloudFunctionConfiguration": "CloudFunction", "QueueConfiguration": "Queue"}
 _NOT_OFFERED: Final = {
     "TopicConfiguration": "topics (SNS)",
@@ -30,27 +30,27 @@ def parse(body: bytes) -> list[Rule]:
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise MalformedXml(_MALFORMED) from error
-    if _local(root) != "NotificationConfiguration":
-        raise MalformedXml(_MALFORMED)
+        raise MalformedXml(MALFORMED) from error
+    if local_name(root) != "NotificationConfiguration":
+        raise MalformedXml(MALFORMED)
     return list(_rules(root))
 
 
 def _rules(root: Element) -> Iterator[Rule]:
     for element in root:
-        kind = _local(element)
+        kind = local_name(element)
         if kind in _NOT_OFFERED:
             raise InvalidArgument(f"Notifications to {_NOT_OFFERED[kind]} are not offered; name functions or queues")
         if kind not in _TARGETS:
-            raise MalformedXml(_MALFORMED)
-        arn = _text(element, _TARGETS[kind])
+            raise MalformedXml(MALFORMED)
+        arn = text_of(element, _TARGETS[kind]).strip()
         if not arn:
-            raise MalformedXml(_MALFORMED)
+            raise MalformedXml(MALFORMED)
         filters = dict(_filters(element))
         yield Rule(
-            id=_text(element, "Id") or f"samovar-{random_hex(12)}",
+            id=text_of(element, "Id").strip() or f"samovar-{random_hex(12)}",
             arn=arn,
-            events=tuple((each.text or "").strip() for each in element if _local(each) == "Event"),
+            events=tuple((each.text or "").strip() for each in element if local_name(each) == "Event"),
             prefix=filters.get("prefix", ""),
             suffix=filters.get("suffix", ""),
         )
@@ -59,11 +59,11 @@ def _rules(root: Element) -> Iterator[Rule]:
 def _filters(element: Element) -> Iterator[tuple[str, str]]:
     seen = set()
     for rule in element.iter():
-        if _local(rule) != "FilterRule":
+        if local_name(rule) != "FilterRule":
             continue
         name, value = (
-            _text(rule, "Name").lower(),
-            next((each.text or "" for each in rule if _local(each) == "Value"), ""),
+            text_of(rule, "Name").strip().lower(),
+            next((each.text or "" for each in rule if local_name(each) == "Value"), ""),
         )
         if name not in ("prefix", "suffix"):
             raise InvalidArgument("filter rule name must be either prefix or suffix")
@@ -91,11 +91,3 @@ def render(rules: Sequence[Rule]) -> bytes:
                     SubElement(part, "Name").text = name
                     SubElement(part, "Value").text = value
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + bytes(tostring(root))
-
-
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _text(element: Element, name: str) -> str:
-    return next(((each.text or "").strip() for each in element if _local(each) == name), "")

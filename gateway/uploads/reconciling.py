@@ -19,6 +19,7 @@ import httpcore
 import msgspec
 from defusedxml.ElementTree import fromstring
 
+from gateway.uploads.elements import local_name, text_of
 from gateway.uploads.intents import KEPT_S, Intent, Intents, Outcome
 from gateway.uploads.inventory import Inventory
 from gateway.uploads.objects import target
@@ -202,8 +203,8 @@ class Reconciler:
                 if answer.status == 404:
                     return  # the bucket is gone
                 page = await _read(answer)
-            yield [_change(bucket, element) for element in page if _local(element) == "Contents"]
-            token = _text(page, "NextContinuationToken")
+            yield [_change(bucket, element) for element in page if local_name(element) == "Contents"]
+            token = text_of(page, "NextContinuationToken")
             if not token:
                 return
 
@@ -219,14 +220,14 @@ async def _read(answer: httpcore.Response) -> Element:
 def _change(bucket: str, element: Element) -> Change:
     from datetime import datetime
 
-    modified = datetime.fromisoformat(_text(element, "LastModified").replace("Z", "+00:00"))
-    etag = _text(element, "ETag").strip('"')
+    modified = datetime.fromisoformat(text_of(element, "LastModified").replace("Z", "+00:00"))
+    etag = text_of(element, "ETag").strip('"')
     return Change(
         bucket=bucket,
-        key=_text(element, "Key"),
+        key=text_of(element, "Key"),
         event=f"ObjectCreated:{'CompleteMultipartUpload' if '-' in etag else 'Put'}",
         at_ns=int(modified.timestamp() * 1e9),
-        size=int(_text(element, "Size") or 0),
+        size=int(text_of(element, "Size") or 0),
         etag=etag,
         modified_s=int(modified.timestamp()),
     )
@@ -251,11 +252,3 @@ def _removal(intent: Intent, before: Change | None) -> Change:
     if before is None:
         return _told_of(intent, Outcome())
     return msgspec.structs.replace(before, event=intent.event, at_ns=int(intent.at * 1e9))
-
-
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _text(element: Element, name: str) -> str:
-    return next((each.text or "" for each in element if _local(each) == name), "")

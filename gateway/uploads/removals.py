@@ -15,6 +15,7 @@ from gateway.http.asgi import Request
 from gateway.http.rendering import Response
 from gateway.uploads.asking import Asked
 from gateway.uploads.bodies import Incoming
+from gateway.uploads.elements import MALFORMED, local_name, text_of
 from gateway.uploads.passing import passed_on, sent_back
 from gateway.uploads.refusals import MalformedXml
 from samovar.errors import ServiceFailure
@@ -27,7 +28,6 @@ _MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """A thousand of the longest keys, each byte of them escaped."""
 _MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 _EVENT: Final = "ObjectRemoved:Delete"
-_MALFORMED: Final = "The XML you provided was not well-formed or did not validate against our published schema"
 
 
 async def remove_many(request: Request, asked: Asked, incoming: Incoming, front: Front) -> Response:
@@ -59,7 +59,7 @@ async def _whole(incoming: Incoming) -> bytes:
         parts.append(part)
         size += len(part)
         if size > _MAX_BODY_BYTES:
-            raise MalformedXml(_MALFORMED)
+            raise MalformedXml(MALFORMED)
     incoming.check()
     return b"".join(parts)
 
@@ -67,18 +67,18 @@ async def _whole(incoming: Incoming) -> bytes:
 def _keys(body: bytes) -> list[str]:
     """The keys a request names, each once. Raises `MalformedXml`."""
     try:
-        named = [_text(each, "Key") for each in _parsed(body) if _local(each) == "Object"]
+        named = [text_of(each, "Key") for each in _parsed(body) if local_name(each) == "Object"]
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise MalformedXml(_MALFORMED) from error
+        raise MalformedXml(MALFORMED) from error
     if not 0 < len(named) <= MAX_OBJECTS or "" in named:
-        raise MalformedXml(_MALFORMED)
+        raise MalformedXml(MALFORMED)
     return list(dict.fromkeys(named))
 
 
 def _refused(answer: bytes) -> set[str]:
     """The keys that were not removed, as the server says."""
     try:
-        return {_text(each, "Key") for each in _parsed(answer) if _local(each) == "Error"}
+        return {text_of(each, "Key") for each in _parsed(answer) if local_name(each) == "Error"}
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise ServiceFailure(f"the S3 server's answer to DeleteObjects is no XML: {error}") from error
 
@@ -86,11 +86,3 @@ def _refused(answer: bytes) -> set[str]:
 def _parsed(text: bytes) -> Element:
     root: Element = fromstring(text)
     return root
-
-
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _text(element: Element, name: str) -> str:
-    return next((each.text or "" for each in element if _local(each) == name), "")

@@ -126,6 +126,7 @@ def _serve(order: Order) -> None:
 
 
 def _loaded(lab: Lab, job: Job) -> dict[str, float]:
+    """What one round shows. It leans on what older working copies have, too, which is less than `profile.py` offers."""
     named = {pid: part for part in PARTS for pid in lab.pids(part)}
     before = processes.cpu_s(processes.platform(lab))
     load = wrk.run(job)

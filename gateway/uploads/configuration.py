@@ -63,7 +63,7 @@ def _filters(element: Element) -> Iterator[tuple[str, str]]:
             continue
         name, value = (
             text_of(rule, "Name").strip().lower(),
-            next((each.text or "" for each in rule if local_name(each) == "Value"), ""),
+            text_of(rule, "Value"),
         )
         if name not in ("prefix", "suffix"):
             raise InvalidArgument("filter rule name must be either prefix or suffix")

@@ -65,8 +65,12 @@ def _asked() -> tuple[Order, list[Path], int]:
 
 @contextmanager
 def _platform(tree: Path, order: Order) -> Iterator[subprocess.Popen[str]]:
-    """This file, run with the code of another working copy, which starts its platform and waits to be told."""
-    command = [sys.executable, "-P", __file__, msgspec.json.encode(order).decode()]
+    """This file, run with the code of another working copy, which starts its platform and waits to be told.
+
+    A working copy with an installation of its own is run by that one's Python: two builds of it can be compared, too.
+    """
+    own = tree / ".venv" / "bin" / "python"
+    command = [str(own) if own.exists() else sys.executable, "-P", __file__, msgspec.json.encode(order).decode()]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     process = subprocess.Popen(
         command, cwd=tree, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.signing import signature
 from benchmarks.wrk import CannotMeasure
-from samovar.sigv4 import Credentials
+from samovar.access.sigv4 import Credentials
 
 CALL_TIMEOUT_S = 90.0
 _TICK_S = 0.001

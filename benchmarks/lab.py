@@ -16,8 +16,8 @@ import redis
 from benchmarks import calls
 from benchmarks.calls import Call, Reply
 from benchmarks.wrk import CannotMeasure
-from samovar.client import Client
-from samovar.manifest import Manifest
+from samovar.clients.platform import Client
+from samovar.deploy.manifest import Manifest
 from samovar.settings import Settings
 from samovar.supervisor import state
 from tests.platform import Platform

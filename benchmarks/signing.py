@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from samovar.sigv4 import Credentials, Signed, sign
+from samovar.access.sigv4 import Credentials, Signed, sign
 
 
 def signature(

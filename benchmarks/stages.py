@@ -19,7 +19,12 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "gateway/lambda_api/",
             "gateway/functions/registry.py",
         ),
-        "frame": ("samovar/channel.py", "samovar/wire.py", "gateway/link/invoker_link.py", "gateway/link/exchanges.py"),
+        "frame": (
+            "samovar/link/channel.py",
+            "samovar/link/wire.py",
+            "gateway/link/invoker_link.py",
+            "gateway/link/exchanges.py",
+        ),
         "answer": (
             "_settle (gateway/http/hot.py)",
             "_settled (gateway/",
@@ -30,7 +35,12 @@ STAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "invoker": {
-        "frame": ("samovar/channel.py", "samovar/wire.py", "invoker/server.py", "invoker/environments/runtime_link.py"),
+        "frame": (
+            "samovar/link/channel.py",
+            "samovar/link/wire.py",
+            "invoker/server.py",
+            "invoker/environments/runtime_link.py",
+        ),
         "queue": (
             "invoker/pool/pool.py",
             "invoker/pool/lease.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.signing import signature
-from samovar.sigv4 import Credentials
+from samovar.access.sigv4 import Credentials
 
 SCRIPT = Path(__file__).parent / "lua" / "call.lua"
 _MARK = "RESULT "

@@ -21,9 +21,9 @@ import uvloop
 from gateway.app import create_app
 from gateway.http.protocol import GatewayProtocol
 from gateway.services import open_services
-from samovar import descriptors, heap
 from samovar import settings as settings_module
 from samovar.errors import StartRefused
+from samovar.process import descriptors, heap
 from samovar.settings import Settings
 
 EX_CONFIG: Final = 78

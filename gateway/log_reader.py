@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from samovar.logs import LogLine, Position, read_from, segments
+from samovar.logs.lines import LogLine, Position, read_from, segments
 
 INTERVAL_S: Final = 0.25
 """How often files are looked at, and only while somebody follows."""

@@ -26,10 +26,10 @@ from gateway.link.remote import OpenToWorkers
 from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.uploads.objects import Objects
-from samovar import credentials
+from samovar.access import credentials
+from samovar.access.sessions import key_of
 from samovar.clock import Clock, SystemClock
 from samovar.errors import StartRefused
-from samovar.sessions import key_of
 from samovar.settings import Settings
 
 

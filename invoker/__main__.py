@@ -9,9 +9,9 @@ import sys
 import uvloop
 
 from invoker.app import serve
-from samovar import descriptors
 from samovar import settings as samovar_settings
 from samovar.errors import StartRefused
+from samovar.process import descriptors
 
 EX_CONFIG = 78
 """sysexits(3): a restart would not help; the last line on stderr says what to change."""

@@ -35,9 +35,10 @@ from invoker.pool.pool import Pool
 from invoker.pool.rollout import Rollouts
 from invoker.pool.versions import Versions
 from invoker.server import Server
-from samovar import heap, sessions
+from samovar.access import sessions
 from samovar.clock import SystemClock
 from samovar.errors import StartRefused
+from samovar.process import heap
 from samovar.settings import Settings
 
 log = logging.getLogger("samovar.invoker")

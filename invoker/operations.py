@@ -1,4 +1,4 @@
-"""What gateways ask for besides invocations; the table is in `samovar/link.py`."""
+"""What gateways ask for besides invocations; the table is in `samovar/link/operations.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from invoker.server import Operation
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, InvalidParameterValue
 from samovar.function import FunctionVersion
-from samovar.link import (
+from samovar.link.operations import (
     EnvironmentView,
     Forget,
     ImageFound,

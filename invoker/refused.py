@@ -8,7 +8,7 @@ import msgspec
 
 from samovar.errors import SamovarError
 from samovar.invocation import InvokeHead
-from samovar.link import RefusedCall, RefusedQuestion
+from samovar.link.operations import RefusedCall, RefusedQuestion
 
 if TYPE_CHECKING:
     from invoker.server import Operation

@@ -10,9 +10,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from samovar.channel import FrameChannel
 from samovar.invocation import StreamHead
-from samovar.wire import CHUNK, CHUNK_SIZE, END, RESPONSE
+from samovar.link.channel import FrameChannel
+from samovar.link.wire import CHUNK, CHUNK_SIZE, END, RESPONSE
 
 WINDOW_BYTES: Final = 4 * CHUNK_SIZE
 """Of one answer, sent and not yet taken by its client."""

@@ -16,11 +16,11 @@ import msgspec
 from invoker.invoke import FAULT, Invocation, Invocations, refusal
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
-from samovar.channel import FrameChannel
 from samovar.errors import RequestTooLarge, SamovarError, ServiceFailure
 from samovar.invocation import AnswerHead, InvokeHead
-from samovar.link import OperationAnswer, OperationHead
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, RESPONSE, Frame
+from samovar.link.channel import FrameChannel
+from samovar.link.operations import OperationAnswer, OperationHead
+from samovar.link.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, RESPONSE, Frame
 
 log = logging.getLogger("samovar.invoker")
 

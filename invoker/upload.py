@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from samovar.wire import CHUNK_SIZE
+from samovar.link.wire import CHUNK_SIZE
 
 _WINDOW_BYTES: Final = 4 * CHUNK_SIZE
 """Under way at once: enough for nobody to wait, and little to keep when a worker reads slowly."""

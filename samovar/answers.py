@@ -11,7 +11,7 @@ import base64
 import msgspec
 
 from samovar.errors import ServiceUnavailable
-from samovar.link import InvokerStatus
+from samovar.link.operations import InvokerStatus
 from samovar.provisioning import Provision
 from samovar.usage import Resolution
 

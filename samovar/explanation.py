@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
-from samovar.link import RefusedCall
+from samovar.link.operations import RefusedCall
 
 Phase = Literal["queue", "start", "init", "run"]
 

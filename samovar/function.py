@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from samovar.errors import InvalidParameterValue
-from samovar.logging_config import LoggingConfig
+from samovar.logs.config import LoggingConfig
 from samovar.names import FUNCTION_NAME, LATEST, function_arn
 from samovar.provisioning import Provision, check_provisions
 

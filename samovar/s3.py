@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from samovar import credentials
+from samovar.access import credentials
+from samovar.access.sigv4 import Credentials
 from samovar.errors import StartRefused
 from samovar.settings import Settings
-from samovar.sigv4 import Credentials
 
 LOOPBACK: Final = "127.0.0.1"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from samovar.credentials import find, path_of, read
+from samovar.access.credentials import find, path_of, read
+from samovar.access.sigv4 import Credentials, Signed, sign
 from samovar.settings import Settings
-from samovar.sigv4 import Credentials, Signed, sign
 
 
 class Signing(httpx.Auth):

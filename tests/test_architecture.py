@@ -37,7 +37,7 @@ PURE = (
     "gateway/pollers/filters.py",
     "gateway/pollers/batching.py",
     "gateway/pollers/outcome.py",
-    "samovar/wire.py",
+    "samovar/link/wire.py",
 )
 IMPURE = {"asyncio", "docker", "redis", "socket", "subprocess", "threading"}
 TIME = {"time", "datetime"}

@@ -15,7 +15,7 @@ from benchmarks import calls
 from benchmarks.lab import Function, Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.statistics import percentile
-from samovar.client import Client
+from samovar.clients.platform import Client
 
 CALLS = 50
 SLEEP_MS = 100.0

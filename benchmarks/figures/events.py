@@ -22,7 +22,7 @@ from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure, Job
 from gateway.events import keys
 from gateway.tasks.celery_app import broker_url
-from samovar import event_client
+from samovar.clients import events as event_client
 from samovar.names import function_arn
 from samovar.settings import Settings
 

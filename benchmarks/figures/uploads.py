@@ -20,9 +20,9 @@ from benchmarks.results import Measured
 from benchmarks.statistics import percentile
 from benchmarks.wrk import CannotMeasure
 from samovar import s3
-from samovar.buckets import Buckets
+from samovar.access.sigv4 import S3, UNSIGNED_PAYLOAD, Signed, sign_stated
+from samovar.clients.buckets import Buckets
 from samovar.settings import Settings
-from samovar.sigv4 import S3, UNSIGNED_PAYLOAD, Signed, sign_stated
 from samovar.upload_triggers import UploadTrigger, UploadTriggers
 
 _BUCKET: Final = "benchmark"

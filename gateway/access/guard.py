@@ -19,13 +19,13 @@ from gateway.access.roles import Deed
 from gateway.access.sessions import InvalidToken, RoleSession, Sessions
 from gateway.functions import policy
 from gateway.http.asgi import Request
-from samovar import aws_chunked, sigv2, sigv4
-from samovar.access import AccessKey
+from samovar.access import aws_chunked, sigv2, sigv4
+from samovar.access.roles import AccessKey
+from samovar.access.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
 from samovar.clock import Clock
 from samovar.errors import AccessDenied, ServiceNotOffered, UnrecognizedClient
 from samovar.names import LATEST, FunctionReference, function_arn
 from samovar.settings import Settings
-from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Claim, Signed
 
 _VERIFIED_ASIDE_BYTES: Final = 256 * 1024
 """From here on a thread hashes a body, so that other calls do not wait."""

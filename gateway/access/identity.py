@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.http.rendering import Response
-from samovar.access import AccessKey
+from samovar.access.roles import AccessKey
 from samovar.errors import CallerError
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"

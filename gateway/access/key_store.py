@@ -14,7 +14,7 @@ import msgspec
 import redis.asyncio
 
 from gateway.functions.store import reaching_store
-from samovar.access import AccessKey
+from samovar.access.roles import AccessKey
 
 CHANGED: Final = "samovar:access:changed"
 _KEYS: Final = "samovar:access:keys"

@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 
 from gateway.access.key_store import CHANGED, KeyStore, StoredKey
 from gateway.access.vault import Vault
-from samovar import sigv2, sigv4
-from samovar.access import AccessKey
+from samovar.access import sigv2, sigv4
+from samovar.access.roles import AccessKey
+from samovar.access.sigv4 import Claim, Credentials
 from samovar.errors import ResourceConflict, ResourceNotFound, SamovarError, ServiceFailure, ServiceUnavailable
-from samovar.sigv4 import Claim, Credentials
 
 MAX_KEYS: Final = 1000
 """All of them are in the memory of every gateway."""

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from gateway.lambda_api import model
-from samovar.access import Permission
+from samovar.access.roles import Permission
 
 Protocol = Literal["rest-json", "json", "query"]
 

@@ -1,8 +1,9 @@
 """The sessions of functions: whose request bears a session token, and what the function's role lets it do.
 
-A token is verified by itself (`samovar/sessions.py`). Whether the function is still there, and which role it has, is in
-the registry's memory, so a session costs no look into the store but when a gateway has not heard of the function yet.
-A session ends with its function or version; the function's environments have others from the next deployment on.
+A token is verified by itself (`samovar/access/sessions.py`). Whether the function is still there, and which role it
+has, is in the registry's memory, so a session costs no look into the store but when a gateway has not heard of the
+function yet. A session ends with its function or version; the function's environments have others from the next
+deployment on.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from gateway.access import roles
 from gateway.access.keyring import HeldKey
 from gateway.access.roles import Deed, Roles
 from gateway.functions.record import FunctionRecord
-from samovar import sessions
-from samovar.access import AccessKey
+from samovar.access import sessions
+from samovar.access.roles import AccessKey
+from samovar.access.sessions import Session
 from samovar.clock import Clock
 from samovar.errors import ExpiredToken, ResourceNotFound, UnrecognizedClient
 from samovar.names import LATEST, function_arn
-from samovar.sessions import Session
 
 _KEPT: Final = 4096
 """Tokens remembered as verified."""

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Final
 
-from samovar.credentials import create_private
+from samovar.access.credentials import create_private
 from samovar.errors import ServiceFailure
 
 _NONCE_BYTES: Final = 12

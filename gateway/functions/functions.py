@@ -19,7 +19,7 @@ from gateway.functions.record import FunctionRecord
 from gateway.functions.registry import Edit, Registry
 from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
-from samovar.link import Forget, Settle, Standing, Subject
+from samovar.link.operations import Forget, Settle, Standing, Subject
 
 ASKED_WITHIN_S: Final = 5.0
 SETTLED_WITHIN_S: Final = 4.0
@@ -36,7 +36,7 @@ class Operations(Protocol):
         ...
 
     async def operation(self, op: str, body: bytes = b"", timeout: float = ...) -> bytes:  # noqa: ASYNC109 - the link's
-        """One of the operations of `samovar.link`."""
+        """One of the operations of `samovar.link.operations`."""
         ...
 
 

@@ -18,7 +18,7 @@ from gateway.functions.record import Alias, Attached, FunctionRecord, Provisione
 from gateway.functions.registry import Registry, not_found
 from samovar.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound, UntypedParameterValue
 from samovar.function import FunctionVersion
-from samovar.link import Standing
+from samovar.link.operations import Standing
 from samovar.names import LATEST
 
 INIT_FAILURE: Final = "FUNCTION_ERROR_INIT_FAILURE"

@@ -8,7 +8,7 @@ from gateway.functions.functions import ask
 from gateway.services import Services
 from samovar.errors import InvalidParameterValue, SamovarError
 from samovar.function import FunctionVersion
-from samovar.link import InvokerStatus
+from samovar.link.operations import InvokerStatus
 from samovar.provisioning import most
 
 

@@ -16,7 +16,7 @@ from gateway.functions.registry import Registry, check_revision, not_found
 from gateway.functions.routing import check_routing
 from samovar.errors import InvalidParameterValue, PreconditionFailed, ResourceConflict, ResourceNotFound
 from samovar.function import Placement
-from samovar.link import Forget, Warm
+from samovar.link.operations import Forget, Warm
 from samovar.names import new_request_id
 
 _ATTEMPTS: Final = 16

@@ -10,10 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.http.rendering import Headers, Response
 from gateway.http.room import Room
-from samovar.access import AccessKey
+from samovar.access.roles import AccessKey
 from samovar.errors import InvalidRequestContent, RequestEntityTooLarge, RequestTooLarge
+from samovar.link.wire import CHUNK_SIZE
 from samovar.names import new_request_id
-from samovar.wire import CHUNK_SIZE
 
 HANG_UP: Final = "samovar.hang_up"
 """Extension of the server's scope: a function that ends the connection."""

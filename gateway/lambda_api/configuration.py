@@ -37,10 +37,10 @@ from gateway.lambda_api.models import (
 )
 from gateway.lambda_api.operations import Operations, asked
 from gateway.lambda_api.validation import ARCHITECTURE, check_dead_letter, offered
-from samovar import log_groups
 from samovar.function import FunctionVersion, Limits
-from samovar.link import Standing
-from samovar.logging_config import LoggingConfig, SystemLogLevel
+from samovar.link.operations import Standing
+from samovar.logs import groups as log_groups
+from samovar.logs.config import LoggingConfig, SystemLogLevel
 from samovar.names import function_arn, runtime_version_arn
 
 router = Operations()

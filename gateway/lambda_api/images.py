@@ -23,7 +23,7 @@ from gateway.lambda_api.models import (
 )
 from samovar.errors import InvalidParameterValue
 from samovar.function import IMAGE_RUNTIME, ContainerImage, FunctionVersion
-from samovar.link import ImageFound, ImageQuestion
+from samovar.link.operations import ImageFound, ImageQuestion
 
 IMAGE: Final = "Image"
 _FIND_WITHIN_S: Final = 20.0

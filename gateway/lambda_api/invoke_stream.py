@@ -16,9 +16,9 @@ from gateway.http.contract import Invoker, SendsItself, Wanted
 from gateway.http.rendering import Response
 from gateway.http.stream import streaming, watched
 from gateway.lambda_api.invoke import InvokeApi
-from samovar import event_stream
 from samovar.invocation import AnswerHead, Outcome
-from samovar.wire import CHUNK_SIZE
+from samovar.link import event_stream
+from samovar.link.wire import CHUNK_SIZE
 
 _PREFIX: Final = "/2021-11-15/functions/"
 _SUFFIX: Final = "/response-streaming-invocations"

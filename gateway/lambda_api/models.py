@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from samovar.logging_config import ApplicationLogLevel, LogFormat, SystemLogLevel
+from samovar.logs.config import ApplicationLogLevel, LogFormat, SystemLogLevel
 
 
 class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

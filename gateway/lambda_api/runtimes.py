@@ -12,7 +12,7 @@ from gateway.functions.functions import Operations, ask
 from gateway.lambda_api import wording
 from samovar.clock import Clock
 from samovar.errors import InvalidParameterValue, SamovarError
-from samovar.link import InvokerStatus, RuntimeStatus
+from samovar.link.operations import InvokerStatus, RuntimeStatus
 
 CATALOG: Final = Path(__file__).parents[2] / "runtimes" / "catalog.toml"
 _KEPT_S: Final = 10.0

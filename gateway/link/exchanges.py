@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from samovar.errors import EnvironmentFailure
-from samovar.wire import CHUNK, CHUNK_SIZE, END, RESPONSE, Frame, ProtocolError
+from samovar.link.wire import CHUNK, CHUNK_SIZE, END, RESPONSE, Frame, ProtocolError
 
 _LAST_STREAM: Final = 0xFFFF_FFFF
 _STREAM: Final = b'["stream"'

@@ -21,7 +21,6 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from gateway.link.answer_stream import AnswerStream
 from gateway.link.exchanges import Exchange, Exchanges, Outgoing, Reply, nothing
-from samovar.channel import FrameChannel
 from samovar.errors import (
     EnvironmentFailure,
     ResourceNotFound,
@@ -32,8 +31,9 @@ from samovar.errors import (
 )
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, InvokeHead, Trigger
-from samovar.link import OperationAnswer, OperationHead, UnknownVersion
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, Frame, ProtocolError
+from samovar.link.channel import FrameChannel
+from samovar.link.operations import OperationAnswer, OperationHead, UnknownVersion
+from samovar.link.wire import CANCEL, CHUNK, CHUNK_SIZE, CREDIT, PULL, REQUEST, Frame, ProtocolError
 
 RETRY_AFTER_S: Final = 1.0
 _PAUSE_S: Final = 0.02
@@ -250,7 +250,7 @@ class InvokerLink:
         return answer
 
     async def operation(self, op: str, body: bytes = b"", within: float = 10.0) -> bytes:
-        """Ask for one of the operations in `samovar.link`, to be answered `within` so many seconds.
+        """Ask for one of the operations in `samovar.link.operations`, to be answered `within` so many seconds.
 
         `body` has to fit one frame. Returns the answer's body. Raises as `invoke` does.
         """

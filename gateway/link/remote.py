@@ -29,7 +29,8 @@ from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.link.exchanges import nothing
 from gateway.link.invoker_link import Answer, Call, Errand
-from samovar.access import AccessKey, new_key_id, new_secret
+from samovar.access.roles import AccessKey, new_key_id, new_secret
+from samovar.access.sigv4 import Credentials, Signed, sign
 from samovar.errors import (
     EnvironmentFailure,
     ResourceConflict,
@@ -41,7 +42,6 @@ from samovar.errors import (
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, Outcome
 from samovar.settings import Settings, is_loopback
-from samovar.sigv4 import Credentials, Signed, sign
 
 if TYPE_CHECKING:
     import httpx

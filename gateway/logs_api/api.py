@@ -14,8 +14,8 @@ from gateway.logs_api import events, groups, live_tail, streams
 from gateway.logs_api.folders import Place
 from gateway.logs_api.stream_index import StreamIndex
 from gateway.services import Services
-from samovar import event_stream
 from samovar.errors import CallerError, InvalidParameter, SamovarError, SerializationFailed, ValidationFailed
+from samovar.link import event_stream
 
 TARGET: Final = "Logs_20140328."
 """What the header `X-Amz-Target` begins with; the operation's name follows."""

@@ -14,7 +14,7 @@ from gateway.logs_api.patterns import Pattern, compile_pattern
 from gateway.logs_api.reading import FOR_EVER, LAST, Event, Page, Wanted
 from gateway.logs_api.stream_index import StreamIndex
 from samovar.errors import InvalidParameter, ResourceNotFound
-from samovar.logs import LogLine, Position, end_of
+from samovar.logs.lines import LogLine, Position, end_of
 
 _FORWARDS: Final = "f"
 _BACKWARDS: Final = "b"

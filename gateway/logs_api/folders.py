@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from gateway.link.invoker_link import InvokerLink
-from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.errors import InvalidParameter, ResourceNotFound
-from samovar.log_groups import GroupChange, GroupSubject, LogGroup
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
+from samovar.logs.groups import GroupChange, GroupSubject, LogGroup
 
 NO_GROUP: Final = "The specified log group does not exist."
 NO_STREAM: Final = "The specified log stream does not exist."
@@ -72,5 +73,5 @@ class Place:
         return int(self.clock.epoch() * 1000)
 
     async def order(self, operation: str, order: GroupChange | GroupSubject) -> None:
-        """Have the invoker change a group; raises what `samovar/log_groups.py` says, and `ServiceUnavailable`."""
+        """Have the invoker change a group; raises what `samovar/logs/groups.py` says, and `ServiceUnavailable`."""
         await self.link.operation(operation, msgspec.json.encode(order), _ORDER_WITHIN_S)

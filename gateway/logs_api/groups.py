@@ -10,9 +10,10 @@ import msgspec
 
 from gateway.logs_api import tokens
 from gateway.logs_api.folders import Place
-from samovar import log_groups, logs
 from samovar.errors import InvalidParameter
-from samovar.log_groups import GroupChange, GroupSubject, LogGroup
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
+from samovar.logs.groups import GroupChange, GroupSubject, LogGroup
 
 _DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Days a policy may keep events (PutRetentionPolicy)."""

@@ -15,9 +15,9 @@ from gateway.logs_api.events import taking
 from gateway.logs_api.folders import Place
 from gateway.logs_api.patterns import compile_pattern
 from gateway.logs_api.reading import FOR_EVER, Event, Wanted
-from samovar import event_stream
 from samovar.errors import InvalidParameter
-from samovar.logs import LogLine, end_of
+from samovar.link import event_stream
+from samovar.logs.lines import LogLine, end_of
 from samovar.names import new_request_id
 
 _EVERY_S: Final = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from samovar.logs import CLOCK_SLACK_MS, LogLine, Position, position_at, read_back, read_from
+from samovar.logs.lines import CLOCK_SLACK_MS, LogLine, Position, position_at, read_back, read_from
 
 MOST_EVENTS: Final = 10_000
 MOST_BYTES: Final = 1024 * 1024

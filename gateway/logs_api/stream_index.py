@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.logs_api.reading import YIELD_EVERY
-from samovar.log_groups import LogGroup
-from samovar.logs import Position, read_from, segments
+from samovar.logs.groups import LogGroup
+from samovar.logs.lines import Position, read_from, segments
 
 _GROUPS: Final = 64
 """Of which what was read is kept."""

@@ -11,7 +11,7 @@ from gateway.logs_api import tokens
 from gateway.logs_api.folders import Place
 from gateway.logs_api.stream_index import Span, StreamIndex
 from samovar.errors import InvalidParameter
-from samovar.log_groups import GroupSubject
+from samovar.logs.groups import GroupSubject
 
 _PAGE: Final = 50
 

@@ -13,7 +13,9 @@ from gateway.functions.artifacts import Artifacts
 from gateway.functions.layers import Layers
 from gateway.functions.qualified_store import QualifiedStore
 from gateway.functions.store import Store
-from samovar import log_groups, logs, usage
+from samovar import usage
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
 
 
 async def sweep_code(store: Store, artifacts: Artifacts) -> list[str]:

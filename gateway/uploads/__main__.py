@@ -11,8 +11,8 @@ import sys
 import uvloop
 
 from gateway.uploads.watch import watch
-from samovar import heap
 from samovar.errors import StartRefused
+from samovar.process import heap
 from samovar.settings import load
 
 EX_CONFIG = 78

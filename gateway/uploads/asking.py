@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from gateway.access.operations import Operation
-from samovar.access import Permission
+from samovar.access.roles import Permission
 
 PREFIX: Final = b"/uploads"
 """Where Samovar's own interface has buckets. S3's clients have them at the root."""

@@ -13,8 +13,8 @@ from gateway.access.guard import Unread
 from gateway.http.asgi import ClientGone, Request
 from gateway.uploads.chunked import SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER, Transcoder
 from gateway.uploads.refusals import ContentMismatch, IncompleteBody
+from samovar.access.sigv4 import UNSIGNED_PAYLOAD
 from samovar.errors import SamovarError
-from samovar.sigv4 import UNSIGNED_PAYLOAD
 
 STALL_S: Final = 60.0
 """A client that sends nothing for so long is given up."""

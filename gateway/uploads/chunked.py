@@ -1,6 +1,6 @@
 """Bodies in the content encoding `aws-chunked`, as they arrive: verified, and sent on without their signatures.
 
-`samovar/aws_chunked.py` does the same for small bodies at once, and names the source. Pure.
+`samovar/access/aws_chunked.py` does the same for small bodies at once, and names the source. Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Final
 
 from gateway.uploads.refusals import IncompleteBody
+from samovar.access.sigv4 import EMPTY_SHA256, MISMATCH, Claim
 from samovar.errors import InvalidSignature
-from samovar.sigv4 import EMPTY_SHA256, MISMATCH, Claim
 
 SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"

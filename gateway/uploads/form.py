@@ -36,9 +36,9 @@ from gateway.uploads.refusals import (
     MalformedPost,
     PolicyViolated,
 )
-from samovar import sigv4
+from samovar.access import sigv4
+from samovar.access.sigv4 import Claim
 from samovar.errors import InvalidSignature
-from samovar.sigv4 import Claim
 
 if TYPE_CHECKING:
     from gateway.uploads.front import Front

@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 
 from gateway.access.sessions import InvalidToken
 from gateway.http.rendering import Response
+from samovar.access.sigv4 import NotValidNow, WrongScope
 from samovar.errors import CallerError, SamovarError, ServiceUnavailable
-from samovar.sigv4 import NotValidNow, WrongScope
 
 
 class S3Error(CallerError):

@@ -14,11 +14,11 @@ import httpcore
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from samovar import s3
-from samovar.demand import demand
+from samovar.access.sigv4 import S3, UNSIGNED_PAYLOAD, Signed, sign_stated
 from samovar.errors import ServiceUnavailable
+from samovar.process.demand import demand
 from samovar.s3 import S3Server
 from samovar.settings import Settings
-from samovar.sigv4 import S3, UNSIGNED_PAYLOAD, Signed, sign_stated
 
 Headers = Sequence[tuple[bytes, bytes]]
 Body = bytes | AsyncIterator[bytes]

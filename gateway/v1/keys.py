@@ -12,7 +12,7 @@ from msgspec import Meta
 from gateway.lambda_api.body import read
 from gateway.lambda_api.edge import UsesServices, answer, no_content
 from gateway.v1.schema import described
-from samovar.access import KEY_ID, KEY_NAME, SECRET, AccessKey, NewKey, Role, new_key_id, new_secret
+from samovar.access.roles import KEY_ID, KEY_NAME, SECRET, AccessKey, NewKey, Role, new_key_id, new_secret
 from samovar.errors import InvalidParameterValue
 from samovar.names import FUNCTION_NAME
 

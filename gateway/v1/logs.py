@@ -15,7 +15,7 @@ from gateway.lambda_api.edge import InPath, UsesServices
 from gateway.log_reader import Selection, follow, tail
 from gateway.v1.schema import described
 from samovar.answers import LogRecord
-from samovar.logs import LogLine, folder_of
+from samovar.logs.lines import LogLine, folder_of
 
 router = APIRouter()
 MEDIA_TYPE = "application/x-ndjson"

@@ -14,7 +14,7 @@ from gateway.services import Services
 from gateway.v1.schema import described
 from samovar.answers import PackageLimits, PartStatus, Status
 from samovar.errors import SamovarError
-from samovar.link import EnvironmentView, InvokerIdentity, InvokerStatus
+from samovar.link.operations import EnvironmentView, InvokerIdentity, InvokerStatus
 
 router = APIRouter()
 VERSION = installed_version("samovar")

@@ -11,7 +11,7 @@ from gateway.lambda_api.body import read
 from gateway.lambda_api.edge import InPath, UsesFunctions, UsesServices, answer, find, no_content
 from gateway.v1.schema import described
 from samovar.answers import Provisioned
-from samovar.link import Standing
+from samovar.link.operations import Standing
 from samovar.provisioning import Provision
 
 router = APIRouter(prefix="/functions/{name}/provisioned")

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.lambda_api.body import whole
 from gateway.lambda_api.edge import UsesServices
 from gateway.link.remote import KEY_NAME, OUTCOME_HEADER, RUN_HEADER, Run
-from samovar.access import AccessKey
+from samovar.access.roles import AccessKey
 from samovar.errors import AccessDenied, InvalidRequestContent
 
 router = APIRouter(prefix="/runs")

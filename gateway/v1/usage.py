@@ -19,7 +19,7 @@ from samovar.answers import Usage
 from samovar.errors import ResourceNotFound, SamovarError
 from samovar.explanation import Explanation, explain, explain_refusal
 from samovar.invocation import Reading
-from samovar.link import RefusedCall, RefusedQuestion
+from samovar.link.operations import RefusedCall, RefusedQuestion
 from samovar.names import FunctionReference
 
 router = APIRouter()

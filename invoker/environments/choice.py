@@ -21,7 +21,7 @@ from invoker.isolation.seats import Seats
 from invoker.isolation.stem_cell import StemIsolation
 from invoker.isolation.stem_cells import STEM_LIMITS, StemCells, StemSettings
 from samovar.errors import EnvironmentFailure, StartRefused
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 from samovar.settings import Settings
 
 log = logging.getLogger("samovar.invoker")

@@ -32,7 +32,7 @@ from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
 from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
-from samovar.logs import NO_REQUEST
+from samovar.logs.lines import NO_REQUEST
 
 if TYPE_CHECKING:
     from invoker.pool.lease import Lease

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Collection
 from typing import Protocol
 
-from samovar.wire import EVENT, HEADER, MAILBOX, encode
+from samovar.link.wire import EVENT, HEADER, MAILBOX, encode
 
 
 class Connection(Protocol):

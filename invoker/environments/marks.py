@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from samovar.logs import MAX_LINE_BYTES
+from samovar.logs.lines import MAX_LINE_BYTES
 
 MARK = b"\0samovar-event "
 """Begins a mark, which ends with the event's number in decimal and a newline."""

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from invoker.environments.relay import Address
 from invoker.environments.variables import Platform
 from invoker.isolation.contract import PORT_VARIABLE
+from samovar.access.sessions import issue
 from samovar.function import FunctionVersion, Network, OciRuntime
-from samovar.sessions import issue
 from samovar.settings import Settings
 
 _LOOPBACK: Final = "127.0.0.1"

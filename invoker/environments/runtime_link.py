@@ -22,9 +22,9 @@ from invoker.environments.worker import Worker
 from invoker.faults import ProcessEnd
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET
 from invoker.logs.output import OutputListener
-from samovar.channel import FrameChannel, FrameReceiver
 from samovar.errors import EnvironmentFailure
-from samovar.wire import BIND, EXITED, HELLO, KILL, SPAWN, Frame
+from samovar.link.channel import FrameChannel, FrameReceiver
+from samovar.link.wire import BIND, EXITED, HELLO, KILL, SPAWN, Frame
 
 log = logging.getLogger("samovar.environment")
 

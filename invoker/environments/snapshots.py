@@ -27,10 +27,10 @@ from invoker.isolation.cgroup import Cgroup
 from invoker.isolation.contract import SOCKET_DIR, Box
 from invoker.isolation.local import remove
 from invoker.isolation.seats import Seat, Seats, Source
-from samovar.channel import FrameChannel
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion, Limits
-from samovar.wire import EXITED, FORK, Frame
+from samovar.link.channel import FrameChannel
+from samovar.link.wire import EXITED, FORK, Frame
 
 log = logging.getLogger("samovar.environment")
 

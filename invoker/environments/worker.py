@@ -19,9 +19,9 @@ from invoker.environments.mailbox import LARGEST_PACKET, Mailbox
 from invoker.faults import ProcessEnd
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
-from samovar.channel import FrameChannel
 from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
-from samovar.wire import (
+from samovar.link.channel import FrameChannel
+from samovar.link.wire import (
     CHUNK,
     END,
     EVENT,

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from samovar.errors import EnvironmentFailure
 from samovar.function import ContainerImage, Limits, Network, OciRuntime
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 
 TASK_ROOT = "/var/task"
 RUNTIME_DIR = "/var/runtime"

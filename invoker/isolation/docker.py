@@ -36,7 +36,7 @@ from invoker.isolation.docker_images import ImageFacts, Images
 from invoker.isolation.docker_seccomp import profile
 from invoker.isolation.seats import Seats, scale_out
 from samovar.errors import EnvironmentFailure
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 
 T = TypeVar("T")
 Configure = Callable[[BoxSpec, str, str, int, str | None], dict[str, Any]]

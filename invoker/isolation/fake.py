@@ -26,9 +26,9 @@ import msgspec
 
 from invoker.environments.marks import MARK
 from invoker.isolation.contract import INVOKER_SOCKET, OPT_DIR, OUTPUT_SOCKET, BoxSpec, Usage
-from samovar import wire
 from samovar.errors import EnvironmentFailure
-from samovar.link import IsolationStatus
+from samovar.link import wire
+from samovar.link.operations import IsolationStatus
 
 PROTOCOL = 1
 _KILLED = {"signal": 9}

@@ -25,7 +25,7 @@ from invoker.isolation.contract import OPT_DIR, BoxSpec, refuse_image
 from invoker.isolation.local import LocalBox, Meter, View, remove, stop, sweep
 from invoker.isolation.watch import Watch, processes
 from samovar.errors import EnvironmentFailure
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 
 _INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
 """Variables of the invoker the keeper needs to find what the host's programs find."""

@@ -29,7 +29,7 @@ from invoker.isolation.stem_stock import AT_REST, RUN_KEPT_S, StemStock
 from invoker.isolation.stem_supply import StemSupply
 from samovar.errors import EnvironmentFailure
 from samovar.function import Limits, Network
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 
 log = logging.getLogger("samovar.invoker.isolation")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from samovar.logging_config import RANKS, LoggingConfig
+from samovar.logs.config import RANKS, LoggingConfig
 
 Filter = Callable[[bytes], bool]
 """Whether a line is kept."""

@@ -1,4 +1,4 @@
-"""What gateways have done with log groups; the table is in `samovar/log_groups.py`. Retention is applied here, too."""
+"""What gateways have done with log groups; the table is in `samovar/logs/groups.py`. Retention is applied here, too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import msgspec
 
 from invoker.logs.output import LogFiles
 from invoker.server import Operation
-from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.errors import ResourceAlreadyExists, ResourceNotFound
-from samovar.log_groups import GroupChange, GroupSubject, LogGroup
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
+from samovar.logs.groups import GroupChange, GroupSubject, LogGroup
 
 log = logging.getLogger("samovar.output")
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from invoker.environments.marks import MOST_UNFINISHED, Marks
 from invoker.logs.filtering import Filter
-from samovar import log_groups, logs
 from samovar.clock import Clock
 from samovar.invocation import LOG_TAIL_BYTES
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
 
 log = logging.getLogger("samovar.output")
 
@@ -36,7 +37,7 @@ class LogFiles:
         self._lost_lines = 0
 
     def append(self, function: tuple[str, str], lines: list[bytes]) -> None:
-        """Add formatted lines (`samovar.logs.stamp_line`) to the log of a function, named by its region and name."""
+        """Add formatted lines (`samovar.logs.lines.stamp_line`) to the log of a function, by its region and name."""
         if not self._waiting:
             self._loop.call_soon(self.flush)
         waiting = self._waiting.get(function)

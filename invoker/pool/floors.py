@@ -12,7 +12,7 @@ from collections.abc import Callable
 from invoker.pool.shelf import Shelf
 from samovar import provisioning
 from samovar.clock import Clock
-from samovar.link import ProvisionedView
+from samovar.link.operations import ProvisionedView
 
 _LONGEST_SLEEP_S = 3600.0
 """Windows are looked at again after so long, in case the host's clock was set meanwhile."""

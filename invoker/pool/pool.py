@@ -34,7 +34,7 @@ from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure, ResourceNotFound, SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.invocation import ColdReason
-from samovar.link import ProvisionedView
+from samovar.link.operations import ProvisionedView
 
 log = logging.getLogger("samovar.pool")
 

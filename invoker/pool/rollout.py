@@ -16,7 +16,7 @@ from invoker.pool.pool import Pool
 from invoker.pool.versions import Key, Versions
 from samovar.clock import Clock
 from samovar.function import FunctionVersion
-from samovar.link import Forget, Warm
+from samovar.link.operations import Forget, Warm
 
 log = logging.getLogger("samovar.invoker")
 

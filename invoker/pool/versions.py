@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from samovar.function import FunctionVersion
-from samovar.link import Forget, UnknownVersion
+from samovar.link.operations import Forget, UnknownVersion
 
 Key = tuple[str, str]
 

@@ -1,4 +1,4 @@
-// Frames over the invoker's unix socket; the format is drawn in samovar/wire.py. A runtime imports nothing of Samovar's.
+// Frames over the invoker's unix socket; the format is drawn in samovar/link/wire.py. A runtime imports nothing of Samovar's.
 
 const HEADER_SIZE = 12;
 const CHUNK_SIZE = 256 * 1024;

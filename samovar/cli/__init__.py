@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from samovar import heap
 from samovar.cli import (
     buckets,
     delete,
@@ -35,6 +34,7 @@ from samovar.cli import (
     why,
 )
 from samovar.cli.failures import CommandGroup
+from samovar.process import heap
 
 app = typer.Typer(
     name="samovar",

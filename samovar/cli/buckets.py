@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the buckets."""
-    from samovar.buckets import Buckets
     from samovar.cli.output import print_json, stdout, table
+    from samovar.clients.buckets import Buckets
 
     with Buckets(endpoint) as buckets:
         found = buckets.all()
@@ -38,7 +38,7 @@ def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def create(name: BucketName, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Make a bucket. The first one starts the S3 server, which takes some seconds."""
-    from samovar.buckets import Buckets
+    from samovar.clients.buckets import Buckets
 
     with Buckets(endpoint) as buckets:
         buckets.create(name)
@@ -47,7 +47,7 @@ def create(name: BucketName, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def delete(name: BucketName, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Delete an empty bucket."""
-    from samovar.buckets import Buckets
+    from samovar.clients.buckets import Buckets
 
     with Buckets(endpoint) as buckets:
         buckets.delete(name)

@@ -23,8 +23,8 @@ def delete(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Delete a function, its URL, its schedules and its environments. Asks first, when there is somebody to ask."""
-    from samovar import scheduling
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         client.get_configuration(name)

@@ -15,9 +15,9 @@ from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 if TYPE_CHECKING:
     from samovar.answers import Status
     from samovar.cli.steps import Steps
-    from samovar.client import Client
-    from samovar.deployment import Deployed
-    from samovar.manifest import Manifest
+    from samovar.clients.platform import Client
+    from samovar.deploy.deployment import Deployed
+    from samovar.deploy.manifest import Manifest
     from samovar.sam.deploy import Checked
     from samovar.sam.deploy import Deployed as DeployedStack
 
@@ -60,13 +60,13 @@ def deploy_command(
     """Deploy a folder or a template: install requirements, pack, upload, wait until it serves."""
     from samovar.cli.output import print_json
     from samovar.cli.steps import Steps
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     template = template_at(folder)
     with Client(endpoint) as client, Steps(shown=sys.stderr.isatty()) as steps:
         packer = Packer(client, steps, fresh=fresh)
         if template is None:
-            from samovar.manifest import load
+            from samovar.deploy.manifest import load
 
             if dry_run:
                 raise typer.BadParameter("--dry-run is for templates")
@@ -88,7 +88,7 @@ def deploy_command(
 
 def template_at(path: Path) -> Path | None:
     """The template a path means; `None` when it means a function's folder."""
-    from samovar.manifest import FILE_NAME
+    from samovar.deploy.manifest import FILE_NAME
 
     if path.is_file():
         return path
@@ -114,14 +114,14 @@ class Packer:
 
     def package(self, folder: Path, runtime: str, manifest: Manifest | None = None) -> bytes:
         """The deployment package of a folder, with its requirements; for a manifest, it holds the handler."""
-        from samovar.build import cache_folder, install
-        from samovar.package import collect, pack
+        from samovar.deploy.build import cache_folder, install
+        from samovar.deploy.package import collect, pack
 
         report = self.steps.talk("requirements")
         site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
         sources = (collect(site, ignoring=False) if site else {}) | collect(folder)
         if manifest is not None:
-            from samovar import handlers
+            from samovar.deploy import handlers
 
             handlers.check(manifest.handler, runtime, manifest.environment, sources)
         return pack(sources, self.status.package_limits, progress=self.steps.count("packing"))
@@ -131,7 +131,7 @@ def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     """Deploy a function's folder."""
     import msgspec
 
-    from samovar.deployment import choose_runtime, deploy, note_on_runtime
+    from samovar.deploy.deployment import choose_runtime, deploy, note_on_runtime
 
     invoker = packer.status.running_invoker()
     runtime = choose_runtime(manifest.runtime, invoker)

@@ -15,7 +15,7 @@ from samovar.cli.deploy import Overrides, Packer, StackName, deploy_folder, temp
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint
 
 if TYPE_CHECKING:
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
 _SETTLES_MS = 40
 """What editors do when they save (write beside, rename) is over by then."""
@@ -40,7 +40,7 @@ def dev(
 ) -> None:
     """Deploy a folder or a template, then again whenever a file in it is saved; show logs as they come. Ctrl-C ends."""
     from samovar.cli.tails import Tails
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     template = template_at(folder)
     watched = folder if template is None else template.parent
@@ -88,7 +88,7 @@ def _deployer(
 
 
 def _folder_again(packer: Packer, folder: Path) -> tuple[list[str], str]:
-    from samovar.manifest import load
+    from samovar.deploy.manifest import load
 
     deployed = deploy_folder(packer, folder, load(folder))
     where = f" at {deployed.url}" if deployed.url else ""

@@ -44,9 +44,9 @@ def ls(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """List a function's events: those that wait or run, then those that ended, newest first."""
-    from samovar import event_client
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients import events as event_client
+    from samovar.clients.platform import Client
     from samovar.events import EventState
 
     wanted = "failed" if failed else state
@@ -74,9 +74,9 @@ def show(name: FunctionName, event_id: EventId, as_json: Json = False, endpoint:
     """Show one event with its payload."""
     import msgspec
 
-    from samovar import event_client
     from samovar.cli.output import print_json
-    from samovar.client import Client
+    from samovar.clients import events as event_client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = event_client.event(client, name, event_id)
@@ -111,8 +111,8 @@ def replay(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Run past events once more, as new events with ids of their own. Say which: --id, --failed or --since."""
-    from samovar import event_client
-    from samovar.client import Client
+    from samovar.clients import events as event_client
+    from samovar.clients.platform import Client
 
     if not (ids or failed or since):
         raise typer.BadParameter("say which events: --id ID, --failed or --since DURATION")
@@ -129,8 +129,8 @@ def redrive(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Have failed events run again under their own ids: all of them, or those of --id or --since."""
-    from samovar import event_client
-    from samovar.client import Client
+    from samovar.clients import events as event_client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         done = event_client.redrive(client, name, _selection(ids, since, failed=True))
@@ -147,8 +147,8 @@ def purge(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Forget events for good. Say which: --id, --failed or --all."""
-    from samovar import event_client
-    from samovar.client import Client
+    from samovar.clients import events as event_client
+    from samovar.clients.platform import Client
 
     if not (ids or failed or everything):
         raise typer.BadParameter("say which events: --id ID, --failed or --all")

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 def functions(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the functions."""
     from samovar.cli.output import megabytes, print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = sorted(client.list_functions(), key=lambda function: function.function_name)

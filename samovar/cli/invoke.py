@@ -37,7 +37,7 @@ def invoke(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Call a function and wait for its result, or hand in an event (--async). Without one, it gets {}."""
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     payload = _event(event, data)
     if later:

@@ -10,7 +10,7 @@ import typer
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 
 if TYPE_CHECKING:
-    from samovar.access import NewKey, Role
+    from samovar.access.roles import NewKey, Role
 
 RoleOption = Annotated[
     str,
@@ -46,7 +46,7 @@ def create(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Make an access key. Its secret is shown now and never again."""
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         made = client.create_key(_role(role), name, functions or ())
@@ -66,8 +66,8 @@ def import_(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Let in a key that exists elsewhere, with its id and secret."""
-    from samovar.client import Client
-    from samovar.sigv4 import Credentials
+    from samovar.access.sigv4 import Credentials
+    from samovar.clients.platform import Client
 
     if secret is None:
         asks = sys.stdin.isatty()
@@ -83,7 +83,7 @@ def import_(
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the access keys, without their secrets."""
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = client.keys()
@@ -99,7 +99,7 @@ def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def revoke(key_id: KeyId, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Let a key in no more."""
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         client.revoke_key(key_id)
@@ -107,7 +107,7 @@ def revoke(key_id: KeyId, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 
 def _role(text: str) -> Role:
-    from samovar.access import ROLES
+    from samovar.access.roles import ROLES
 
     for role in ROLES:
         if role == text:

@@ -37,7 +37,7 @@ def logs(
     """Show a function's log, oldest line first. With --json, one document a line."""
     import msgspec
 
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     query: dict[str, str | int] = {"since": round((time.time() - seconds(since)) * 1000), "limit": limit}
     if request_id:

@@ -23,7 +23,7 @@ def ls(
 ) -> None:
     """List event source mappings: their source, state, and what came of the last batch."""
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = sorted(client.list_mappings(function), key=lambda one: (one.function_arn, one.event_source_arn))

@@ -20,7 +20,7 @@ from samovar.settings import Settings, load
 from samovar.settings import describe as describe_setting
 
 if TYPE_CHECKING:
-    from samovar.link import InvokerStatus
+    from samovar.link.operations import InvokerStatus
     from samovar.supervisor.overview import Overview
 
 STOP_MARGIN_S = 20.0

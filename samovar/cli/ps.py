@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 def ps(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Show the execution environments: state, age, invocations served, memory."""
     from samovar.cli.output import print_json, short_time, stdout, table
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = client.environments()

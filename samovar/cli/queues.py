@@ -10,7 +10,7 @@ import typer
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 
 if TYPE_CHECKING:
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.", show_default=False)]
 
@@ -32,7 +32,7 @@ def ls(
 ) -> None:
     """List queues with how many messages they have."""
     from samovar.cli.output import print_json, stdout, table
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     with Sqs(endpoint) as sqs:
         found = {url: sqs.attributes(url) for url in sqs.urls(prefix)}
@@ -65,7 +65,7 @@ def create(
     """Make a queue, and print its URL. A name that ends with .fifo makes a FIFO queue."""
     import msgspec
 
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     given = dict(_assignment(text) for text in attributes or ())
     if name.endswith(".fifo"):
@@ -95,7 +95,7 @@ def send(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Send a message, and print its id."""
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     text = sys.stdin.read() if body == "-" else body
     with Sqs(endpoint) as sqs:
@@ -120,7 +120,7 @@ def receive(
 ) -> None:
     """Receive messages, print their bodies, and delete them unless told to keep them."""
     from samovar.cli.output import print_json
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     with Sqs(endpoint) as sqs:
         url = sqs.url(name)
@@ -154,8 +154,8 @@ def redrive(
     """Move the messages of a dead-letter queue back to where they came from, and say how many there were."""
     import time
 
+    from samovar.clients.queues import Sqs
     from samovar.errors import CallerError
-    from samovar.sqs import Sqs
 
     with Sqs(endpoint) as sqs:
         source = sqs.attributes(sqs.url(name))["QueueArn"]
@@ -174,7 +174,7 @@ def redrive(
 
 def purge(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Forget all messages of a queue."""
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     with Sqs(endpoint) as sqs:
         sqs.call("PurgeQueue", QueueUrl=sqs.url(name))
@@ -183,7 +183,7 @@ def purge(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def delete(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Delete a queue with its messages."""
-    from samovar.sqs import Sqs
+    from samovar.clients.queues import Sqs
 
     with Sqs(endpoint) as sqs:
         sqs.call("DeleteQueue", QueueUrl=sqs.url(name))

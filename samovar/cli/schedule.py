@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the schedules, and when each is due next."""
-    from samovar import scheduling
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = scheduling.every(client)
@@ -65,9 +65,9 @@ def add(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Make a schedule, or change the one of this name."""
-    from samovar import scheduling
     from samovar.cli.output import print_json
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
     from samovar.schedules import PutSchedule
 
     wish = PutSchedule(
@@ -88,9 +88,9 @@ def add(
 
 def run(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Start now what a schedule starts, besides what is due."""
-    from samovar import scheduling
     from samovar.cli.output import print_json
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         done = scheduling.run(client, name)
@@ -102,8 +102,8 @@ def run(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT
 
 def pause(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Switch a schedule off. What passes meanwhile is not caught up."""
-    from samovar import scheduling
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         scheduling.switch(client, name, enabled=False)
@@ -112,8 +112,8 @@ def pause(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def resume(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Switch a schedule on again."""
-    from samovar import scheduling
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = scheduling.switch(client, name, enabled=True)
@@ -122,8 +122,8 @@ def resume(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def rm(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Remove a schedule."""
-    from samovar import scheduling
-    from samovar.client import Client
+    from samovar.clients import schedules as scheduling
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         scheduling.delete(client, name)

@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 
 def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """List the deployed templates."""
-    from samovar import stack_client
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients import stacks as stack_client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = stack_client.stacks(client)
@@ -44,9 +44,9 @@ def ls(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
 
 def show(name: Name, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     """Show what belongs to a deployed template, and its outputs."""
-    from samovar import stack_client
     from samovar.cli.output import print_json, stdout, table
-    from samovar.client import Client
+    from samovar.clients import stacks as stack_client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         stack = stack_client.get_stack(client, name)
@@ -68,9 +68,9 @@ def delete(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Remove everything that belongs to a deployed template. Asks first, when there is somebody to ask."""
-    from samovar import stack_client
     from samovar.cli.output import print_json
-    from samovar.client import Client
+    from samovar.clients import stacks as stack_client
+    from samovar.clients.platform import Client
     from samovar.sam.deploy import remove
     from samovar.sam.target import Target
 

@@ -10,7 +10,7 @@ from typing import Self, TextIO
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_when_event_set, wait_fixed
 from tenacity.nap import sleep_using_event
 
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.errors import SamovarError
 
 _PAUSE_S = 0.5

@@ -11,7 +11,7 @@ import typer
 from samovar.cli.options import DEFAULT_ENDPOINT, Endpoint, Json
 
 if TYPE_CHECKING:
-    from samovar.uploading import Order
+    from samovar.clients.uploading import Order
 
 _SCHEME = "s3://"
 
@@ -41,10 +41,10 @@ def upload(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Upload a file or a folder; functions that the bucket notifies are started."""
-    from samovar.buckets import Buckets
     from samovar.cli.output import megabytes, print_json
     from samovar.cli.steps import Steps
-    from samovar.uploading import upload_all
+    from samovar.clients.buckets import Buckets
+    from samovar.clients.uploading import upload_all
 
     bucket, orders = _ordered(path, to, content_type)
     with Buckets(endpoint) as buckets, Steps(shown=sys.stderr.isatty()) as steps:
@@ -60,7 +60,7 @@ def upload(
 
 def _ordered(path: Path, to: str, content_type: str | None) -> tuple[str, list[Order]]:
     """The bucket, and which file is to have which key in it."""
-    from samovar.uploading import Order, UploadError, files_below
+    from samovar.clients.uploading import Order, UploadError, files_below
 
     bucket, _, key = to.removeprefix(_SCHEME).partition("/")
     if not to.startswith(_SCHEME) or not bucket:

@@ -35,7 +35,7 @@ def usage(
 ) -> None:
     """Show invocations, errors, cold starts, durations and GB-seconds, and draw them over time."""
     from samovar.cli.output import print_json, stdout
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     now = time.time()
     with Client(endpoint) as client:

@@ -30,7 +30,7 @@ def why(
 ) -> None:
     """Say why a call was cold, had to wait or was refused, and what would have avoided it."""
     from samovar.cli.output import print_json, stdout
-    from samovar.client import Client
+    from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
         found = client.why(request_id)

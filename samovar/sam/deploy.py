@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from samovar import stack_client
+from samovar.clients import stacks as stack_client
 from samovar.errors import InvalidParameterValue, ResourceNotFound, SamovarError
 from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS

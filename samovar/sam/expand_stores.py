@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from samovar import log_groups
+from samovar.logs import groups as log_groups
 from samovar.sam.document import Node
 from samovar.sam.drivers.buckets import BucketWanted, NoticeWanted
 from samovar.sam.drivers.logs import LogGroupWanted

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from samovar import stack_client
-from samovar.deployment import note_on_runtime
+from samovar.clients import stacks as stack_client
+from samovar.deploy.deployment import note_on_runtime
 from samovar.sam.document import TemplateError
 from samovar.sam.item import Item
 from samovar.sam.target import Target

@@ -21,7 +21,7 @@ async def deploy_and_call(folder: Path, endpoint: str) -> int:
     code = await _samovar(["deploy", str(folder)], endpoint)
     if code:
         return code
-    from samovar.manifest import load  # only where somebody asked for a first call
+    from samovar.deploy.manifest import load  # only where somebody asked for a first call
 
     event = folder / "event.json"
     return await _samovar(

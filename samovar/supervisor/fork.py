@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, Literal, TextIO, cast
 
-from samovar import heap
+from samovar.process import heap
 
 SHARED: Final = (
     "click",
@@ -29,7 +29,7 @@ SHARED: Final = (
     "logging.config",
     "psutil",
     "redis.asyncio",
-    "samovar.link",
+    "samovar.link.operations",
     "samovar.usage",
     "tenacity",
     "uvloop",

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Final
 
-from samovar.demand import READY, is_ours
 from samovar.errors import StartRefused
+from samovar.process.demand import READY, is_ours
 from samovar.supervisor.child import ChildSpec
 
 _ASKS_WITHIN_S: Final = 5.0
@@ -44,7 +44,7 @@ class OnDemand:
 
     @asynccontextmanager
     async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Take requests at a socket of `samovar.demand`, which is closed at the end, of processes of this user."""
+        """Take requests at a socket of `samovar.process.demand`, closed at the end, of processes of this user."""
         server = await asyncio.start_unix_server(self._accept, sock=listener)
         try:
             yield

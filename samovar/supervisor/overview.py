@@ -8,9 +8,9 @@ import msgspec
 import psutil
 
 from samovar.answers import Status
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.errors import SamovarError
-from samovar.link import InvokerStatus
+from samovar.link.operations import InvokerStatus
 from samovar.settings import Settings
 from samovar.supervisor import data_dir, state
 from samovar.supervisor.state import PlatformState, ProcessState

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 import samovar
-from samovar import credentials, demand, s3
+from samovar import s3
+from samovar.access import credentials
+from samovar.process import demand
 from samovar.settings import Settings
 from samovar.supervisor import data_dir, fork, leftovers, readiness, state
 from samovar.supervisor.listener import open_listener, port_of

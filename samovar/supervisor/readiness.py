@@ -16,9 +16,9 @@ import msgspec
 
 from samovar import s3
 from samovar.errors import StartRefused
-from samovar.link import InvokerIdentity, OperationAnswer, OperationHead
+from samovar.link.operations import InvokerIdentity, OperationAnswer, OperationHead
+from samovar.link.wire import REQUEST, Decoder, ProtocolError, encode
 from samovar.settings import Settings
-from samovar.wire import REQUEST, Decoder, ProtocolError, encode
 
 PAUSE_S = 0.02
 EXTERNAL_STORE_S = 15.0

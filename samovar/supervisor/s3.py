@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from samovar import credentials
+from samovar.access import credentials
 from samovar.errors import StartRefused
 from samovar.s3 import LOOPBACK, Ports, known_ports, ports_path, server_path
 from samovar.settings import Settings

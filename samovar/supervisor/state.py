@@ -44,7 +44,7 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str = ""
     """The file with the root access key; empty where nobody needs one."""
     demand: str = ""
-    """Where the supervisor can be asked to start what is needed; see `samovar/demand.py`."""
+    """Where the supervisor can be asked to start what is needed; see `samovar/process/demand.py`."""
 
 
 def path_of(settings: Settings) -> Path:

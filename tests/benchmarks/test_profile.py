@@ -37,7 +37,11 @@ def test_a_function_is_counted_with_what_it_calls_and_alone() -> None:
             ["HotPath.begin (gateway/http/hot.py)", "InvokerLink.begin (gateway/link/invoker_link.py)"],
             "frame",
         ),
-        ("gateway", ["FrameChannel.data_received (samovar/channel.py)", "_settle (gateway/http/hot.py)"], "answer"),
+        (
+            "gateway",
+            ["FrameChannel.data_received (samovar/link/channel.py)", "_settle (gateway/http/hot.py)"],
+            "answer",
+        ),
         ("gateway", ["GatewayProtocol._reply (gateway/http/protocol.py)"], "answer"),
         ("gateway", ["GatewayProtocol.data_received (gateway/http/protocol.py)"], "parse"),
         (

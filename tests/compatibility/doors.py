@@ -17,7 +17,7 @@ from botocore import auth  # type: ignore[import-untyped]  # it ships no types
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # as above
 from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]  # as above
 
-from samovar.sigv4 import Credentials
+from samovar.access.sigv4 import Credentials
 from tests.compatibility.aws import create, lambda_client
 from tests.platform import Platform
 from tests.signing import root_key

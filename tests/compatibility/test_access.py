@@ -19,7 +19,7 @@ from botocore.config import Config  # type: ignore[import-untyped]  # as above
 from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]  # as above
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # as above
 
-from samovar.sigv4 import Credentials
+from samovar.access.sigv4 import Credentials
 from tests.compatibility.aws import SANDBOX, create
 from tests.platform import Platform
 from tests.signing import Signing, root_key

@@ -19,8 +19,8 @@ import msgspec
 from invoker.environments.mailbox import Mailbox
 from invoker.environments.variables import Folders
 from invoker.isolation.contract import INVOKER_SOCKET, OUTPUT_SOCKET, Box, BoxSpec, Isolation
-from samovar import wire
 from samovar.function import Limits, Network, OciRuntime
+from samovar.link import wire
 
 T = TypeVar("T")
 PATIENCE_S = 60.0
@@ -81,7 +81,7 @@ class Connection:
                 return Message(first.kind, first.stream, head, b"".join(parts), frame.flags)
 
     def duplicate(self) -> socket.socket:
-        """See `samovar.channel.FrameChannel.duplicate`."""
+        """See `samovar.link.channel.FrameChannel.duplicate`."""
         return socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno()))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from invoker.environments.mailbox import Mailbox
 from invoker.isolation.contract import Isolation
-from samovar.wire import EVENT, LAID, QUIET, RESULT, encode
+from samovar.link.wire import EVENT, LAID, QUIET, RESULT, encode
 from tests.contracts.harness import PATIENCE_S, Connection, Message, Room, Wish, open_room, within
 
 pytestmark = pytest.mark.needs("kernel")

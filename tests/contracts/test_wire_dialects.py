@@ -1,4 +1,4 @@
-"""The runtime's own frame codec and `samovar.wire` are one format: each reads what the other writes."""
+"""The runtime's own frame codec and `samovar.link.wire` are one format: each reads what the other writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtimes.python import bootstrap
-from samovar import wire
+from samovar.link import wire
 
 kinds = st.integers(0, 255)
 streams = st.integers(0, 2**32 - 1)

@@ -17,7 +17,7 @@ import redis
 from botocore.config import Config  # type: ignore[import-untyped] # as above
 
 from samovar.answers import Answered
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.invocation import Reading
 from samovar.names import function_arn
 from samovar.settings import Settings

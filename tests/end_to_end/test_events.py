@@ -19,7 +19,7 @@ from gateway.functions.store import connect
 from gateway.queues.message import Received
 from gateway.queues.names import QueueArn
 from gateway.queues.queues import Queues, Wanted
-from samovar import event_client
+from samovar.clients import events as event_client
 from samovar.clock import SystemClock
 from samovar.errors import ResourceNotFound
 from samovar.events import EventSelection, EventView

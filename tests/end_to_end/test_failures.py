@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from samovar.access.sigv4 import Signed, sign
 from samovar.errors import EnvironmentFailure, SamovarError, ServiceFailure, ServiceUnavailable
 from samovar.settings import Settings
-from samovar.sigv4 import Signed, sign
 from tests.end_to_end.conftest import SANDBOX
 from tests.end_to_end.engine_line import EngineLine
 from tests.end_to_end.lab import Function, Lab, laboratory, zipped

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 
-from samovar import logs
+from samovar.logs import lines as logs
 from tests.end_to_end.lab import Function, Lab
 
 SOURCE = """

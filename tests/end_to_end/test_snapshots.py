@@ -13,7 +13,7 @@ import pytest
 
 from invoker.isolation.mounts import unavailable
 from samovar.invocation import ColdReason
-from samovar.link import EnvironmentView
+from samovar.link.operations import EnvironmentView
 from tests.end_to_end.lab import Function, Lab
 from tests.end_to_end.load import Answer, at_once, load
 from tests.end_to_end.platform_box import until

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # i
 
 from gateway.uploads.pruning import forget_old_changes
 from samovar import s3
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.settings import Settings
 from tests.end_to_end.lab import Function, Lab, laboratory, package
 from tests.end_to_end.platform_box import until

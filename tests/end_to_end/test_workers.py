@@ -21,7 +21,7 @@ from celery import Celery
 from kombu import Connection
 
 from gateway.events import keys
-from samovar import event_client
+from samovar.clients import events as event_client
 from samovar.names import function_arn
 from tests.end_to_end.lab import Function, laboratory
 from tests.end_to_end.platform_box import until

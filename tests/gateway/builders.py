@@ -25,12 +25,12 @@ from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
 from gateway.services import Services
 from gateway.uploads.objects import Objects
+from samovar.access.sigv4 import Credentials
 from samovar.clock import Clock
 from samovar.errors import ServiceUnavailable
 from samovar.function import FunctionVersion
-from samovar.link import InvokerIdentity, InvokerStatus, RefusedCall, RuntimeStatus, Standing
+from samovar.link.operations import InvokerIdentity, InvokerStatus, RefusedCall, RuntimeStatus, Standing
 from samovar.settings import Settings
-from samovar.sigv4 import Credentials
 
 ROLE = "arn:aws:iam::123456789012:role/samovar"
 SESSION_KEY = b"what functions' tokens are made with"

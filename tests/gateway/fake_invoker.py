@@ -11,10 +11,10 @@ from typing import Self
 
 import msgspec
 
-from samovar.channel import FrameChannel
 from samovar.invocation import AnswerHead, InvokeHead
-from samovar.link import OperationAnswer
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, PULL, REQUEST, RESPONSE, Frame
+from samovar.link.channel import FrameChannel
+from samovar.link.operations import OperationAnswer
+from samovar.link.wire import CANCEL, CHUNK, CHUNK_SIZE, PULL, REQUEST, RESPONSE, Frame
 
 Run = Callable[[InvokeHead, bytes], Awaitable[tuple[AnswerHead, bytes]]]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import httpx
 
-from samovar.credentials import noted
+from samovar.access.credentials import noted
 from samovar.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from gateway.app import create_app
 from gateway.services import Services
-from samovar import sigv4
+from samovar.access import sigv4
+from samovar.access.sigv4 import Credentials
 from samovar.clock import ManualClock
-from samovar.sigv4 import Credentials
 from tests.gateway.builders import ROOT, creation
 
 pytestmark = pytest.mark.component("valkey")

@@ -14,7 +14,7 @@ from gateway.access.key_store import KeyStore
 from gateway.access.keyring import Keyring
 from gateway.access.vault import Vault
 from gateway.functions.store import connect
-from samovar.access import AccessKey, new_key_id, new_secret
+from samovar.access.roles import AccessKey, new_key_id, new_secret
 from samovar.errors import ResourceConflict, ResourceNotFound, ServiceFailure, ServiceUnavailable
 from tests.gateway.builders import ROOT
 from tests.valkey import Valkey

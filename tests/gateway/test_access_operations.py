@@ -13,7 +13,7 @@ from gateway.access import operations
 from gateway.access.operations import Asked
 from gateway.control import V1, create_control_app
 from gateway.services import Services
-from samovar.access import GRANTS, AccessKey, Role
+from samovar.access.roles import GRANTS, AccessKey, Role
 
 MODEL = botocore.session.get_session().get_service_model("lambda")
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from gateway.http import answer as http_answer
 from gateway.link.exchanges import Reply, StreamExchange
 from gateway.link.invoker_link import Call, InvokerLink
-from samovar.channel import FrameChannel
 from samovar.errors import EnvironmentFailure, TooManyRequests
 from samovar.invocation import AnswerHead, InvokeHead, Outcome, StreamHead
-from samovar.link import OperationAnswer, UnknownVersion
-from samovar.wire import CANCEL, CHUNK, CREDIT, END, REQUEST, RESPONSE, Frame, ProtocolError
+from samovar.link.channel import FrameChannel
+from samovar.link.operations import OperationAnswer, UnknownVersion
+from samovar.link.wire import CANCEL, CHUNK, CREDIT, END, REQUEST, RESPONSE, Frame, ProtocolError
 from tests.gateway.test_invoker_link import VERSION
 
 HEAD = msgspec.json.encode(StreamHead(version="3", content_type="text/plain"))

@@ -17,7 +17,8 @@ from gateway.schedules.beat import StoredScheduler
 from gateway.tasks import sweeps, worker
 from gateway.tasks.background import app
 from gateway.tasks.celery_app import EVERY_S, broker_url, create_app
-from samovar import logs, usage
+from samovar import usage
+from samovar.logs import lines as logs
 from samovar.settings import Settings
 from samovar.supervisor import data_dir
 from samovar.supervisor.readiness import store_answers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from samovar.logs import folder_of, format_line, segment_path
+from samovar.logs.lines import folder_of, format_line, segment_path
 from samovar.settings import Settings
 from tests.gateway.process import gateway_process
 from tests.signing import Signing, root_key

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.logs_api import reading
 from gateway.services import Services
-from samovar import log_groups
 from samovar.clock import ManualClock
-from samovar.log_groups import DAY_MS, LogGroup
-from samovar.logs import LogLine, Position, folder_of, format_line, segment_path
+from samovar.logs import groups as log_groups
+from samovar.logs.groups import DAY_MS, LogGroup
+from samovar.logs.lines import LogLine, Position, folder_of, format_line, segment_path
 from tests.gateway.builders import RecordingLink
 
 GROUP = "/aws/lambda/tea"

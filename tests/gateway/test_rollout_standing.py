@@ -7,7 +7,7 @@ import base64
 import httpx
 import pytest
 
-from samovar.link import Standing
+from samovar.link.operations import Standing
 from tests.gateway.builders import RecordingLink, creation, zip_of
 
 pytestmark = pytest.mark.component("valkey")

@@ -12,7 +12,7 @@ import pytest
 from gateway.log_reader import Selection, follow, read_on, tail
 from gateway.services import Services
 from samovar.answers import LogRecord
-from samovar.logs import Position, folder_of, format_line, segment_path
+from samovar.logs.lines import Position, folder_of, format_line, segment_path
 from tests.gateway.builders import creation
 
 PATH = "/samovar/v1/functions/hello/logs"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from samovar.link import ProvisionedView, Standing
+from samovar.link.operations import ProvisionedView, Standing
 from tests.gateway.builders import RecordingLink, creation
 
 pytestmark = pytest.mark.component("valkey")

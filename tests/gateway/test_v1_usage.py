@@ -15,7 +15,7 @@ from samovar.clock import ManualClock
 from samovar.errors import InvalidParameterValue
 from samovar.explanation import Explanation, explain, explain_refusal
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
-from samovar.link import RefusedCall
+from samovar.link.operations import RefusedCall
 from samovar.usage import SECONDS, Rollup, reading_key, readings_key, rollup_key, span_start
 from tests.gateway.builders import RecordingLink, creation
 

@@ -7,7 +7,7 @@ import os
 import resource
 
 from invoker.isolation.child import readable
-from samovar import descriptors
+from samovar.process import descriptors
 
 
 def test_descriptors_beyond_what_select_takes_can_be_waited_for() -> None:

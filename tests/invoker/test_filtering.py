@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from invoker.logs.filtering import wanted
-from samovar import log_groups
 from samovar.errors import InvalidParameterValue
-from samovar.logging_config import LoggingConfig
+from samovar.logs import groups as log_groups
+from samovar.logs.config import LoggingConfig
 
 LINES = {
     b"no JSON": None,

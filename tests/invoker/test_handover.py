@@ -25,7 +25,7 @@ from invoker.pool.pool import Pool
 from invoker.pool.versions import Versions
 from samovar.clock import SystemClock
 from samovar.invocation import AnswerHead, InvokeHead, Outcome, Reading
-from samovar.wire import END, RESULT, Frame
+from samovar.link.wire import END, RESULT, Frame
 from tests.invoker.building import pool_over, until, version
 
 

@@ -20,13 +20,13 @@ from invoker.pool.pool import Pool
 from invoker.pool.versions import Versions
 from invoker.refused import RefusedCalls
 from invoker.server import Server
-from samovar.channel import FrameChannel
 from samovar.clock import SystemClock
 from samovar.errors import SamovarError, ServiceUnavailable
 from samovar.function import FunctionVersion
 from samovar.invocation import AnswerHead, ColdReason, InvokeHead, Outcome, Reading
-from samovar.link import Forget
-from samovar.wire import CANCEL, CHUNK, CHUNK_SIZE, END, PULL, REQUEST, Frame
+from samovar.link.channel import FrameChannel
+from samovar.link.operations import Forget
+from samovar.link.wire import CANCEL, CHUNK, CHUNK_SIZE, END, PULL, REQUEST, Frame
 from tests.invoker.building import Gate, pool_over, until, version
 
 

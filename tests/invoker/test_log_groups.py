@@ -10,11 +10,12 @@ import pytest
 
 from invoker.logs.log_groups import LogGroups
 from invoker.logs.output import EnvironmentLog, LogFiles
-from samovar import log_groups, logs
 from samovar.clock import ManualClock
 from samovar.errors import ResourceAlreadyExists, ResourceNotFound
-from samovar.log_groups import DAY_MS, GroupChange, GroupSubject
-from samovar.logs import Position
+from samovar.logs import groups as log_groups
+from samovar.logs import lines as logs
+from samovar.logs.groups import DAY_MS, GroupChange, GroupSubject
+from samovar.logs.lines import Position
 
 
 class Kept:

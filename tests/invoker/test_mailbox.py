@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from invoker.environments.mailbox import Mailbox
-from samovar.wire import EVENT, encode
+from samovar.link.wire import EVENT, encode
 
 
 def test_what_lies_behind_one_that_was_not_asked_for_stays_unless_the_worker_is_given_up() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from invoker.logs.output import EnvironmentLog, InvocationLog, LogFiles, OutputListener
-from samovar import logs
 from samovar.clock import ManualClock
-from samovar.logs import Position
+from samovar.logs import lines as logs
+from samovar.logs.lines import Position
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import msgspec
 from invoker.refused import MOST, RefusedCalls
 from samovar.errors import TooManyRequests
 from samovar.invocation import InvokeHead
-from samovar.link import RefusedCall, RefusedQuestion
+from samovar.link.operations import RefusedCall, RefusedQuestion
 
 WHY = TooManyRequests("Rate Exceeded.", retry_after=2.0, reason="ConcurrentInvocationLimitExceeded")
 

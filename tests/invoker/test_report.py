@@ -10,7 +10,7 @@ import pytest
 from invoker.logs import report
 from samovar.function import FunctionVersion
 from samovar.invocation import Outcome, Reading
-from samovar.logging_config import LoggingConfig, SystemLogLevel
+from samovar.logs.config import LoggingConfig, SystemLogLevel
 from samovar.names import runtime_version_arn
 
 EPOCH = 1_700_000_000.25

@@ -14,8 +14,8 @@ from invoker.environments import worker as workers
 from invoker.environments.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
 from invoker.faults import ProcessEnd
 from invoker.response_stream import WINDOW_BYTES, ResponseStream
-from samovar.channel import FrameChannel
-from samovar.wire import CHUNK, END, RESPONSE, RESULT, Frame
+from samovar.link.channel import FrameChannel
+from samovar.link.wire import CHUNK, END, RESPONSE, RESULT, Frame
 
 HEAD = EventHead("id", 0, "arn", streaming=True)
 BEGIN = msgspec.json.encode({"streaming": True, "content_type": "text/plain"})

@@ -17,7 +17,7 @@ from invoker.pool.rollout import Rollouts
 from invoker.pool.versions import Versions
 from samovar.clock import SystemClock
 from samovar.function import FunctionVersion
-from samovar.link import Forget, UnknownVersion
+from samovar.link.operations import Forget, UnknownVersion
 from tests.invoker.building import pool_over, until, version
 from tests.invoker.test_pool import call
 

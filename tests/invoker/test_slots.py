@@ -16,10 +16,10 @@ from invoker.isolation.fake import Exit, Function, hang
 from invoker.logs.output import EnvironmentLog, LogFiles
 from invoker.pool.policy import Start, scale
 from invoker.pool.pool import Pool
-from samovar import logs
 from samovar.clock import ManualClock
 from samovar.function import FunctionVersion
-from samovar.logs import Position
+from samovar.logs import lines as logs
+from samovar.logs.lines import Position
 from tests.invoker.building import Gate, leased, pool_over, run, until, version
 from tests.invoker.test_policy import demand, host
 

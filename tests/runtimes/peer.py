@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import runtimes
-from samovar import wire
+from samovar.link import wire
 
 BOOTSTRAP = Path(runtimes.__file__).parent / "python" / "start.py"
 PATIENCE_S = 60.0

@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.peer import PATIENCE_S, VARIABLES, Connected, Message, Peer, Worker, accept, listen
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from invoker.environments import node
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.carried import Runtime, keeper
 from tests.runtimes.conftest import PYTHON
 from tests.runtimes.peer import BOOTSTRAP, Peer, Worker

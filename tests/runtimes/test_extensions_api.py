@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.carried import Runtime, Said, keeper, write_program
 from tests.runtimes.peer import ARN, PATIENCE_S, Peer, Worker
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.conftest import Launch
 from tests.runtimes.peer import Message, Peer, Worker
 

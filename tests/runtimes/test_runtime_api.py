@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.carried import Runtime, keeper, write_program
 from tests.runtimes.peer import ARN, PATIENCE_S, Message, Peer, Worker
 

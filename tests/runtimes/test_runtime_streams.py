@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.carried import Runtime, keeper, write_program
 from tests.runtimes.peer import Peer, Worker
 from tests.runtimes.test_runtime_api import ADDRESS, given, result_of

@@ -11,7 +11,7 @@ import numpy
 import pytest
 import snapshot_restore_py  # type: ignore[import-untyped]  # it ships no types
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.conftest import PYTHON, Prepare, box
 from tests.runtimes.peer import Peer, Worker, ends_soon, is_alive
 from tests.runtimes.snapshots import Origin

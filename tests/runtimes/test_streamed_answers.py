@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.conftest import Launch
 from tests.runtimes.peer import Message, Worker
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar import wire
+from samovar.link import wire
 from tests.runtimes.conftest import Launch
 from tests.runtimes.peer import BOOTSTRAP, Peer, Worker, ends_soon, is_alive
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar import aws_chunked
-from samovar.aws_chunked import SIGNED, UNSIGNED, decode
+from samovar.access import aws_chunked
+from samovar.access.aws_chunked import SIGNED, UNSIGNED, decode
+from samovar.access.sigv4 import Claim, signing_key
 from samovar.errors import InvalidRequestContent, InvalidSignature
-from samovar.sigv4 import Claim, signing_key
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEY = signing_key(SECRET, "20130524", "us-east-1", "s3")

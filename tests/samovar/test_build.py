@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar.build import BuildFailed, cache_key, install, is_local, read_all
+from samovar.deploy.build import BuildFailed, cache_key, install, is_local, read_all
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 

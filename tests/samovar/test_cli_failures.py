@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from samovar.build import BuildFailed
 from samovar.cli.failures import CommandGroup
+from samovar.deploy.build import BuildFailed
 from samovar.errors import (
     EnvironmentFailure,
     ResourceConflict,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.responses import PlainTextResponse, Response
 
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.errors import (
     CallerError,
     EnvironmentFailure,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from samovar.credentials import ensure, find, noted, path_of, read
+from samovar.access.credentials import ensure, find, noted, path_of, read
+from samovar.access.sigv4 import Credentials
 from samovar.errors import SettingError, StartRefused
 from samovar.settings import Settings, load
-from samovar.sigv4 import Credentials
 
 HERE = "http://127.0.0.1:9123"
 GIVEN = Credentials("AKIAGIVENGIVENGIVEN0", "given")

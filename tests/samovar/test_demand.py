@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from samovar import demand
 from samovar.errors import ServiceUnavailable, StartRefused
+from samovar.process import demand
 from samovar.settings import Settings
 from samovar.supervisor import state
 from samovar.supervisor.child import ChildSpec

@@ -7,7 +7,7 @@ from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untype
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar import event_stream
+from samovar.link import event_stream
 
 pytestmark = pytest.mark.component("boto3")
 headers = st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=40), max_size=4)

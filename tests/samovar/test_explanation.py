@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from samovar.explanation import explain, explain_refusal
 from samovar.invocation import ColdReason, Outcome, Preparation, Reading
-from samovar.link import RefusedCall
+from samovar.link.operations import RefusedCall
 
 
 def reading(**members: Any) -> Reading:

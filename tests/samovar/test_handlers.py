@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from samovar import handlers
-from samovar.handlers import HandlerError
-from samovar.package import collect
+from samovar.deploy import handlers
+from samovar.deploy.handlers import HandlerError
+from samovar.deploy.package import collect
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from samovar import log_groups
-from samovar.log_groups import LogGroup, folder_name, group_name
-from samovar.logs import folder_of
+from samovar.logs import groups as log_groups
+from samovar.logs.groups import LogGroup, folder_name, group_name
+from samovar.logs.lines import folder_of
 
 NAMES = ["/aws/lambda/tea", "/tea", "tea", *("x" * length for length in (250, 251, 252, 502, 503, 512))]
 

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from samovar import logs
-from samovar.logs import LogLine, Position
+from samovar.logs import lines as logs
+from samovar.logs.lines import LogLine, Position
 
 
 @given(st.text().filter(lambda text: "\n" not in text), st.integers(0, 2**42))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar.manifest import ManifestError, load, parse
+from samovar.deploy.manifest import ManifestError, load, parse
 from samovar.provisioning import Provision
 
 LEAST = 'name = "tea"\nhandler = "app.handler"\n'

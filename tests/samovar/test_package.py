@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samovar.answers import PackageLimits
+from samovar.deploy.package import PackageError, collect, pack
 from samovar.errors import CodeStorageExceeded
-from samovar.package import PackageError, collect, pack
 
 LIMITS = PackageLimits(packed=50 * 2**20, unpacked=250 * 2**20)
 

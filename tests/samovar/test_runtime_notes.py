@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from samovar.deployment import note_on_runtime
-from samovar.link import RuntimeStatus
+from samovar.deploy.deployment import note_on_runtime
+from samovar.link.operations import RuntimeStatus
 from tests.gateway.builders import invoker_status
 
 ADVICE = "install it"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar import sessions
-from samovar.sessions import MAX_TOKEN, Session
+from samovar.access import sessions
+from samovar.access.sessions import MAX_TOKEN, Session
 from tests.invoker.building import version
 
 KEY = b"k" * 32

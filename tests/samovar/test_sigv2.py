@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from samovar import sigv2
+from samovar.access import sigv2
+from samovar.access.sigv4 import Signed
 from samovar.errors import IncompleteSignature, InvalidSignature
-from samovar.sigv4 import Signed
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 

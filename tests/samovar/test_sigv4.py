@@ -15,9 +15,9 @@ from botocore.credentials import Credentials as BotoCredentials  # type: ignore[
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar import sigv4
+from samovar.access import sigv4
+from samovar.access.sigv4 import Credentials, Signed, WrongScope
 from samovar.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken, SamovarError
-from samovar.sigv4 import Credentials, Signed, WrongScope
 
 KEY = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 HOST = "127.0.0.1:9000"

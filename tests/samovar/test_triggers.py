@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from samovar.answers import SourceMapping
-from samovar.client import Client
-from samovar.deployed_mappings import bring_about
+from samovar.clients.platform import Client
+from samovar.deploy.manifest import ManifestError, parse
+from samovar.deploy.mappings import bring_about
+from samovar.deploy.triggers import MAPPING_TAG
 from samovar.errors import ResourceConflict
-from samovar.manifest import ManifestError, parse
-from samovar.triggers import MAPPING_TAG
 
 LEAST = 'name = "tea"\nhandler = "app.handler"\n'
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:tea"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar import wire
-from samovar.wire import CHUNK, CHUNK_SIZE, END, HEADER, MAX_FRAME, REQUEST, Decoder, Frame, ProtocolError
+from samovar.link import wire
+from samovar.link.wire import CHUNK, CHUNK_SIZE, END, HEADER, MAX_FRAME, REQUEST, Decoder, Frame, ProtocolError
 
 messages = st.lists(
     st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=200), st.binary(max_size=2000)),

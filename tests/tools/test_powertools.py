@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from samovar.client import Client
+from samovar.clients.platform import Client
 from tests.platform import Platform
 from tests.signing import key_for
 

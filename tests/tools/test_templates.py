@@ -13,8 +13,8 @@ import httpx
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 
-from samovar import stack_client
-from samovar.client import Client
+from samovar.clients import stacks as stack_client
+from samovar.clients.platform import Client
 from tests.platform import Platform
 from tests.signing import key_for
 

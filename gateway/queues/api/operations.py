@@ -12,7 +12,7 @@ from gateway.lambda_api import model
 from gateway.queues.api import managing, messaging, moving, requests
 from gateway.queues.api.call import Answer, Call
 from gateway.queues.errors import InvalidAction, MissingParameter
-from samovar.access import Permission
+from samovar.access.roles import Permission
 
 Handler = Callable[[Call, Any], Awaitable[Answer | None]]
 

@@ -28,7 +28,7 @@ from invoker.isolation.seats import Seats, scale_out
 from invoker.isolation.stem_cell import Unsupported
 from invoker.isolation.watch import Watch
 from samovar.errors import EnvironmentFailure
-from samovar.link import IsolationStatus
+from samovar.link.operations import IsolationStatus
 
 _BUILD_DEADLINE_S = 10.0
 _VIEW = View(task_root=TASK_ROOT, runtime_dir=RUNTIME_DIR, tmp_dir="/tmp")  # noqa: S108 - the box's own

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
-from samovar import stack_client
-from samovar.deployment import settle
+from samovar.clients import stacks as stack_client
+from samovar.deploy.deployment import settle
 from samovar.errors import ResourceNotFound
 from samovar.sam.code import Code, in_request, package_of
 from samovar.sam.item import Applied, Item

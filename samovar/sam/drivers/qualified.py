@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 
-from samovar.deployment import settle
+from samovar.deploy.deployment import settle
 from samovar.sam.item import Applied, Item
 from samovar.sam.target import Target, is_missing
 

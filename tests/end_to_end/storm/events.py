@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from gateway.events import keys
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.errors import SamovarError
 from tests.end_to_end.lab import Lab
 from tests.end_to_end.storm.kinds import (

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 
 from gateway.events import keys
 from gateway.events.event import EventHead, decode_head
-from samovar.logs import LogLine, Position, folder_of, read_from
+from samovar.logs.lines import LogLine, Position, folder_of, read_from
 from samovar.names import function_arn
 from samovar.settings import Settings
 from samovar.usage import readings_key

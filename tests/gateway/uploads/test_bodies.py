@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gateway.uploads.chunked import MAX_CHUNK_BYTES, Transcoder
 from gateway.uploads.form import check_policy
 from gateway.uploads.refusals import EntityTooLarge, EntityTooSmall, IncompleteBody, PolicyViolated
+from samovar.access.sigv4 import EMPTY_SHA256, Claim, signing_key
 from samovar.errors import InvalidSignature
-from samovar.sigv4 import EMPTY_SHA256, Claim, signing_key
 
 CLAIM = Claim("AK", "20261123", "us-east-1", "s3", "host", "f" * 64, "20261123T120000Z", None)
 KEY = signing_key("secret", CLAIM.date, CLAIM.region, CLAIM.service)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.uploads.refusals import NoSuchBucket, render
+from samovar.access.sigv4 import NotValidNow
 from samovar.errors import InvalidSignature, MissingAuthenticationToken, SamovarError, UnrecognizedClient
-from samovar.sigv4 import NotValidNow
 
 
 @pytest.mark.parametrize(

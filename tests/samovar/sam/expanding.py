@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from samovar.client import Client
+from samovar.access.sigv4 import Credentials
+from samovar.clients.platform import Client
 from samovar.sam.document import parse
 from samovar.sam.expand import Expander
 from samovar.sam.expanding import Expanded
 from samovar.sam.item import Item
 from samovar.sam.target import Target
 from samovar.sam.template import Template
-from samovar.sigv4 import Credentials
 
 HEAD = "Transform: AWS::Serverless-2016-10-31\nResources:\n"
 

@@ -18,8 +18,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from samovar import credentials
-from samovar.access import AccessKey, NewKey, Role
+from samovar.access import credentials
+from samovar.access.roles import AccessKey, NewKey, Role
+from samovar.access.sigv4 import Credentials, Signed, sign
 from samovar.answers import (
     Answered,
     Configuration,
@@ -37,10 +38,9 @@ from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
-from samovar.link import EnvironmentView, InvokerStatus
+from samovar.link.operations import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
 from samovar.settings import Settings
-from samovar.sigv4 import Credentials, Signed, sign
 from samovar.upload_triggers import UploadTriggers
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Client:
     """One platform. Use it as a context manager, so that its connections are closed."""
 
     def __init__(self, endpoint: str, key: Credentials | None = None) -> None:
-        """`key` signs every request; without one, the key that `samovar.credentials.find` finds."""
+        """`key` signs every request; without one, the key that `samovar.access.credentials.find` finds."""
         self.endpoint = endpoint.rstrip("/")
         self._key = key or credentials.find(self.endpoint, os.environ)
         self._http = httpx.Client(

@@ -7,9 +7,9 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from samovar.answers import SourceMapping
-from samovar.client import Client
+from samovar.clients.platform import Client
+from samovar.deploy.triggers import MAPPING_TAG, SourceTrigger
 from samovar.errors import ResourceConflict
-from samovar.triggers import MAPPING_TAG, SourceTrigger
 
 _SETTLES_WITHIN_S = 30.0
 _FILTERS = "FilterCriteria"

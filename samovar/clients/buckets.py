@@ -15,9 +15,9 @@ import httpx
 import msgspec
 from defusedxml.ElementTree import fromstring
 
-from samovar import credentials
+from samovar.access import credentials
+from samovar.access.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signed, sign_stated
 from samovar.errors import CallerError, InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
-from samovar.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signed, sign_stated
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been sent."""
@@ -54,7 +54,7 @@ class Buckets:
     """
 
     def __init__(self, endpoint: str, key: Credentials | None = None) -> None:
-        """`key` signs every request; without one, the key that `samovar.credentials.find` finds."""
+        """`key` signs every request; without one, the key that `samovar.access.credentials.find` finds."""
         self.endpoint = endpoint.rstrip("/")
         self._key = key or credentials.find(self.endpoint, os.environ)
         self._http = httpx.Client(

@@ -11,8 +11,9 @@ from typing import Any, Self
 import httpx
 import msgspec
 
-from samovar import credentials
-from samovar.client import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from samovar.access import credentials
+from samovar.access.sigv4 import Signed, sign
+from samovar.clients.platform import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from samovar.errors import (
     AccessDenied,
     CallerError,
@@ -23,7 +24,6 @@ from samovar.errors import (
     by_aws_name,
 )
 from samovar.settings import Settings
-from samovar.sigv4 import Signed, sign
 
 _MISSING = frozenset({"QueueDoesNotExist", "ResourceNotFoundException"})
 _PAGE = 1000

@@ -10,8 +10,8 @@ import hmac
 from hashlib import sha256
 from typing import Final
 
+from samovar.access.sigv4 import EMPTY_SHA256, MISMATCH, Claim
 from samovar.errors import InvalidRequestContent, InvalidSignature
-from samovar.sigv4 import EMPTY_SHA256, MISMATCH, Claim
 
 SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 UNSIGNED: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"

@@ -18,8 +18,8 @@ from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from samovar.answers import PackageLimits
+from samovar.deploy.manifest import FILE_NAME
 from samovar.errors import CallerError, CodeStorageExceeded
-from samovar.manifest import FILE_NAME
 
 IGNORE_FILES = (".gitignore", ".samovarignore")
 """Read in every folder, in this order: the later one has the last word."""

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from samovar.credentials import create_private
+from samovar.access.credentials import create_private
 from samovar.function import FunctionVersion
 
 MASTER_BYTES: Final = 32

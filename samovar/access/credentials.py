@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from samovar.access import KEY_ID, SECRET, new_key_id, new_secret
+from samovar.access.roles import KEY_ID, SECRET, new_key_id, new_secret
+from samovar.access.sigv4 import Credentials
 from samovar.errors import StartRefused
 from samovar.settings import PREFIX, Settings, is_loopback
-from samovar.sigv4 import Credentials
 
 PROFILE: Final = "samovar"
 KEY_ID_VARIABLE: Final = "SAMOVAR_ACCESS_KEY_ID"

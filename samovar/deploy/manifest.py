@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from samovar.deploy.triggers import Triggers
 from samovar.errors import CallerError, InvalidParameterValue
 from samovar.function import (
     MAX_HANDLER_LENGTH,
@@ -26,7 +27,6 @@ from samovar.function import (
 )
 from samovar.provisioning import MAX_PROVISIONED, Provision, check_provisions
 from samovar.schedules import NamedWish, PutSchedule
-from samovar.triggers import Triggers
 
 FILE_NAME = "function.toml"
 TAG_PREFIX = "samovar:"

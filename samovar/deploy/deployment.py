@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from samovar import scheduling
 from samovar.answers import Configuration, Function, Provisioned
-from samovar.client import Client, Progress
-from samovar.deployed_mappings import bring_about
+from samovar.clients import schedules as scheduling
+from samovar.clients.platform import Client, Progress
+from samovar.deploy.manifest import MANAGED_TAGS, Manifest
+from samovar.deploy.mappings import bring_about
 from samovar.errors import InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
-from samovar.link import InvokerStatus
-from samovar.manifest import MANAGED_TAGS, Manifest
+from samovar.link.operations import InvokerStatus
 from samovar.upload_triggers import UploadTriggers
 
 SETTLE_TIMEOUT_S = 120.0

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.events import EventDetail, EventPage, EventsDone, EventSelection
 
 

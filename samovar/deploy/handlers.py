@@ -9,8 +9,8 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 
+from samovar.deploy.package import Source
 from samovar.errors import CallerError
-from samovar.package import Source
 
 _NODE_SUFFIXES = (".js", ".mjs", ".cjs")
 _MAKES_NAMES = frozenset({"exec", "globals", "setattr", "vars"})

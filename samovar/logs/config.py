@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from samovar import log_groups
 from samovar.errors import InvalidParameterValue
+from samovar.logs import groups as log_groups
 
 LogFormat = Literal["Text", "JSON"]
 ApplicationLogLevel = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]

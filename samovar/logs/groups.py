@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from samovar import logs
+from samovar.logs import lines as logs
 from samovar.names import FUNCTION_NAME
 
 PREFIX: Final = "/aws/lambda/"

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import msgspec
 
-from samovar.buckets import Buckets, Progress, Uploaded
+from samovar.clients.buckets import Buckets, Progress, Uploaded
 from samovar.errors import CallerError
 
 AT_ONCE: Final = 4

@@ -1,4 +1,4 @@
-"""A connection that carries frames: the one place where `samovar.wire` meets asyncio.
+"""A connection that carries frames: the one place where `samovar.link.wire` meets asyncio.
 
 Whatever is sent during one turn of the event loop leaves in one write, which under load saves most of the
 system calls. Large messages are cut into chunks and wait between them while the peer is slow, so that small
@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from samovar.wire import END, Decoder, Frame, ProtocolError, encode, frames_of, start_of
+from samovar.link.wire import END, Decoder, Frame, ProtocolError, encode, frames_of, start_of
 
 _JOINED_BYTES: Final = 32 * 1024
 """Up to here copying a body behind its head is cheaper than a write of its own."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from samovar.client import Client
+from samovar.clients.platform import Client
 from samovar.stack import Check, Route, Stack
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from samovar.access.sigv4 import MISMATCH, NotValidNow, Signed
 from samovar.errors import IncompleteSignature, InvalidSignature
-from samovar.sigv4 import MISMATCH, NotValidNow, Signed
 
 _SUBRESOURCES: Final = frozenset(
     {"acl", "cors", "delete", "lifecycle", "location", "logging", "notification", "partNumber", "policy"}

@@ -1,0 +1,1 @@
+"""Who may do what, and how requests prove who sends them: roles, keys, sessions and AWS's signatures."""

@@ -1,0 +1,1 @@
+"""What travels between gateway, invoker and environments: frames, and what they ask for."""

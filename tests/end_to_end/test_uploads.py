@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -469,3 +469,24 @@ def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
         told(function, ("ObjectCreated:Put", "renamed.txt"), ("ObjectRemoved:Delete", "deep/before+%C3%BC.txt"))
         assert client.get_object(Bucket="scans", Key="renamed.txt")["Body"].read() == b"whole"
         assert keys() == {"renamed.txt"}
+        _moves_folders(tmp_path, keys)
+
+
+def _moves_folders(folder: Path, keys: Callable[[], set[str]]) -> None:
+    """Of what is in a folder that is moved, the kernel says nothing; nor of one that is put in another's place."""
+    (folder / "deep").rename(folder / "other")
+    written = {f"other/{number} ä.txt" for number in range(50)}
+    for key in written:
+        (folder / key).write_bytes(b"1")
+    until(lambda: keys() == {"renamed.txt"} | written, "many files are there")
+    (folder / "other").rename(folder / "moved")
+    moved = {key.replace("other/", "moved/") for key in written}
+    until(lambda: keys() == {"renamed.txt"} | moved, "the folder's files have other keys")
+    (folder / "passing.txt").write_bytes(b"1")
+    (folder / "renamed.txt").write_bytes(b"written, and then removed before it was whole")
+    (folder / "renamed.txt").unlink()
+    until(lambda: keys() == {"passing.txt"} | moved, "what was removed meanwhile has gone")
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir(exist_ok=True)
+    (folder / "anew.txt").write_bytes(b"1")
+    until(lambda: "anew.txt" in keys(), "the folder in its place is watched")

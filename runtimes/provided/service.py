@@ -313,11 +313,11 @@ class Service:
     def _part(self, invocation: Invocation, part: bytes, content_type: str) -> None:
         """A streamed answer is arriving."""
         stream = invocation.stream
+        self._telemetry.answering(invocation.request_id, len(part))
         if stream in self._begun:
             self._send(bootstrap.CHUNK, stream, None, part, end=0)
         else:
             self._begun.add(stream)
-            self._telemetry.answering(invocation.request_id)
             self._send(RESULT, stream, {"streaming": True, "content_type": content_type}, part, end=0)
 
     def _finished(self, outcome: Outcome) -> None:

@@ -36,6 +36,8 @@ _WRITTEN_BY_THE_SERVER = frozenset(
 )
 """Headers that describe the connection and not the answer; a function that could set them could break the framing."""
 
+DELIMITER = bytes(8)
+"""Between status and headers of a streamed answer, which are JSON, and its body."""
 BAD_GATEWAY = Response(502, [_JSON], b"Internal Server Error")
 """What AWS sends for every function error and every result it cannot turn into an answer."""
 
@@ -48,12 +50,13 @@ def to_response(result: bytes) -> Response:
     """The HTTP answer for a function's JSON result.
 
     A result with `statusCode` is taken at its word; a string is sent raw; anything else is sent as the JSON it is,
-    without the spaces in it, as AWS sends it.
+    without the spaces in it, as AWS sends it. What a program has streamed says its status first (`DELIMITER`).
     """
     try:
         value = msgspec.json.decode(result)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return BAD_GATEWAY
+        metadata, is_streamed, body = result.partition(DELIMITER)
+        return (start_of_stream(metadata, body) if is_streamed else None) or BAD_GATEWAY
     if isinstance(value, str):
         return Response(200, [_JSON], value.encode())
     if not isinstance(value, dict) or "statusCode" not in value:
@@ -124,7 +127,7 @@ def _headers(given: object, default_type: tuple[bytes, bytes]) -> Headers:
     typed = False
     for name, value in given.items():
         if not isinstance(value, str):
-            raise _InvalidResult(name)
+            value = _as_text(value)
         header = (_usual_header if len(value) <= _USUAL_LENGTH else _header)(name, value)
         if header is not None:
             typed = typed or header[0] == _JSON[0]
@@ -158,8 +161,19 @@ def _repeated(given: object) -> Headers:
         if not isinstance(values, list) or _HEADER_NAME.fullmatch(name) is None:
             raise _InvalidResult(name)
         if name.lower() not in _WRITTEN_BY_THE_SERVER:
-            found += [(name.lower().encode(), _text_bytes(value)) for value in values]
+            found += [(name.lower().encode(), _text_bytes(_as_text(value))) for value in values]
     return found
+
+
+def _as_text(value: object) -> str:
+    """A header's value. Functions may give numbers and booleans (DefinitelyTyped's `aws-lambda`, which speaks for many
+    of them), as web frameworks do that are wrapped for Lambda; what is sent is the JSON of those.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return msgspec.json.encode(value).decode()
+    raise _InvalidResult("header value")
 
 
 def _cookies(given: object) -> list[object]:

@@ -137,12 +137,15 @@ class ScheduleStore:
         """ARN of each group that was made, and when."""
         async with reaching_store():
             found = await self._redis.hgetall(GROUPS)
-        return {arn.decode(): float(made) for arn, made in found.items()}
+        return {arn.decode(): float(made.partition(b" ")[0]) for arn, made in found.items()}
 
-    async def make_group(self, arn: str, now: float) -> bool:
-        """Make a group; false when there is one."""
+    async def make_group(self, arn: str, now: float, token: str = "") -> bool:
+        """Make a group; false when there is one, unless the request with this client token made it."""
         async with reaching_store():
-            return bool(await self._redis.hsetnx(GROUPS, arn, now))
+            if await self._redis.hsetnx(GROUPS, arn, f"{now} {token}".rstrip()):
+                return True
+            found = await self._redis.hget(GROUPS, arn) or b""
+        return bool(token) and found.partition(b" ")[2].decode() == token
 
     async def remove_group(self, arn: str) -> bool:
         """Remove a group, not what is in it; false when there is none."""

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from celery.worker.consumer import Consumer
-from kombu.message import Message
 
 
 class PatientConsumer(Consumer):
@@ -38,7 +37,6 @@ def _unless_gone(settle: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     with an `AttributeError`, which Celery takes for the end of the worker. The broker gives such a message to somebody
     once more, and tasks may run twice.
     """
-    message = getattr(settle, "__self__", None)
-    channel: Any = message.channel if isinstance(message, Message) else None
+    channel: Any = getattr(getattr(settle, "__self__", None), "channel", None)
     if channel is None or channel.connection is not None:
         settle(*args, **kwargs)

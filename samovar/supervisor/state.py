@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +44,8 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True):
     """The file with the root access key; empty where nobody needs one."""
     demand: str = ""
     """Where the supervisor can be asked to start what is needed; see `samovar/process/demand.py`."""
+    open_to: str = ""
+    """From where else than this machine the port is reached; empty: from nowhere."""
 
 
 def path_of(settings: Settings) -> Path:
@@ -81,8 +82,3 @@ def birth_of(pid: int) -> int | None:
 def still_runs(process: ProcessState) -> bool:
     """Whether the very process that was recorded is alive."""
     return process.pid is not None and process.birth is not None and birth_of(process.pid) == process.birth
-
-
-def own_birth() -> int | None:
-    """The birth of this process."""
-    return birth_of(os.getpid())

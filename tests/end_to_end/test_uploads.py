@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,45 +132,6 @@ def test_each_way_to_change_an_object_is_told_as_what_it_is(bucket: Any, teller:
     assert first["s3"]["bucket"]["arn"] == "arn:aws:s3:::photos"
     assert (first["s3"]["object"]["size"], first["s3"]["object"]["eTag"]) == (5, put["ETag"].strip('"'))
     assert parts["s3"]["object"]["sequencer"] > first["s3"]["object"]["sequencer"]
-
-
-def test_tags_and_grants_are_told_to_who_asks_and_a_queue_is_told_the_trace(bucket: Any, lab: Lab) -> None:
-    queues = client_of(lab, "sqs")
-    url = queues.create_queue(QueueName="tags")["QueueUrl"]
-    bucket.create_bucket(Bucket="tagged")
-    events = ["s3:ObjectCreated:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put", "s3:ObjectRestore:*"]
-    queue = {"QueueArn": "arn:aws:sqs:us-east-1:123456789012:tags", "Events": events}
-    bucket.put_bucket_notification_configuration(
-        Bucket="tagged", NotificationConfiguration={"QueueConfigurations": [queue]}
-    )
-    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
-
-    def traced(request: Any, **_: Any) -> None:
-        request.headers["X-Amzn-Trace-Id"] = trace
-
-    bucket.meta.events.register("before-sign.s3.PutObject", traced)
-    bucket.put_object(Bucket="tagged", Key="a", Body=b"hello", Tagging="at=once", ACL="private")
-    bucket.meta.events.unregister("before-sign.s3.PutObject", traced)
-    bucket.put_object_tagging(Bucket="tagged", Key="a", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
-    bucket.delete_object_tagging(Bucket="tagged", Key="a")
-    bucket.put_object_acl(Bucket="tagged", Key="a", ACL="public-read")
-    heard: dict[str, Any] = {}
-
-    def all_heard() -> bool:
-        found = queues.receive_message(QueueUrl=url, AttributeNames=["All"], WaitTimeSeconds=1)
-        for message in found.get("Messages", []):
-            for record in json.loads(message["Body"]).get("Records", []):
-                heard[record["eventName"]] = message["Attributes"].get("AWSTraceHeader")
-            queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return "ObjectAcl:Put" in heard
-
-    until(all_heard, "the queue is told of the grant, which was made last")
-    assert heard == {
-        "ObjectCreated:Put": trace,
-        "ObjectTagging:Put": None,
-        "ObjectTagging:Delete": None,
-        "ObjectAcl:Put": None,
-    }
 
 
 def test_versions_and_delete_markers_are_told(bucket: Any, lab: Lab, teller: Function) -> None:
@@ -441,52 +402,3 @@ def test_buckets_and_notifications_are_there_after_a_restart(lab: Lab, bucket: A
     client.put_object(Bucket="photos", Key="kept/restarted", Body=b"1")  # waits for the server
     with Client(lab.endpoint) as restarted:
         told(Function(Lab(lab.platform, restarted), "teller"), ("ObjectCreated:Put", "kept/restarted"))
-
-
-def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
-    """What was there before, what is put there and renamed, and what is removed; hidden files are nobody's uploads."""
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "before ü.txt").write_bytes(b"before")
-    with laboratory("sandbox", upload_folders=f"scans={tmp_path}") as lab:
-        client = client_of(lab)
-
-        def keys() -> set[str]:
-            try:
-                return {each["Key"] for each in client.list_objects_v2(Bucket="scans").get("Contents", [])}
-            except ClientError:
-                return set()  # it is being made
-
-        until(lambda: keys() == {"deep/before ü.txt"}, "the bucket has what was in the folder")
-        function = lab.deploy(TELLS, name="scanner")
-        arn = "arn:aws:lambda:us-east-1:123456789012:function:scanner"
-        notify = {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
-        client.put_bucket_notification_configuration(
-            Bucket="scans", NotificationConfiguration={"LambdaFunctionConfigurations": [notify]}
-        )
-        (tmp_path / ".part").write_bytes(b"whole")
-        (tmp_path / ".part").rename(tmp_path / "renamed.txt")
-        (tmp_path / "deep" / "before ü.txt").unlink()
-        told(function, ("ObjectCreated:Put", "renamed.txt"), ("ObjectRemoved:Delete", "deep/before+%C3%BC.txt"))
-        assert client.get_object(Bucket="scans", Key="renamed.txt")["Body"].read() == b"whole"
-        assert keys() == {"renamed.txt"}
-        _moves_folders(tmp_path, keys)
-
-
-def _moves_folders(folder: Path, keys: Callable[[], set[str]]) -> None:
-    """Of what is in a folder that is moved, the kernel says nothing; nor of one that is put in another's place."""
-    (folder / "deep").rename(folder / "other")
-    written = {f"other/{number} ä.txt" for number in range(50)}
-    for key in written:
-        (folder / key).write_bytes(b"1")
-    until(lambda: keys() == {"renamed.txt"} | written, "many files are there")
-    (folder / "other").rename(folder / "moved")
-    moved = {key.replace("other/", "moved/") for key in written}
-    until(lambda: keys() == {"renamed.txt"} | moved, "the folder's files have other keys")
-    (folder / "passing.txt").write_bytes(b"1")
-    (folder / "renamed.txt").write_bytes(b"written, and then removed before it was whole")
-    (folder / "renamed.txt").unlink()
-    until(lambda: keys() == {"passing.txt"} | moved, "what was removed meanwhile has gone")
-    folder.rename(folder.with_name("elsewhere"))
-    folder.mkdir(exist_ok=True)
-    (folder / "anew.txt").write_bytes(b"1")
-    until(lambda: "anew.txt" in keys(), "the folder in its place is watched")

@@ -68,6 +68,7 @@ class Lambdas(Expanding):
             **configured(properties, is_image=properties.package_type == "Image"),
             "DeadLetterConfig": given(properties, "DeadLetterConfig").get("DeadLetterConfig", {"TargetArn": ""}),
             **given(properties, "TracingConfig"),
+            **given(properties, "SnapStart"),
         }
         wanted = FunctionWanted(
             configuration=configuration,

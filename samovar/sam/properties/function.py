@@ -16,6 +16,7 @@ from samovar.sam.properties.shared import (
     ImageConfig,
     Logging,
     ProvisionedConcurrency,
+    SnapStart,
     Storage,
     Variables,
 )
@@ -27,7 +28,6 @@ FUNCTION_IGNORED: Final = {
     "PermissionsBoundary": _ROLES,
     "Policies": _ROLES,
     "RuntimeManagementConfig": "decides nothing here: PutRuntimeManagementConfig does",
-    "SnapStart": "decides nothing here: environments are forked from a running one anyway",
 }
 """Members of a function that are read and told; beside these, what changes nothing for anybody is not even told."""
 
@@ -81,7 +81,7 @@ class FunctionProperties(Properties, frozen=True):
     propagate_tags: Any = None
     role_path: Any = None
     runtime_management_config: Any = None
-    snap_start: Any = None
+    snap_start: SnapStart | None = None
     version_deletion_policy: Any = None
     tracing: Literal["Active", "PassThrough", "Disabled"] | None = None
     reserved_concurrent_executions: int | None = None

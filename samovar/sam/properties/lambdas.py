@@ -18,6 +18,7 @@ from samovar.sam.properties.shared import (
     Logging,
     ProvisionedConcurrency,
     Scaling,
+    SnapStart,
     Storage,
     Tag,
     Variables,
@@ -89,6 +90,7 @@ class LambdaFunctionProperties(Properties, frozen=True):
     layers: list[str] = msgspec.field(default_factory=list)
     tags: list[Tag] = msgspec.field(default_factory=list)
     tracing_config: TracingConfig | None = None
+    snap_start: SnapStart | None = None
     reserved_concurrent_executions: int | None = None
     dead_letter_config: DeadLetterConfig | None = None
     recursive_loop: Literal["Allow", "Terminate"] | None = None

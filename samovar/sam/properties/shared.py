@@ -61,6 +61,12 @@ class Variables(Properties, frozen=True):
     variables: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class SnapStart(Properties, frozen=True):
+    """`SnapStart`."""
+
+    apply_on: Literal["PublishedVersions", "None"]
+
+
 class Storage(Properties, frozen=True):
     """`EphemeralStorage`."""
 

@@ -118,8 +118,6 @@ class Functions(Expanding):
         wanted = configured(properties, is_image=properties.package_type == "Image")
         if properties.tracing is not None:
             wanted["TracingConfig"] = {"Mode": "Active" if properties.tracing == "Active" else "PassThrough"}
-        if properties.snap_start is not None:
-            wanted["SnapStart"] = {"ApplyOn": properties.snap_start.apply_on}
         letters = properties.dead_letter_queue
         wanted["DeadLetterConfig"] = {"TargetArn": letters.target_arn} if letters is not None else {"TargetArn": ""}
         return wanted

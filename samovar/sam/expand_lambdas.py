@@ -35,7 +35,7 @@ FUNCTION_NAME: Final = r"[a-zA-Z0-9_-]{1,64}"
 _LAYER_NAME: Final = r"[a-zA-Z0-9_-]{1,140}"
 _CONFIGURATION: Final = (
     "Description", "Handler", "Runtime", "MemorySize", "Timeout", "EphemeralStorage", "Environment", "Layers",
-    "ImageConfig", "LoggingConfig",
+    "ImageConfig", "LoggingConfig", "SnapStart",
 )  # fmt: skip
 """What SAM and CloudFormation say of a function in the same words."""
 
@@ -68,7 +68,6 @@ class Lambdas(Expanding):
             **configured(properties, is_image=properties.package_type == "Image"),
             "DeadLetterConfig": given(properties, "DeadLetterConfig").get("DeadLetterConfig", {"TargetArn": ""}),
             **given(properties, "TracingConfig"),
-            **given(properties, "SnapStart"),
         }
         wanted = FunctionWanted(
             configuration=configuration,

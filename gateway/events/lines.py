@@ -219,6 +219,11 @@ return 1
 """
 """Stop draining a line, unless something waits in it (or in any case, if the third argument says so)."""
 
+_DECLINE: Final = f"""
+local key = '{keys.drain("")}' .. ARGV[1]
+if redis.call('GET', key) == '{ASKED}' then redis.call('DEL', key) end
+"""
+
 _UNATTENDED: Final = f"""{_ADD}
 for _, line in ipairs(redis.call('SMEMBERS', '{keys.LINES}')) do
   local due = redis.call('ZSCORE', '{keys.DUE}', line)
@@ -292,6 +297,7 @@ class Lines:
         self._take = client.register_script(_TAKE)
         self._renew = client.register_script(_RENEW)
         self._leave = client.register_script(_LEAVE)
+        self._decline = client.register_script(_DECLINE)
         self._unattended = client.register_script(_UNATTENDED)
 
     async def take(self, line: str, worker: str) -> bool:
@@ -305,6 +311,10 @@ class Lines:
     async def leave(self, line: str, worker: str, *, anyhow: bool = False) -> bool:
         """Stop draining; false when something waits, unless `anyhow`: then the sweep finds it."""
         return bool(await self._leave(args=[line, worker, "1" if anyhow else "0"]))
+
+    async def decline(self, line: str) -> None:
+        """Somebody who was asked to drain a line will not: the next sweep need not wait for them and asks another."""
+        await self._decline(args=[line])
 
     async def claim(self, line: str, worker: str, count: int, block_ms: int) -> list[Claimed]:
         """Up to `count` waiting events; waits for the first one for at most so long."""

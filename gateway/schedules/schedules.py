@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -34,11 +35,15 @@ class Conflict(CallerError):
 class Schedules:
     """What is done with schedules."""
 
-    def __init__(self, store: ScheduleStore, registry: Registry, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self, store: ScheduleStore, registry: Registry, intake: Intake, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        """`wake` has a worker there that looks at the clock; it may have nothing else to do."""
         self.store = store
         self._registry = registry
         self._turn = Turn(store, intake, registry)
         self._clock = clock
+        self._wake = wake
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -53,6 +58,7 @@ class Schedules:
         due = await self._checked(wanted)
         if not await self.store.put(None, wanted, due):
             raise Conflict(f"Schedule {wanted.name} already exists.")
+        self._wake()
         return wanted
 
     async def update(self, wanted: Schedule) -> Schedule:
@@ -61,6 +67,7 @@ class Schedules:
             before = await self.get(wanted.account, wanted.region, wanted.group, wanted.name)
             after = msgspec.structs.replace(wanted, created=before.created)
             if await self.store.put(before, after, await self._checked(after)):
+                self._wake()
                 return after
         raise Conflict(f"Schedule {wanted.name} is being changed by somebody else.")
 

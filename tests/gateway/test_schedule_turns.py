@@ -213,7 +213,7 @@ async def test_a_schedule_that_was_changed_or_removed_meanwhile_is_not_moved_on(
 
 
 async def test_the_rules_of_making_schedules(room: Room, clock: ManualClock) -> None:
-    schedules = Schedules(room.store, room.registry, room.intake, clock)
+    schedules = Schedules(room.store, room.registry, room.intake, clock, lambda: None)
     now = clock.epoch()
     made = msgspec.structs.replace(schedule(), created=now, modified=now)
     await schedules.create(made)

@@ -89,6 +89,16 @@ async def test_a_line_that_nobody_attends_is_found_once(client: Any, lines: Line
     assert await lines.unattended(0) == []
 
 
+async def test_a_line_that_is_declined_is_found_at_once_unless_somebody_is_there(client: Any, lines: Lines) -> None:
+    await put(client, 1)
+    assert await lines.unattended(0) == []  # somebody has just been asked
+    await lines.decline(ARN)
+    assert await lines.unattended(0) == [ARN]
+    assert await lines.take(ARN, "alive")
+    await lines.decline(ARN)  # by another, whom somebody had asked before
+    assert await lines.unattended(0) == []
+
+
 async def test_what_is_put_on_other_lines_goes_with_the_settling_or_not_at_all(client: Any, lines: Lines) -> None:
     await put(client, 1)
     await lines.claim(ARN, "a", 10, 1)

@@ -21,6 +21,8 @@ _OWNER: Final = "Seaweed-X-Amz-Owner"
 _VERSION: Final = "Seaweed-X-Amz-Version-Id"
 _MARKER: Final = "Seaweed-X-Amz-Delete-Marker"
 _PARTS: Final = "X-Seaweedfs-Multipart-Parts-Count"
+_TAG: Final = "X-Amz-Tagging-"
+_ACL: Final = "Seaweed-X-Amz-Acl"
 _OF_NOTHING: Final = "d41d8cd98f00b204e9800998ecf8427e"
 """The entity tag S3 tells of a delete marker: that of an empty object."""
 
@@ -57,6 +59,11 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
         return self.extended.get(name, b"").decode("utf-8", "replace")
 
     @property
+    def tags(self) -> dict[str, bytes]:
+        """The object's tags."""
+        return {name: value for name, value in self.extended.items() if name.startswith(_TAG)}
+
+    @property
     def data(self) -> tuple[object, ...]:
         """What is another one whenever the object was written anew."""
         return self.chunks, self.content, self.attributes.mtime, self.attributes.md5
@@ -89,6 +96,8 @@ def changes(told: Told) -> Iterator[Change]:
         yield from _removed(told, old)
     if new is not None and (old is None or moved or old.data != new.data):
         yield from _created(told, after, new)
+    elif old is not None and new is not None and _MARKER not in new.extended:
+        yield from _noted(told, old, new)
 
 
 def _created(told: Told, directory: str, entry: Entry) -> Iterator[Change]:
@@ -100,6 +109,17 @@ def _created(told: Told, directory: str, entry: Entry) -> Iterator[Change]:
     if _MARKER in entry.extended:
         event = "ObjectRemoved:DeleteMarkerCreated"
     yield _change(told, bucket, key, event, entry)
+
+
+def _noted(told: Told, old: Entry, new: Entry) -> Iterator[Change]:
+    """What was noted at an object that is as it was. What was noted again as it stood is nothing the filer tells."""
+    where = _object(told.directory, new)
+    if where is None:
+        return
+    if old.tags != new.tags:
+        yield _change(told, *where, f"ObjectTagging:{'Put' if new.tags else 'Delete'}", new)
+    if old.extended.get(_ACL) != new.extended.get(_ACL):
+        yield _change(told, *where, "ObjectAcl:Put", new)
 
 
 def _removed(told: Told, entry: Entry) -> Iterator[Change]:

@@ -53,6 +53,7 @@ def _rules(root: Element) -> Iterator[Rule]:
             events=tuple((each.text or "").strip() for each in element if local_name(each) == "Event"),
             prefix=filters.get("prefix", ""),
             suffix=filters.get("suffix", ""),
+            empty=tuple(name for name, value in filters.items() if not value),
         )
 
 
@@ -83,10 +84,10 @@ def render(rules: Sequence[Rule]) -> bytes:
         SubElement(element, _TARGETS[kind]).text = rule.arn
         for event in rule.events:
             SubElement(element, "Event").text = event
-        if rule.prefix or rule.suffix:
+        if rule.prefix or rule.suffix or rule.empty:
             key = SubElement(SubElement(element, "Filter"), "S3Key")
             for name, value in (("Prefix", rule.prefix), ("Suffix", rule.suffix)):
-                if value:
+                if value or name.lower() in rule.empty:
                     part = SubElement(key, "FilterRule")
                     SubElement(part, "Name").text = name
                     SubElement(part, "Value").text = value

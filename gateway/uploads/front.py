@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 import httpcore
+from msgspec import UNSET
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.guard import Guard
@@ -36,6 +37,8 @@ from samovar.errors import SamovarError, ServiceFailure
 MAX_CONFIGURATION_BYTES: Final = 256 * 1024
 _SERVICES: Final = ("s3", "lambda")
 """Below `/uploads` requests may be signed as all of Samovar's own are."""
+_MOST_TRACE: Final = 2048
+"""Characters of a request's trace header that are kept with what it does."""
 _log = logging.getLogger(__name__)
 
 
@@ -188,6 +191,7 @@ class Front:
         """Note that a request is about to change these objects."""
         caller = request.caller
         client = request.scope.get("client")
+        trace = request.headers.get(b"x-amzn-trace-id", b"").decode("latin-1")[:_MOST_TRACE] or UNSET
         intents = [
             Intent(
                 bucket=bucket,
@@ -197,6 +201,7 @@ class Front:
                 request_id=request.id,
                 principal=f"AWS:{caller.user_id(self._account)}" if caller is not None else "",
                 address=client[0] if client else "",
+                trace=trace,
             )
             for key in keys
         ]

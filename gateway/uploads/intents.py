@@ -36,6 +36,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Who asked, as events tell it."""
     address: str
     """From where."""
+    trace: str | msgspec.UnsetType = msgspec.UNSET
+    """The trace header it came with. Intents are found again by how they are written, so most have none."""
 
     @property
     def removes(self) -> bool:

@@ -57,7 +57,7 @@ class Ledger:
             commands.get(keys.told(digest(change)))
             rules, hints, told = await commands.execute()
         noted = (intents.decode(one) for one in hints)
-        intent = next((one for one in noted if one.removes == change.removes), None)
+        intent = None if change.is_noted else next((one for one in noted if one.removes == change.removes), None)
         return Known([] if rules is None else _rules(rules), intent, told == _FOUND, told == _HEARD)
 
     async def was_handed_in(self, name: str) -> bool:
@@ -93,5 +93,14 @@ class Ledger:
 
 def digest(change: Change) -> str:
     """Names the state an object was brought to, as far as somebody who looks at it can see."""
-    seen = (change.bucket, change.key, change.version, change.etag, change.modified_s, change.removes)
+    seen: tuple[object, ...] = (
+        change.bucket,
+        change.key,
+        change.version,
+        change.etag,
+        change.modified_s,
+        change.removes,
+    )
+    if change.is_noted:  # nobody looks for these, and none of them is another
+        seen += (change.event, change.at_ns)
     return sha256(msgspec.json.encode(seen)).hexdigest()[:40]

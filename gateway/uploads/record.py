@@ -14,6 +14,10 @@ import msgspec
 from gateway.uploads.intents import Intent
 
 VERSION: Final = "2.1"
+NOTED_VERSION: Final = "2.3"
+"""Of events about what is noted at an object, which have less to say of it."""
+NULL_VERSION: Final = "null"
+"""What is written while a bucket's versioning is suspended. Its events name no version."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
 
     @property
+    def kind(self) -> str:
+        """`ObjectCreated` and the like."""
+        return self.event.partition(":")[0]
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether only what is noted at the object has changed, and not the object."""
+        return self.kind in ("ObjectTagging", "ObjectAcl")
+
+    @property
     def removes(self) -> bool:
         """Whether the object is gone."""
         return self.event.startswith("ObjectRemoved")
@@ -42,7 +56,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def leaves_none(self) -> bool:
         """Whether there is no object of that key afterwards, as far as this change tells."""
-        return self.removes and (self.event.endswith("DeleteMarkerCreated") or self.version in ("", "null"))
+        return self.removes and (self.event.endswith("DeleteMarkerCreated") or self.version in ("", NULL_VERSION))
 
     @property
     def sequencer(self) -> str:
@@ -54,15 +68,8 @@ def event_of(change: Change, rule_id: str, region: str, intent: Intent | None) -
     """The event as JSON. `intent` is the request that made the change, if it is known."""
     principal = {"principalId": (intent.principal if intent else "") or "AWS:samovar"}
     request_id = intent.request_id.replace("-", "")[:16].upper() if intent else change.sequencer[:16]
-    told: dict[str, Any] = {"key": quote_plus(change.key, safe="/*-._"), "sequencer": change.sequencer}
-    if not change.removes:
-        told |= {"size": change.size, "eTag": change.etag}
-    elif change.event.endswith("DeleteMarkerCreated"):
-        told |= {"eTag": change.etag}
-    if change.version:
-        told["versionId"] = change.version
     record = {
-        "eventVersion": VERSION,
+        "eventVersion": NOTED_VERSION if change.is_noted else VERSION,
         "eventSource": "aws:s3",
         "awsRegion": region,
         "eventTime": moment(change.at_ns // 1_000_000),
@@ -78,10 +85,23 @@ def event_of(change: Change, rule_id: str, region: str, intent: Intent | None) -
                 "ownerIdentity": {"principalId": change.owner or "samovar"},
                 "arn": f"arn:aws:s3:::{change.bucket}",
             },
-            "object": told,
+            "object": _object(change),
         },
     }
     return msgspec.json.encode({"Records": [record]})
+
+
+def _object(change: Change) -> dict[str, Any]:
+    told: dict[str, Any] = {"key": quote_plus(change.key, safe="/*-._")}
+    if not change.is_noted:
+        told["sequencer"] = change.sequencer
+        if not change.removes:
+            told["size"] = change.size
+    if not change.removes or change.event.endswith("DeleteMarkerCreated"):
+        told["eTag"] = change.etag
+    if change.version not in ("", NULL_VERSION):
+        told["versionId"] = change.version
+    return told
 
 
 def moment(epoch_ms: int) -> str:

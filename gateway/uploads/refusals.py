@@ -142,7 +142,7 @@ def render(error: SamovarError, resource: str, request_id: str) -> Response:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code_of(error)}</Code><Message>{escape(message)}</Message>"
-        f"{_arguments(error)}<Resource>{escape(resource)}</Resource><RequestId>{request_id}</RequestId></Error>"
+        f"{_arguments(error, resource)}<RequestId>{request_id}</RequestId></Error>"
     )
     headers = [(b"content-type", b"application/xml"), (b"x-amz-request-id", request_id.encode())]
     if error.retry_after is not None:
@@ -150,9 +150,10 @@ def render(error: SamovarError, resource: str, request_id: str) -> Response:
     return Response(_STATUSES.get(code_of(error), error.status), headers, body.encode())
 
 
-def _arguments(error: SamovarError) -> str:
+def _arguments(error: SamovarError, resource: str) -> str:
+    """What is wrong, or else where."""
     if not isinstance(error, InvalidArgument):
-        return ""
+        return f"<Resource>{escape(resource)}</Resource>"
     return "".join(
         f"<ArgumentName{number}>{escape(name)}</ArgumentName{number}>"
         f"<ArgumentValue{number}>{escape(value)}</ArgumentValue{number}>"

@@ -5,7 +5,7 @@ Amazon S3 user guide, "Amazon S3 event notifications"; API reference, `PutBucket
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import combinations
 from typing import Final
 
@@ -15,12 +15,31 @@ from gateway.uploads.refusals import InvalidArgument
 
 MAX_RULES: Final = 100
 """Of a bucket, as S3 has it."""
-CREATED: Final = ("Put", "Post", "Copy", "CompleteMultipartUpload")
-REMOVED: Final = ("Delete", "DeleteMarkerCreated")
-OFFERED: Final = frozenset(
-    {f"s3:ObjectCreated:{name}" for name in (*CREATED, "*")} | {f"s3:ObjectRemoved:{name}" for name in (*REMOVED, "*")}
-)
-"""What happens to objects here. S3 knows more events, which would never come."""
+KINDS: Final = {
+    "ObjectCreated": ("Put", "Post", "Copy", "CompleteMultipartUpload", "*"),
+    "ObjectRemoved": ("Delete", "DeleteMarkerCreated", "*"),
+    "ObjectTagging": ("Put", "Delete", "*"),
+    "ObjectAcl": ("Put",),
+}
+"""What happens to objects here, in kinds, and what `*` stands for among them."""
+NEVER: Final = {
+    "ObjectRestore": ("Post", "Completed", "Delete", "*"),
+    "ObjectRetention": ("Put",),
+    "ObjectAnnotation": ("Put", "Delete", "*"),
+    "LifecycleExpiration": ("Delete", "DeleteMarkerCreated", "*"),
+    "Replication": (
+        "OperationFailedReplication",
+        "OperationNotTracked",
+        "OperationMissedThreshold",
+        "OperationReplicatedAfterThreshold",
+        "*",
+    ),
+}
+"""What else S3 tells of. A bucket may ask to be told, as many templates do; there are no such changes here."""
+_BARE: Final = ("s3:ReducedRedundancyLostObject", "s3:LifecycleTransition", "s3:IntelligentTiering")
+TOLD: Final = frozenset(f"s3:{kind}:{name}" for kind, names in KINDS.items() for name in names)
+EVENTS: Final = TOLD.union(_BARE, (f"s3:{kind}:{name}" for kind, names in NEVER.items() for name in names))
+"""Every event S3 has a name for: AWS's API model of S3, `Event`."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +51,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[str, ...]
     prefix: str = ""
     suffix: str = ""
+    empty: tuple[str, ...] = ()
+    """Which of `prefix` and `suffix` are stated though empty: S3 says them again, and nothing else comes of it."""
 
     @property
     def is_for_function(self) -> bool:
         """Whether a function is started, rather than a message sent."""
         return self.arn.split(":")[2:3] == ["lambda"]
+
+    @property
+    def region(self) -> str:
+        """Of what is told, and so of the bucket: S3 tells nobody in another region."""
+        return self.arn.split(":")[3]
 
     @property
     def hears_of_removals(self) -> bool:
@@ -58,17 +84,22 @@ def check(rules: Sequence[Rule]) -> None:
     for rule in rules:
         if not rule.events:
             raise InvalidArgument("A notification configuration must name at least one event")
-        unknown = sorted(set(rule.events) - OFFERED)
-        if unknown:
-            raise InvalidArgument(
-                f"The event '{unknown[0]}' is not supported for notifications; there are {', '.join(sorted(OFFERED))}"
-            )
+        check_events(rule.events, EVENTS)
     for one, other in combinations(rules, 2):
         if _overlap(one, other):
             raise InvalidArgument(
                 "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes "
                 "are overlapping for the same event type."
             )
+
+
+def check_events(events: Iterable[str], known: Set[str]) -> None:
+    """Raises `InvalidArgument` for an event that is none of those known, with the ones that are told here."""
+    unknown = sorted(set(events) - known)
+    if unknown:
+        raise InvalidArgument(
+            f"The event '{unknown[0]}' is not supported for notifications; there are {', '.join(sorted(TOLD))}"
+        )
 
 
 def _overlap(one: Rule, other: Rule) -> bool:
@@ -81,7 +112,8 @@ def _each(events: Iterable[str]) -> set[str]:
     """The events that are meant, one by one."""
     found = set()
     for event in events:
-        _, kind, name = event.split(":")
-        names = (CREATED if kind == "ObjectCreated" else REMOVED) if name == "*" else (name,)
+        _, _, what = event.partition(":")
+        kind, _, name = what.partition(":")
+        names = (KINDS | NEVER)[kind] if name == "*" else (name,)
         found |= {f"{kind}:{each}" for each in names}
     return found

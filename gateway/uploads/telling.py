@@ -38,14 +38,12 @@ class Teller:
         registry: Registry,
         intake: Intake,
         queues: Queues,
-        region: str,
     ) -> None:
         self._queues = queues
         self._inventory = inventory
         self._ledger = ledger
         self._registry = registry
         self._intake = intake
-        self._region = region
         self._telling = asyncio.Lock()
         """What is heard and what is found come side by side, and are often the same."""
         self._gone: set[str] = set()
@@ -82,7 +80,7 @@ class Teller:
 
     def _remember(self, change: Change, known: Known) -> None:
         """Before it is told: an object that is not known to be there is not missed when it has gone."""
-        if not change.removes and any(rule.hears_of_removals for rule in known.rules):
+        if not (change.removes or change.is_noted) and any(rule.hears_of_removals for rule in known.rules):
             self._inventory.put(change)
 
     def _forget(self, change: Change) -> None:
@@ -114,23 +112,29 @@ class Teller:
         event = NewEvent(
             arn=arn,
             qualifier=qualifier,
-            payload=event_of(change, rule.id, self._region, intent),
+            payload=event_of(change, rule.id, rule.region, intent),
             request_id=new_request_id(),
             source=SOURCE,
+            trace_id=_trace(intent),
             once=once,
         )
         await self._intake.accept(event)
 
     async def _tell_queue(self, rule: Rule, change: Change, intent: Intent | None, once: str) -> None:
         """A queue may get a message twice: when this process dies between sending it and noting that it was sent."""
-        body = event_of(change, rule.id, self._region, intent).decode()
-        await self._queues.send(rule.arn, Outgoing(body=body))
+        body = event_of(change, rule.id, rule.region, intent).decode()
+        await self._queues.send(rule.arn, Outgoing(body=body, trace=_trace(intent)))
 
     def _say_gone(self, rule: Rule, bucket: str) -> None:
         """Once, until it is back: every object would say it again."""
         if rule.arn not in self._gone:
             self._gone.add(rule.arn)
             _log.warning("the notification %s of bucket %s names %s, which is gone", rule.id, bucket, rule.arn)
+
+
+def _trace(intent: Intent | None) -> str | None:
+    """The trace that a request came with, so that a loop through a bucket is one chain of calls."""
+    return (intent.trace or None) if intent is not None else None
 
 
 def _renamed(change: Change, intent: Intent) -> Change:

@@ -227,5 +227,5 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         stack.push_async_callback(objects.close)
         queues = Queues(client, SystemClock(), settings.account)
         inventory = stack.enter_context(Inventory(path_of(settings)))
-        teller = Teller(Ledger(client), inventory, registry, intake, queues, settings.region)
+        teller = Teller(Ledger(client), inventory, registry, intake, queues)
         yield Watcher(settings, objects, client, teller, inventory)

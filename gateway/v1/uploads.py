@@ -13,7 +13,7 @@ from gateway.uploads.asking import BUCKET
 from gateway.uploads.destinations import Destinations
 from gateway.uploads.refusals import S3Error
 from gateway.uploads.rule_book import RuleBook
-from gateway.uploads.rules import Rule
+from gateway.uploads.rules import TOLD, Rule, check_events
 from gateway.v1.schema import described
 from samovar.errors import InvalidParameterValue
 from samovar.upload_triggers import UploadTrigger, UploadTriggers
@@ -63,6 +63,9 @@ async def _replace(services: Services, arn: str, triggers: Sequence[UploadTrigge
     present = await book.all()
     wanted: dict[str, list[Rule]] = {}
     for number, each in enumerate(triggers, start=1):
+        check_events(
+            each.events, TOLD
+        )  # S3's own API takes more names; in one's own file, one that never comes is a slip
         rule = Rule(id=f"{_mark(arn)}{number}", arn=arn, events=each.events, prefix=each.prefix, suffix=each.suffix)
         wanted.setdefault(each.bucket, []).append(rule)
     for bucket in wanted:

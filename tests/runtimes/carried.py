@@ -19,8 +19,9 @@ PREFIX = "/2018-06-01/runtime"
 
 @cache
 def carried() -> Carried:
-    """The folder, made once a machine; its name changes with what is in it."""
-    return Carrier(Path(tempfile.gettempdir()) / f"samovar-carried-{os.geteuid()}").provide()
+    """The folder, made once for each of the processes that share a run; its name changes with what is in it."""
+    sharer = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return Carrier(Path(tempfile.gettempdir()) / f"samovar-carried-{os.geteuid()}-{sharer}").provide()
 
 
 def keeper(folder: Path, worker: str, **variables: str) -> Peer:

@@ -148,9 +148,12 @@ asyncio.run(main())
 
 def test_it_is_told_to_end_when_the_supervisor_is_killed(folder: Path) -> None:
     (folder / "orphan.py").write_text(
-        # Not `signal.pause`: a signal that comes just before it is handled only when another one comes.
-        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(print('told')))\n"
-        "print('up')\nwhile True: time.sleep(0.05)\n"
+        # Not `signal.pause`: a signal that comes just before it is handled only when another one comes. Not `print`:
+        # one that is interrupted by another refuses that.
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'told\\n'), os._exit(0)))\n"
+        "os.write(1, b'up\\n')\n"
+        "while True: time.sleep(0.05)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", ORPHANS], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

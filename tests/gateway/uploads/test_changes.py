@@ -63,8 +63,39 @@ def test_an_object_that_is_written_again_is_put_again() -> None:
     assert (change.key, change.event) == ("a", "ObjectCreated:Put")
 
 
-def test_what_is_only_noted_at_an_object_is_no_change_of_it() -> None:
-    assert told(BUCKET, entry("a", noted=ETAG), entry("a", noted=ETAG | {"X-Amz-Tagging-a": "b"})) == []
+TAGGED = ETAG | {"X-Amz-Tagging-a": "b"}
+LISTED = ETAG | {"Seaweed-X-Amz-Acl": "[]"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "events"),
+    [
+        (ETAG, TAGGED, ["ObjectTagging:Put"]),
+        (TAGGED, ETAG | {"X-Amz-Tagging-a": "c"}, ["ObjectTagging:Put"]),
+        (TAGGED, ETAG, ["ObjectTagging:Delete"]),
+        (ETAG, LISTED, ["ObjectAcl:Put"]),
+        (ETAG, TAGGED | LISTED, ["ObjectTagging:Put", "ObjectAcl:Put"]),
+        (ETAG, ETAG | {"X-Amz-Meta-a": "b"}, []),
+    ],
+)
+def test_tags_and_grants_that_are_noted_at_an_object_are_told(
+    before: dict[str, str], after: dict[str, str], events: list[str]
+) -> None:
+    noted = told(f"{BUCKET}/in", entry("a", noted=before), entry("a", noted=after))
+    assert [(change.key, change.event) for change in noted] == [("in/a", event) for event in events]
+
+
+def test_what_is_noted_at_an_object_has_a_shorter_event_of_its_own_version() -> None:
+    [change] = told(BUCKET, entry("a", noted=ETAG), entry("a", noted=TAGGED))
+    record = json.loads(event_of(change, "x", "us-east-1", None))["Records"][0]
+    assert (record["eventName"], record["eventVersion"]) == ("ObjectTagging:Put", "2.3")
+    assert record["s3"]["object"] == {"key": "a", "eTag": "5d41402abc4b2a76b9719d911017c592"}
+
+
+def test_an_object_put_while_versioning_is_suspended_names_no_version() -> None:
+    [change] = told(f"{BUCKET}/v.versions", new=entry("v_null", noted=ETAG | {"Seaweed-X-Amz-Version-Id": "null"}))
+    record = json.loads(event_of(change, "x", "us-east-1", None))["Records"][0]
+    assert "versionId" not in record["s3"]["object"]
 
 
 def test_an_upload_in_parts_is_one_object_when_it_is_complete() -> None:

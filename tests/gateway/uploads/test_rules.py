@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import botocore.session  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from gateway.uploads import configuration
 from gateway.uploads.refusals import InvalidArgument, MalformedXml
-from gateway.uploads.rules import MAX_RULES, Rule, check
+from gateway.uploads.rules import EVENTS, MAX_RULES, Rule, check
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:thumbnail"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:uploads"
@@ -29,6 +30,8 @@ def rule(
         (rule(prefix="in/"), "ObjectCreated:Put", "out/in/a.jpg", False),
         (rule(prefix="in/", suffix=".jpg"), "ObjectCreated:Put", "in/a.JPG", False),
         (rule(prefix="in/a", suffix="a.jpg"), "ObjectCreated:Put", "in/a.jpg", True),
+        (rule(events=("s3:ObjectTagging:*",)), "ObjectTagging:Delete", "a", True),
+        (rule(events=("s3:ObjectAcl:Put",)), "ObjectAcl:Put", "a", True),
     ],
 )
 def test_a_rule_is_met_by_event_prefix_and_suffix(given: Rule, event: str, key: str, met: bool) -> None:
@@ -41,7 +44,8 @@ def test_a_rule_is_met_by_event_prefix_and_suffix(given: Rule, event: str, key: 
         ([rule(1), rule(1, prefix="x")], "Same ID"),
         ([rule(events=())], "at least one event"),
         ([rule(events=("s3:ObjectCreated",))], "is not supported"),
-        ([rule(events=("s3:ObjectRestore:Post",))], "is not supported"),
+        ([rule(events=("s3:ObjectAcl:*",))], "is not supported"),
+        ([rule(1, ("s3:ObjectTagging:Put",)), rule(2, ("s3:ObjectTagging:*",))], "overlapping suffixes"),
         ([rule(1, prefix="in/"), rule(2, prefix="in/a")], "overlapping suffixes"),
         ([rule(1, suffix=".jpg"), rule(2, prefix="in/")], "overlapping suffixes"),
         ([rule(1), rule(2, events=("s3:ObjectCreated:Post",))], "overlapping suffixes"),
@@ -62,6 +66,26 @@ def test_rules_side_by_side_are_fine() -> None:
             rule(4, prefix="z", suffix="f"),
         ]
     )
+
+
+def test_every_event_that_s3_has_a_name_for_may_be_asked_for() -> None:
+    named = set(botocore.session.get_session().get_service_model("s3").shape_for("Event").enum)
+    assert len(named) > 30
+    assert named == EVENTS
+    check([rule(events=tuple(named))])
+
+
+@pytest.mark.parametrize("name", ["Prefix", "Suffix"])
+def test_a_filter_of_no_characters_is_said_again(name: str) -> None:
+    text = configuration.render([rule(prefix="p", suffix="s")])
+    stated = text.replace(
+        f"<Name>{name}</Name><Value>{name[0].lower()}<".encode(), f"<Name>{name}</Name><Value><".encode()
+    )
+    assert stated != text
+    [parsed] = configuration.parse(stated)
+    assert parsed.is_met("ObjectCreated:Put", "p-s")
+    assert configuration.parse(configuration.render([parsed])) == [parsed]
+    assert parsed.empty == (name.lower(),)
 
 
 def test_a_document_says_the_rules_it_was_made_from() -> None:

@@ -96,7 +96,7 @@ async def teller(client: redis.asyncio.Redis, functions: Functions, taken: Taken
     queues = Queues(client, SystemClock(), "123456789012")
     intake: Any = taken
     registry: Any = functions
-    return Teller(Ledger(client), inventory, registry, intake, queues, "us-east-1")
+    return Teller(Ledger(client), inventory, registry, intake, queues)
 
 
 async def hear_of_removals(client: redis.asyncio.Redis) -> None:
@@ -231,3 +231,33 @@ async def test_a_version_that_is_removed_leaves_the_object(
     assert inventory.find("photos", "in/a") is not None
     await teller.heard(msgspec.structs.replace(REMOVAL, event="ObjectRemoved:DeleteMarkerCreated"), CURSOR)
     assert inventory.find("photos", "in/a") is None
+
+
+async def test_what_is_noted_at_an_object_leaves_the_request_that_wrote_it_alone(
+    teller: Teller, taken: Taken, client: redis.asyncio.Redis
+) -> None:
+    async def exist(rules: Sequence[Rule]) -> None:
+        """They do."""
+
+    await RuleBook(client).replace("photos", [Rule(id="r", arn=ARN, events=("s3:ObjectTagging:*",))], exist)
+    await Intents(client).note(INTENT)
+    tagged = msgspec.structs.replace(CHANGE, event="ObjectTagging:Put")
+    await teller.heard(tagged, CURSOR)
+    await teller.heard(msgspec.structs.replace(tagged, at_ns=CHANGE.at_ns + 1), CURSOR)
+    assert [record["eventName"] for record in taken.records] == ["ObjectTagging:Put"] * 2
+    assert await Intents(client).before(2e9) == [INTENT]
+
+
+async def test_a_request_passes_its_trace_on_and_the_region_is_that_of_what_is_told(
+    teller: Teller, taken: Taken, client: redis.asyncio.Redis
+) -> None:
+    async def exist(rules: Sequence[Rule]) -> None:
+        """They do."""
+
+    elsewhere = Rule(id="r", arn=ARN.replace("us-east-1", "eu-west-1"), events=("s3:ObjectCreated:*",))
+    await RuleBook(client).replace("photos", [elsewhere], exist)
+    await Intents(client).note(msgspec.structs.replace(INTENT, trace="Root=1-5759e988-bd862e3fe1be46a994272793"))
+    await teller.heard(CHANGE, CURSOR)
+    assert taken.events[0].trace_id == "Root=1-5759e988-bd862e3fe1be46a994272793"
+    assert taken.records[0]["awsRegion"] == "eu-west-1"
+    assert await Intents(client).before(2e9) == []

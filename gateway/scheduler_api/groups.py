@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from gateway.lambda_api.edge import Region, UsesServices, answer
 from gateway.lambda_api.operations import Operations, asked
-from gateway.scheduler_api.schedules import UsesSchedules
+from gateway.scheduler_api.schedules import PAGE, UsesSchedules, behind
 from gateway.schedules.schedules import Conflict, Schedules, group_arn
 from samovar.errors import ResourceNotFound, ValidationFailed
 
@@ -31,6 +31,7 @@ class _Tag(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 class _Made(_Named, frozen=True, kw_only=True, rename="pascal"):
     tags: tuple[_Tag, ...] = ()
+    client_token: str = ""
 
 
 class _Tagged(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -41,6 +42,8 @@ class _Tagged(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 class _Listing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     name_prefix: str = ""
+    next_token: str | None = None
+    max_results: int = PAGE
 
 
 @router.operation("CreateScheduleGroup")
@@ -50,7 +53,7 @@ async def create_group(request: Request, region: Region, services: UsesServices,
     name = wanted.name
     tags = _checked({tag.key: tag.value for tag in wanted.tags})
     arn = group_arn(services.settings.account, region, name)
-    if name == DEFAULT or not await schedules.store.make_group(arn, schedules.now()):
+    if name == DEFAULT or not await schedules.store.make_group(arn, schedules.now(), wanted.client_token):
         raise Conflict(f"Schedule group {name} already exists.")
     if tags:
         await schedules.store.put_tags(arn, tags)
@@ -84,14 +87,15 @@ async def delete_group(request: Request, region: Region, services: UsesServices,
 
 @router.operation("ListScheduleGroups")
 async def list_groups(request: Request, region: Region, services: UsesServices, schedules: UsesSchedules) -> Response:
-    """ListScheduleGroups."""
-    prefix = asked(request, _Listing).name_prefix
+    """ListScheduleGroups, in the order of their ARNs."""
+    wanted = asked(request, _Listing)
     account = services.settings.account
     every = {group_arn(account, region, DEFAULT): 0.0} | await schedules.store.groups()
-    mine = group_arn(account, region, prefix)
-    return answer(
-        {"ScheduleGroups": [_shown(arn, made) for arn, made in sorted(every.items()) if arn.startswith(mine)]}
-    )
+    mine = group_arn(account, region, wanted.name_prefix)
+    found = behind(wanted.next_token, sorted(arn for arn in every if arn.startswith(mine)))
+    page = found[: wanted.max_results]
+    told = {"ScheduleGroups": [_shown(arn, every[arn]) for arn in page]}
+    return answer(told | ({"NextToken": page[-1]} if len(page) < len(found) else {}))
 
 
 @router.operation("TagResource")

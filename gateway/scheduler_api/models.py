@@ -62,6 +62,7 @@ class ScheduleRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
     action_after_completion: Literal["NONE", "DELETE"] | None = None
     description: str | None = None
     kms_key_arn: str | None = None
+    client_token: str | msgspec.UnsetType = msgspec.UNSET
 
     def schedule(self, account: str, region: str, now: float) -> Schedule:
         """The schedule that is wanted. Raises `ValidationFailed`."""
@@ -86,6 +87,7 @@ class ScheduleRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
             kms_key=self.kms_key_arn,
             created=now,
             modified=now,
+            token=self.client_token,
         )
 
 

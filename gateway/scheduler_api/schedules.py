@@ -18,7 +18,8 @@ from samovar.errors import ValidationFailed
 
 router = Operations("scheduler")
 
-_PAGE: Final = 100
+PAGE: Final = 100
+"""What a list has at most, also when nothing is said: AWS's API model."""
 
 
 def _schedules(request: Request) -> Schedules:
@@ -39,7 +40,7 @@ class _Listing(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     name_prefix: str = ""
     state: str | None = None
     next_token: str | None = None
-    max_results: int = _PAGE
+    max_results: int = PAGE
 
 
 @contextmanager
@@ -95,18 +96,24 @@ async def delete_schedule(
 async def list_schedules(request: Request, region: Region, schedules: UsesSchedules) -> Response:
     """ListSchedules, in the order of their ARNs; the token is the ARN that comes before the next page."""
     wanted = asked(request, _Listing)
-    found = [
-        one
+    found = {
+        one.arn: one
         for one in await schedules.store.all()
         if one.region == region
         and one.name.startswith(wanted.name_prefix)
         and wanted.group_name in (None, one.group)
         and wanted.state in (None, "ENABLED" if one.enabled else "DISABLED")
-    ]
-    if wanted.next_token is not None:
-        if not wanted.next_token.startswith("arn:"):
-            raise ValidationFailed("Invalid NextToken.")
-        found = [one for one in found if one.arn > wanted.next_token]
-    page = found[: wanted.max_results]
-    told = {"Schedules": [summary(one) for one in page]}
-    return answer(told | ({"NextToken": page[-1].arn} if len(page) < len(found) else {}))
+    }
+    left = behind(wanted.next_token, list(found))
+    page = left[: wanted.max_results]
+    told = {"Schedules": [summary(found[arn]) for arn in page]}
+    return answer(told | ({"NextToken": page[-1]} if len(page) < len(left) else {}))
+
+
+def behind(token: str | None, arns: list[str]) -> list[str]:
+    """What of a list in order comes behind a token: the last ARN of the page before. Raises `ValidationFailed`."""
+    if token is None:
+        return arns
+    if not token.startswith("arn:"):
+        raise ValidationFailed("Invalid NextToken.")
+    return [arn for arn in arns if arn > token]

@@ -117,7 +117,7 @@ def scheduler(settings: Settings, engine: Engine) -> type[StoredScheduler]:
             from gateway.schedules.turn import Turn
 
             async with asyncio.timeout(_TURN_S):
-                await Turn(ScheduleStore(tools.redis), tools.intake, tools.registry).run(now)
+                await Turn(ScheduleStore(tools.redis), tools.intake, tools.registry, tools.queues.store).run(now)
 
         engine.run(turn)
 

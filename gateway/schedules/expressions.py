@@ -24,6 +24,8 @@ MAX_EXPRESSION: Final = 256
 _RATE: Final = re.compile(r"rate\((\d{1,9})\s+(minute|minutes|hour|hours|day|days)\)")
 _CRON: Final = re.compile(r"cron\(\s*([^()]+?)\s*\)")
 _AT: Final = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+_STEPS: Final = re.compile(r"(\*|\d{4})(?:(?<=\d)-(\d{4}))?/([1-9]\d{0,2})")
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _UNITS_S: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 _YEARS_AHEAD: Final = 60
 """How far a cron expression's next moment is looked for; Februaries of five Sundays are up to 40 years apart."""
@@ -122,8 +124,9 @@ def _walls(expression: str, fields: str) -> Callable[[datetime], Iterator[dateti
     last_weekday = len(parts) == 6 and parts[2] == "LW"
     if last_weekday:
         parts[2] = "L"
-    if len(parts) == 6 and parts[4] == "L":
-        parts[4] = "SAT"  # the last day of a week
+    if len(parts) == 6:
+        parts[4] = "SAT" if parts[4] == "L" else parts[4]  # the last day of a week
+        parts[5] = ",".join(map(_years, parts[5].split(",")))
     table = _table(expression, " ".join(parts))
 
     def walls(after: datetime) -> Iterator[datetime]:
@@ -135,6 +138,16 @@ def _walls(expression: str, fields: str) -> Callable[[datetime], Iterator[dateti
                 yield wall
 
     return walls
+
+
+def _years(text: str) -> str:
+    """Years in steps, one by one; anything else as it is."""
+    found = _STEPS.fullmatch(text)
+    if found is None:
+        return text
+    first = _FIRST_YEAR if found[1] == "*" else int(found[1])
+    last = _LAST_YEAR if found[2] is None else int(found[2])
+    return ",".join(map(str, range(first, min(last, _LAST_YEAR) + 1, int(found[3])))) or text
 
 
 @cache

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from gateway.schedules.schedule import Schedule, Tick
+from samovar.errors import SamovarError
 
 _ATTRIBUTES: Final = "<aws.scheduler."
 
@@ -18,6 +19,23 @@ def request_id(schedule: Schedule, tick: Tick) -> str:
     return str(uuid5(NAMESPACE_URL, tick.name(schedule)))
 
 
+def dead_letter(schedule: Schedule, tick: Tick, identity: str, error: SamovarError) -> dict[str, str]:
+    """What a dead-letter queue is told beside what could not be delivered, as EventBridge Scheduler names it.
+
+    Such a target is not tried again, so no condition of its retry policy is told.
+    """
+    return {
+        "ERROR_CODE": error.aws_name,
+        "ERROR_MESSAGE": error.message,
+        "EXECUTION_ID": identity,
+        "IS_PAYLOAD_TRUNCATED": "false",
+        "RETRY_ATTEMPTS": "0",
+        "SCHEDULED_TIME": _moment(tick),
+        "SCHEDULE_ARN": schedule.arn,
+        "TARGET_ARN": schedule.target.arn,
+    }
+
+
 def payload(schedule: Schedule, tick: Tick) -> bytes:
     """What the target is sent.
 
@@ -25,7 +43,7 @@ def payload(schedule: Schedule, tick: Tick) -> bytes:
     EventBridge"). In an input, the context attributes of EventBridge Scheduler are replaced (user guide, "Adding
     context attributes").
     """
-    moment = datetime.fromtimestamp(tick.due, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    moment = _moment(tick)
     identity = request_id(schedule, tick)
     given = schedule.target.input
     if given is not None:
@@ -52,3 +70,7 @@ def payload(schedule: Schedule, tick: Tick) -> bytes:
             "detail": {},
         }
     )
+
+
+def _moment(tick: Tick) -> str:
+    return datetime.fromtimestamp(tick.due, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -67,6 +67,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """The function whose `function.toml` says it; empty for one that was made otherwise."""
     created: float
     modified: float
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    """Of the request that says it. Left out where there is none, as records are found again by how they are written."""
 
     @property
     def arn(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from gateway.events.intake import Intake
 from gateway.functions.registry import Registry
+from gateway.queues.store import QueueStore
 from gateway.schedules.schedule import Schedule, Tick, schedule_arn
 from gateway.schedules.store import ScheduleStore
 from gateway.schedules.turn import Turn
@@ -36,14 +36,12 @@ class Schedules:
     """What is done with schedules."""
 
     def __init__(
-        self, store: ScheduleStore, registry: Registry, intake: Intake, clock: Clock, wake: Callable[[], None]
+        self, store: ScheduleStore, registry: Registry, intake: Intake, clock: Clock, queues: QueueStore
     ) -> None:
-        """`wake` has a worker there that looks at the clock; it may have nothing else to do."""
         self.store = store
         self._registry = registry
-        self._turn = Turn(store, intake, registry)
+        self._turn = Turn(store, intake, registry, queues)
         self._clock = clock
-        self._wake = wake
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -52,14 +50,18 @@ class Schedules:
     async def create(self, wanted: Schedule) -> Schedule:
         """Add a schedule.
 
+        Who asks again with the same client token for the same schedule has made it already: an answer may be lost.
+
         Raises `Conflict` when there is one, `ResourceNotFound` without its group, and `ValidationFailed`. Whether
         there is what it starts is not asked, as EventBridge Scheduler does not: see `check_target`.
         """
         due = await self._checked(wanted)
-        if not await self.store.put(None, wanted, due):
+        if await self.store.put(None, wanted, due):
+            return wanted
+        found = await self.store.get(wanted.arn)
+        if found is None or not wanted.token or not _are_one(found, wanted):
             raise Conflict(f"Schedule {wanted.name} already exists.")
-        self._wake()
-        return wanted
+        return found
 
     async def update(self, wanted: Schedule) -> Schedule:
         """Put a schedule in the place of the one of its name; when that was made stays. Raises as `create`."""
@@ -67,7 +69,6 @@ class Schedules:
             before = await self.get(wanted.account, wanted.region, wanted.group, wanted.name)
             after = msgspec.structs.replace(wanted, created=before.created)
             if await self.store.put(before, after, await self._checked(after)):
-                self._wake()
                 return after
         raise Conflict(f"Schedule {wanted.name} is being changed by somebody else.")
 
@@ -108,6 +109,11 @@ class Schedules:
 
     def _group(self, wanted: Schedule) -> str:
         return group_arn(wanted.account, wanted.region, wanted.group)
+
+
+def _are_one(made: Schedule, wanted: Schedule) -> bool:
+    """Whether a request made what there is."""
+    return made == msgspec.structs.replace(wanted, created=made.created, modified=made.modified)
 
 
 def group_arn(account: str, region: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -70,8 +71,10 @@ class Due(NamedTuple):
 class ScheduleStore:
     """Every method raises `ServiceUnavailable` when the store is away."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis, wake: Callable[[], None] | None = None) -> None:
+        """`wake` has a worker there that looks at the clock; when a schedule is made it may have nothing else to do."""
         self._redis: Any = client
+        self._wake = wake
         self._put = client.register_script(_PUT)
         self._advance = client.register_script(_ADVANCE)
         self._due: Any = client.register_script(_DUE)
@@ -107,6 +110,8 @@ class ScheduleStore:
             done = await self._put(args=arguments)
         if done < 0:
             raise ResourceConflict(f"There are {MAX_SCHEDULES} schedules already; delete some first")
+        if self._wake is not None:
+            self._wake()
         return bool(done)
 
     async def delete(self, arn: str) -> bool:
@@ -137,12 +142,15 @@ class ScheduleStore:
         """ARN of each group that was made, and when."""
         async with reaching_store():
             found = await self._redis.hgetall(GROUPS)
-        return {arn.decode(): float(made) for arn, made in found.items()}
+        return {arn.decode(): float(made.partition(b" ")[0]) for arn, made in found.items()}
 
-    async def make_group(self, arn: str, now: float) -> bool:
-        """Make a group; false when there is one."""
+    async def make_group(self, arn: str, now: float, token: str = "") -> bool:
+        """Make a group; false when there is one, unless the request with this client token made it."""
         async with reaching_store():
-            return bool(await self._redis.hsetnx(GROUPS, arn, now))
+            if await self._redis.hsetnx(GROUPS, arn, f"{now} {token}".rstrip()):
+                return True
+            found = await self._redis.hget(GROUPS, arn) or b""
+        return bool(token) and found.partition(b" ")[2].decode() == token
 
     async def remove_group(self, arn: str) -> bool:
         """Remove a group, not what is in it; false when there is none."""

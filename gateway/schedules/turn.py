@@ -13,6 +13,8 @@ from gateway.events import keys
 from gateway.events.event import EventHead, NewEvent
 from gateway.events.intake import Intake
 from gateway.functions.registry import Registry
+from gateway.queues.errors import QueueDoesNotExist
+from gateway.queues.store import QueueStore
 from gateway.schedules import payloads
 from gateway.schedules.schedule import Schedule, Tick, plan
 from gateway.schedules.store import Due, ScheduleStore
@@ -39,10 +41,11 @@ class _Message(NamedTuple):
 class Turn:
     """Hands in what is due."""
 
-    def __init__(self, store: ScheduleStore, intake: Intake, registry: Registry) -> None:
+    def __init__(self, store: ScheduleStore, intake: Intake, registry: Registry, queues: QueueStore) -> None:
         self._store = store
         self._intake = intake
         self._registry = registry
+        self._queues = queues
 
     async def run(self, now: float) -> None:
         """Hand in everything that is due now (epoch seconds). Raises `ServiceUnavailable` when the store is away."""
@@ -79,23 +82,24 @@ class Turn:
 
         What is started `by_hand` is so besides what is due, however often.
 
-        Raises what the intake raises, and `ResourceNotFound` for a function that is gone when nobody is to be told.
+        Raises what the intake raises, and `ResourceNotFound` or `QueueDoesNotExist` for a target that is gone when
+        nobody is to be told.
         """
         target, body = schedule.target, payloads.payload(schedule, tick)
         request_id = new_request_id() if by_hand else payloads.request_id(schedule, tick)
         message = _Message("" if by_hand else tick.name(schedule), request_id, body, now)
-        if target.arn.split(":")[2] != "lambda":
-            await self._send(schedule, message, target.arn, {})
-            return request_id
-        arn, qualifier = split_arn(target.arn)
         try:
-            await self._registry.get(arn, qualifier)
+            await self._find(target.arn)
         except CallerError as error:
             if target.dead_letter is None:
                 raise
-            told = {"ERROR_CODE": error.aws_name, "ERROR_MESSAGE": error.message, "TARGET_ARN": target.arn}
+            told = payloads.dead_letter(schedule, tick, request_id, error)
             await self._send(schedule, message, target.dead_letter, told)
             return request_id
+        if not _is_function(target.arn):
+            await self._send(schedule, message, target.arn, {})
+            return request_id
+        arn, qualifier = split_arn(target.arn)
         await self._intake.accept(
             NewEvent(
                 arn=arn,
@@ -107,6 +111,13 @@ class Turn:
             )
         )
         return request_id
+
+    async def _find(self, arn: str) -> None:
+        """Raise `ResourceNotFound` or `QueueDoesNotExist` for a target that is gone."""
+        if _is_function(arn):
+            await self._registry.get(*split_arn(arn))
+        elif await self._queues.get(arn) is None:
+            raise QueueDoesNotExist(f"The specified queue does not exist: {arn}")
 
     async def _send(self, schedule: Schedule, message: _Message, queue: str, told: dict[str, str]) -> None:
         """Have a queue be sent something, in the way results of events are; `told` goes beside it."""
@@ -123,3 +134,7 @@ class Turn:
         )
         self._intake.check(message.body)
         await self._intake.put(keys.DELIVERIES, head, message.body, message.once)
+
+
+def _is_function(arn: str) -> bool:
+    return arn.split(":")[2] == "lambda"

@@ -94,9 +94,12 @@ class Watcher:
             await asyncio.sleep(pause)
 
     async def _resumed(self) -> Cursor:
-        """Where to go on. A server that was started anew may have lost the end of its account."""
+        """Where to go on; at first with all that the server has said, which takes requests before this process runs.
+
+        A server that was started anew may have lost the end of its account.
+        """
         server = str(s3.ports_path(self._settings).stat().st_mtime_ns)  # written whenever it is started
-        cursor = await self._ledger.cursor() or Cursor(at_ns=time.time_ns(), server=server)
+        cursor = await self._ledger.cursor() or Cursor(at_ns=int(server), server=server)
         self._look_since_s = cursor.look_since_s
         if cursor.server != server:
             self._look_since_s = cursor.look_since_s or cursor.at_ns // 10**9 - _OVERLAP_S

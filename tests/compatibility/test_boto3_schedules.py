@@ -130,6 +130,28 @@ def test_lists_by_group_prefix_state_and_page(scheduler: Any) -> None:
     )
 
 
+def test_a_request_that_is_sent_again_is_answered_as_the_first(scheduler: Any) -> None:
+    first = made(scheduler, ClientToken="once")
+    assert made(scheduler, ClientToken="once")["ScheduleArn"] == first["ScheduleArn"]
+    with pytest.raises(scheduler.exceptions.ConflictException):
+        made(scheduler, ClientToken="once", Description="another")
+    group = scheduler.create_schedule_group(Name="once", ClientToken="once")
+    assert (
+        scheduler.create_schedule_group(Name="once", ClientToken="once")["ScheduleGroupArn"]
+        == group["ScheduleGroupArn"]
+    )
+    with pytest.raises(scheduler.exceptions.ConflictException):
+        scheduler.create_schedule_group(Name="once")
+
+
+def test_groups_are_listed_in_pages(scheduler: Any) -> None:
+    for number in range(3):
+        scheduler.create_schedule_group(Name=f"g-{number}")
+    pages = scheduler.get_paginator("list_schedule_groups").paginate(PaginationConfig={"PageSize": 2})
+    names = [[group["Name"] for group in page["ScheduleGroups"]] for page in pages]
+    assert names == [["default", "g-0"], ["g-1", "g-2"]]
+
+
 def test_groups_hold_schedules_and_take_them_along(scheduler: Any) -> None:
     arn = scheduler.create_schedule_group(Name="reports")["ScheduleGroupArn"]
     assert arn == "arn:aws:scheduler:us-east-1:123456789012:schedule-group/reports"

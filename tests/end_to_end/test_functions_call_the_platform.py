@@ -13,10 +13,8 @@ import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from gateway import lineage
-from samovar.clients import events as event_client
 from samovar.errors import SamovarError
 from tests.end_to_end.lab import ROLE, RUNTIME, Function, Lab, zipped
-from tests.end_to_end.platform_box import until
 from tests.signing import key_for
 
 SOURCE = """
@@ -181,26 +179,6 @@ def test_a_circle_of_calls_is_cut_after_sixteen(lab: Lab) -> None:
             result = [1, answer[0]]
     """
     assert circle.run(lines, left=6) == [4, "RecursiveInvocationException"]
-
-
-def test_a_circle_through_a_bucket_is_cut_after_sixteen(lab: Lab) -> None:
-    source = """
-        import boto3
-
-        def handler(event, context):
-            key = event["Records"][0]["s3"]["object"]["key"]
-            boto3.client("s3").put_object(Bucket="circle", Key=key + "x", Body=b"")
-    """
-    function = lab.deploy(textwrap.dedent(source), name="through-a-bucket", Timeout=60)
-    storage = client(lab, "s3")
-    storage.create_bucket(Bucket="circle")
-    arn = "arn:aws:lambda:us-east-1:123456789012:function:through-a-bucket"
-    notify = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
-    storage.put_bucket_notification_configuration(Bucket="circle", NotificationConfiguration=notify)
-    storage.put_object(Bucket="circle", Key="x", Body=b"")
-    until(lambda: event_client.events(lab.client, function.name, state="failed").events, "the circle ends")
-    keys = [one["Key"] for one in storage.list_objects_v2(Bucket="circle")["Contents"]]
-    assert keys == ["x" * count for count in range(1, lineage.MOST + 2)]
 
 
 def test_the_platform_away_is_an_error_of_the_sdk_and_not_of_the_environment(sdk: Function) -> None:

@@ -134,45 +134,6 @@ def test_each_way_to_change_an_object_is_told_as_what_it_is(bucket: Any, teller:
     assert parts["s3"]["object"]["sequencer"] > first["s3"]["object"]["sequencer"]
 
 
-def test_tags_and_grants_are_told_to_who_asks_and_a_queue_is_told_the_trace(bucket: Any, lab: Lab) -> None:
-    queues = client_of(lab, "sqs")
-    url = queues.create_queue(QueueName="tags")["QueueUrl"]
-    bucket.create_bucket(Bucket="tagged")
-    events = ["s3:ObjectCreated:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put", "s3:ObjectRestore:*"]
-    queue = {"QueueArn": "arn:aws:sqs:us-east-1:123456789012:tags", "Events": events}
-    bucket.put_bucket_notification_configuration(
-        Bucket="tagged", NotificationConfiguration={"QueueConfigurations": [queue]}
-    )
-    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
-
-    def traced(request: Any, **_: Any) -> None:
-        request.headers["X-Amzn-Trace-Id"] = trace
-
-    bucket.meta.events.register("before-sign.s3.PutObject", traced)
-    bucket.put_object(Bucket="tagged", Key="a", Body=b"hello", Tagging="at=once", ACL="private")
-    bucket.meta.events.unregister("before-sign.s3.PutObject", traced)
-    bucket.put_object_tagging(Bucket="tagged", Key="a", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
-    bucket.delete_object_tagging(Bucket="tagged", Key="a")
-    bucket.put_object_acl(Bucket="tagged", Key="a", ACL="public-read")
-    heard: dict[str, Any] = {}
-
-    def all_heard() -> bool:
-        found = queues.receive_message(QueueUrl=url, AttributeNames=["All"], WaitTimeSeconds=1)
-        for message in found.get("Messages", []):
-            for record in json.loads(message["Body"]).get("Records", []):
-                heard[record["eventName"]] = message["Attributes"].get("AWSTraceHeader")
-            queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return "ObjectAcl:Put" in heard
-
-    until(all_heard, "the queue is told of the grant, which was made last")
-    assert heard == {
-        "ObjectCreated:Put": trace,
-        "ObjectTagging:Put": None,
-        "ObjectTagging:Delete": None,
-        "ObjectAcl:Put": None,
-    }
-
-
 def test_versions_and_delete_markers_are_told(bucket: Any, lab: Lab, teller: Function) -> None:
     bucket.create_bucket(Bucket="versioned")
     bucket.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})

@@ -16,11 +16,14 @@ from gateway.events.event import EventHead, NewEvent, decode_head
 from gateway.events.intake import Intake
 from gateway.functions.registry import Registry
 from gateway.functions.store import Store, connect
+from gateway.queues.names import QueueArn
+from gateway.queues.queues import Queues
+from gateway.queues.store import QueueStore
 from gateway.schedules.schedule import Schedule, Target
 from gateway.schedules.schedules import Conflict, Schedules
 from gateway.schedules.store import Due, ScheduleStore
 from gateway.schedules.turn import AGAIN_S, Turn
-from samovar.clock import ManualClock
+from samovar.clock import ManualClock, SystemClock
 from samovar.errors import ResourceNotFound, ServiceUnavailable, ValidationFailed
 from tests.gateway.builders import record
 from tests.valkey import Valkey
@@ -58,13 +61,14 @@ class Room:
         self.store = ScheduleStore(client)
         self.registry = Registry(Store(client, "123456789012", "us-east-1"))
         self.intake = Intake(client, lambda lines: None, 10_000)
+        self.queues = QueueStore(client)
 
     async def add(self, made: Schedule) -> Schedule:
         assert await self.store.put(None, made, made.after()(MADE))
         return made
 
     async def turn(self, now: float) -> None:
-        await Turn(self.store, self.intake, self.registry).run(now)
+        await Turn(self.store, self.intake, self.registry, self.queues).run(now)
 
     async def events(self, line: str = FUNCTION) -> list[tuple[EventHead, bytes]]:
         return [(decode_head(fields[b"h"]), fields[b"p"]) for _, fields in await self.client.xrange(keys.line(line))]
@@ -180,11 +184,33 @@ async def test_a_function_that_is_gone_is_told_to_the_dead_letter_queue_and_the_
     assert len(await room.events()) == 1
     ((head, _),) = await room.events(keys.DELIVERIES)
     assert head.target == QUEUE
-    assert head.attributes["ERROR_CODE"]["StringValue"] == "ResourceNotFoundException"
+    told = {name: given["StringValue"] for name, given in head.attributes.items()}
+    assert told.pop("ERROR_MESSAGE").startswith("Function not found")
+    assert told == {
+        "ERROR_CODE": "ResourceNotFoundException",
+        "EXECUTION_ID": head.id,
+        "IS_PAYLOAD_TRUNCATED": "false",
+        "RETRY_ATTEMPTS": "0",
+        "SCHEDULED_TIME": "2027-01-15T08:01:00Z",
+        "SCHEDULE_ARN": "arn:aws:scheduler:us-east-1:123456789012:schedule/default/b-gone",
+        "TARGET_ARN": f"{FUNCTION}-gone",
+    }
+    assert all(moment == MADE + 120 for moment in (await room.store.moments()).values())
+
+
+async def test_a_queue_that_is_gone_is_told_to_the_dead_letter_queue(room: Room) -> None:
+    await room.add(schedule("gone", QUEUE, dead_letter=f"{QUEUE}-dead"))
+    await room.add(schedule("silent", QUEUE))
+    await room.turn(MADE + 60)
+    ((head, _),) = await room.events(keys.DELIVERIES)
+    assert (head.target, head.attributes["ERROR_CODE"]["StringValue"]) == (f"{QUEUE}-dead", "QueueDoesNotExist")
     assert all(moment == MADE + 120 for moment in (await room.store.moments()).values())
 
 
 async def test_a_queue_is_sent_the_input(room: Room) -> None:
+    await Queues(room.client, SystemClock(), "123456789012").create(
+        QueueArn("us-east-1", "123456789012", "work"), {}, {}
+    )
     made = schedule(target=QUEUE)
     await room.add(msgspec.structs.replace(made, target=Target(arn=QUEUE, input="plain text")))
     await room.turn(MADE + 60)
@@ -212,8 +238,20 @@ async def test_a_schedule_that_was_changed_or_removed_meanwhile_is_not_moved_on(
     assert await room.store.moments() == {}
 
 
+async def test_who_asks_again_with_the_same_token_has_made_it_already(room: Room, clock: ManualClock) -> None:
+    schedules = Schedules(room.store, room.registry, room.intake, clock, room.queues)
+    now = clock.epoch()
+    made = msgspec.structs.replace(schedule(), created=now, modified=now, token="t")
+    await schedules.create(made)
+    again = msgspec.structs.replace(made, created=now + 1, modified=now + 1)
+    assert (await schedules.create(again)).created == now
+    for other in ({"token": "u"}, {"expression": "rate(2 minutes)"}):
+        with pytest.raises(Conflict):
+            await schedules.create(msgspec.structs.replace(again, **other))
+
+
 async def test_the_rules_of_making_schedules(room: Room, clock: ManualClock) -> None:
-    schedules = Schedules(room.store, room.registry, room.intake, clock, lambda: None)
+    schedules = Schedules(room.store, room.registry, room.intake, clock, room.queues)
     now = clock.epoch()
     made = msgspec.structs.replace(schedule(), created=now, modified=now)
     await schedules.create(made)

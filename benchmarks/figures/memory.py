@@ -10,6 +10,7 @@ from benchmarks.figures.events import until_drained
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
+from gateway.events.drain import LINGER_S
 from invoker.environments.snapshots import REST_S
 from invoker.isolation.stem_stock import RUN_KEPT_S
 
@@ -51,7 +52,8 @@ def measure(plan: Plan) -> Iterator[Measured]:
         )
         lab.client.invoke_later(function.name, b"1")
         until_drained(lab, function)
-        working = _idle(lab)
+        time.sleep(2 * LINGER_S)
+        working = processes.settled_pss_mib(lab)
         yield Measured(figure="memory.worker", isolation=plan.isolation, values=[working - others])
 
 

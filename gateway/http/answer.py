@@ -124,7 +124,7 @@ def _headers(given: object, default_type: tuple[bytes, bytes]) -> Headers:
     typed = False
     for name, value in given.items():
         if not isinstance(value, str):
-            raise _InvalidResult(name)
+            value = _as_text(value)
         header = (_usual_header if len(value) <= _USUAL_LENGTH else _header)(name, value)
         if header is not None:
             typed = typed or header[0] == _JSON[0]
@@ -158,8 +158,19 @@ def _repeated(given: object) -> Headers:
         if not isinstance(values, list) or _HEADER_NAME.fullmatch(name) is None:
             raise _InvalidResult(name)
         if name.lower() not in _WRITTEN_BY_THE_SERVER:
-            found += [(name.lower().encode(), _text_bytes(value)) for value in values]
+            found += [(name.lower().encode(), _text_bytes(_as_text(value))) for value in values]
     return found
+
+
+def _as_text(value: object) -> str:
+    """A header's value. Functions may give numbers and booleans (DefinitelyTyped's `aws-lambda`, which speaks for many
+    of them), as web frameworks do that are wrapped for Lambda; what is sent is the JSON of those.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return msgspec.json.encode(value).decode()
+    raise _InvalidResult("header value")
 
 
 def _cookies(given: object) -> list[object]:

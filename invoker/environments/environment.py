@@ -80,6 +80,8 @@ class _SpawnOrder(msgspec.Struct, frozen=True):
     account_id: str
 
 
+_EXIT_ERROR = "Runtime.ExitError"
+"""What a worker that lives on calls the end of one of several processes in it."""
 _ERROR_OUTCOMES = {"Function.ResponseSizeTooLarge": Outcome.TOO_LARGE}
 
 
@@ -339,7 +341,9 @@ class Environment:
     def _judged(self, request_id: str, timeout_s: float, outcome: Answer | Exception) -> RunResult:
         if isinstance(outcome, Answer):
             if outcome.error is None:
-                return RunResult(Outcome.OK, outcome.payload, rests=outcome.rests)
+                return RunResult(Outcome.OK, outcome.payload, outcome.ends, rests=outcome.rests)
+            if outcome.ends and outcome.error == _EXIT_ERROR:
+                return self._obituary(request_id, WorkerEnded(faults.ProcessEnd()))
             judged = _ERROR_OUTCOMES.get(outcome.error, Outcome.ERROR)
             return RunResult(judged, outcome.payload, outcome.ends, rests=outcome.rests)
         if isinstance(outcome, TimeoutError):

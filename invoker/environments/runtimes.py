@@ -166,8 +166,8 @@ def require_interpreter(name: str) -> Interpreter:
     if found is None:
         version = name.removeprefix(runtime(name).language)
         raise EnvironmentFailure(
-            f"this host has no interpreter for the runtime {name}: install it (`uv python install {version}`, "
-            f"`pyenv install {version}` or your distribution's package), or run the function with isolation docker"
+            f"this host has no Python {version}: `uv python install {version}`, pyenv or a package of your "
+            "distribution brings it; isolation docker needs none"
         )
     return found
 

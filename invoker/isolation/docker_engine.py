@@ -101,9 +101,7 @@ class Engine:
         except APIError as error:
             raise EnvironmentFailure(f"the Docker engine refused {doing}: {error.explanation or error}") from error
         except (DockerException, RequestException) as error:
-            raise EnvironmentFailure(
-                f"the Docker engine does not answer ({doing}): {error}; see that it runs with `docker version`"
-            ) from error
+            raise EnvironmentFailure(_no_answer(doing, error)) from error
 
     def _connected(self) -> APIClient:
         with self._connecting:
@@ -112,3 +110,13 @@ class Engine:
                     version="auto", timeout=int(self._deadline_s), max_pool_size=THREADS, **self._address
                 )
             return self._client
+
+
+def _no_answer(doing: str, error: Exception) -> str:
+    """What an engine that cannot be reached, or not by this user, means to whoever runs Samovar."""
+    if "PermissionError" in str(error):  # requests has wrapped it more than once
+        return (
+            "this user may not use the Docker engine; `sudo usermod -aG docker $USER` and a new login let it, "
+            "and make it as powerful as root"
+        )
+    return f"the Docker engine does not answer ({doing}): {error}; see that it runs with `docker version`"

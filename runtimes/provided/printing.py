@@ -13,7 +13,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 VARIABLE = "_LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET"
@@ -23,21 +23,29 @@ _READ_BYTES = 65536
 _MOST_BYTES = 128 * 1024
 """Of an unfinished line; what is longer is passed on in pieces, which fit into one frame."""
 
+_LAST_WORDS_S = 0.05
+"""An answer that a process sent just before its end is read first."""
+
 Printed = Callable[[int | None, bytes], None]
 """Told whole lines, and the number of the event they belong to: 0 for none, `None` if that cannot be told."""
+Ended = Callable[[Iterable[int]], None]
+"""Told that a process is gone, and the numbers of the events it had and may have answered."""
 
 
 class Printers:
     """Owner of those connections."""
 
-    def __init__(self, path: str, printed: Printed) -> None:
+    def __init__(self, path: str, printed: Printed, process_ended: Ended) -> None:
         """Listen at `path`."""
         self._loop = asyncio.get_running_loop()
         self._printed = printed
+        self._process_ended = process_ended
         self._rests: dict[socket.socket, bytes] = {}
         self._pids: dict[socket.socket, int] = {}
         self._events: dict[int, set[int]] = {}
         """Process → the numbers of the events it has."""
+        self._watched: dict[int, int] = {}
+        """Process → the descriptor that is readable when it has ended; for each that has connected."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # of a worker before us
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -74,9 +82,29 @@ class Printers:
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
                 credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-                self._pids[connection] = _CREDENTIALS.unpack(credentials)[0]
+                self._pids[connection] = pid = _CREDENTIALS.unpack(credentials)[0]
+                self._watch(pid)
                 self._rests[connection] = b""
                 self._loop.add_reader(connection, partial(self._read, connection))
+
+    def _watch(self, pid: int) -> None:
+        """Hear of a process's end: who has forked it tells nobody, and its callers would wait in vain.
+
+        Those that never connect may be a shell's, one for each request, and end as they please.
+        """
+        if pid in self._watched:
+            return
+        try:
+            self._watched[pid] = descriptor = os.pidfd_open(pid)
+        except OSError:
+            return  # it has ended already, or gVisor, which has no such call: then its callers time out
+        self._loop.add_reader(descriptor, self._end_of, pid)
+
+    def _end_of(self, pid: int) -> None:
+        descriptor = self._watched.pop(pid)
+        self._loop.remove_reader(descriptor)
+        os.close(descriptor)
+        self._loop.call_later(_LAST_WORDS_S, lambda: self._process_ended(tuple(self._events.pop(pid, ()))))
 
     def _event_of(self, connection: socket.socket) -> int | None:
         events = self._events.get(self._pids[connection], set())

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import extensions, runtime, telemetry
@@ -100,6 +100,8 @@ class Service:
         """The function's runtime, where that is one of ours; a wrapper script may start another in its place."""
         self._runtime = RuntimeApi(self._first_words, self._finished, self._part, order.max_response_bytes, self._asked)
         self._printers: Printers | None = None
+        self._is_short_handed = False
+        """Whether one of the processes that share the events is gone; nobody starts another in its place."""
         account_id = json.loads(order.body).get("account_id", "")
         self._extensions = Extensions(
             self._environment, account_id, self._unusable, hears_events=self._concurrency == 1
@@ -147,7 +149,7 @@ class Service:
             self._first_words, self._finished, self._part, self._order.max_response_bytes
         )
         path = os.path.join(self._environment.get("TMPDIR", "/tmp"), ".samovar-output.sock")  # noqa: S108 - the function's own
-        self._printers = printers = Printers(path, self._printed)
+        self._printers = printers = Printers(path, self._printed, self._one_process_ended)
         self._environment[PRINTING] = path
         shared.on_taken = lambda invocation, peer: printers.took(peer.pid, invocation.stream)
 
@@ -158,6 +160,13 @@ class Service:
             self._send(OUTPUT, number, None, lines)
         for line in lines.split(b"\n"):
             self._telemetry.printed("function", line.decode(errors="replace"))
+
+    def _one_process_ended(self, numbers: Iterable[int]) -> None:
+        """What it had fails. The rest of the runtime goes when the events it has are answered."""
+        self._is_short_handed = True
+        for number in numbers:
+            if (invocation := self._running.get(number)) is not None:
+                self._finished(Outcome(invocation, "Runtime.ExitError", b"", ends=True))  # the invoker has the words
 
     async def _start_programs(self) -> None:
         """First the extensions, then the function's own. Raises `CannotStart`."""
@@ -313,11 +322,11 @@ class Service:
     def _part(self, invocation: Invocation, part: bytes, content_type: str) -> None:
         """A streamed answer is arriving."""
         stream = invocation.stream
+        self._telemetry.answering(invocation.request_id, len(part))
         if stream in self._begun:
             self._send(bootstrap.CHUNK, stream, None, part, end=0)
         else:
             self._begun.add(stream)
-            self._telemetry.answering(invocation.request_id)
             self._send(RESULT, stream, {"streaming": True, "content_type": content_type}, part, end=0)
 
     def _finished(self, outcome: Outcome) -> None:
@@ -351,7 +360,7 @@ class Service:
     def _tell(self, outcome: Outcome) -> None:
         stream = outcome.invocation.stream
         head: dict[str, Any] = {} if outcome.error is None else {"error": outcome.error}
-        if outcome.ends:
+        if outcome.ends or self._is_short_handed:
             head["ends"] = True
         elif self._runtime.has_answered:
             head["rests"] = True

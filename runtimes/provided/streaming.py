@@ -67,20 +67,19 @@ class StreamedResponse:
 
     def end(self, trailers: Mapping[str, str]) -> Response:
         """All of it is here."""
-        self._begin()
         error = trailers.get(ERROR_TYPE)
         if not error:
+            self._begin()
             return self._end(self.invocation, None, None if self._whole is None else bytes(self._kept))
         self._end(self.invocation, error, _decoded(trailers.get(ERROR_BODY, "")))
         return ACCEPTED
 
     def lost(self) -> None:
         """The connection ended first."""
-        self._begin()
         self._end(self.invocation, "Runtime.TruncatedResponse", b"")
 
     def _begin(self) -> None:
-        """An answer without a part is one all the same."""
+        """An answer without a part is one all the same; an error before the first part is an error and no answer."""
         if self._whole is None and not self._has_begun:
             self._has_begun = True
             self._part(self.invocation, b"", self._type)

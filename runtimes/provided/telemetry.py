@@ -34,6 +34,8 @@ class _Running:
         self.began = time.monotonic()
         self.answered: float | None = None
         """When the first part of its answer came."""
+        self.produced = 0
+        """Bytes of the parts that have come."""
 
     def spans(self, now: float) -> list[dict[str, Any]]:
         """How long its answer took to begin, and to end."""
@@ -142,10 +144,11 @@ class Telemetry:
         version = self._environment.get("AWS_LAMBDA_FUNCTION_VERSION", "")
         self._tell("platform.start", {"requestId": head["request_id"], "version": version, **_tracing(head)})
 
-    def answering(self, request_id: str) -> None:
-        """The first part of an answer has come."""
+    def answering(self, request_id: str, part: int) -> None:
+        """A part of an answer has come, of that many bytes."""
         if (running := self._running.get(request_id)) is not None:
-            running.answered = time.monotonic()
+            running.answered = running.answered or time.monotonic()
+            running.produced += part
 
     def done(self, outcome: Outcome) -> None:
         """It has been answered."""
@@ -160,7 +163,8 @@ class Telemetry:
         for request_id in list(self._running):
             self._ended(request_id, status, 0)
 
-    def _ended(self, request_id: str, status: Mapping[str, str], produced: int) -> None:
+    def _ended(self, request_id: str, status: Mapping[str, str], rest: int) -> None:
+        """`rest` is how many bytes of the answer came at its end."""
         running = self._running.pop(request_id, None)
         if running is None:
             return
@@ -172,7 +176,7 @@ class Telemetry:
             {
                 **common,
                 "spans": running.spans(now),
-                "metrics": {"durationMs": round(duration, 3), "producedBytes": produced},
+                "metrics": {"durationMs": round(duration, 3), "producedBytes": running.produced + rest},
             },
         )
         metrics = {

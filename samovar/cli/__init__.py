@@ -7,6 +7,7 @@ and the way to an invocation stay short.
 from __future__ import annotations
 
 import atexit
+import io
 import sys
 from typing import Annotated
 
@@ -89,7 +90,11 @@ for _module in _COMMANDS:
 
 
 def main() -> None:
-    """Entry point of the command `samovar`."""
+    """Run the command line this process was started with."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding gets a substitute for what it cannot show, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     heap.look_rarely()
     atexit.register(heap.leave)
     # httpx imports its own command line (click, rich, pygments) when it can; that is half of its import time.

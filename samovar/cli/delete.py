@@ -22,12 +22,12 @@ def delete(
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
-    """Delete a function, its URL, its schedules and its environments. Asks first, when there is somebody to ask."""
+    """Delete a function, its URL, its environments and the schedules of its folder. Asks first, if anybody is there."""
     from samovar.clients import schedules as scheduling
     from samovar.clients.platform import Client
 
     with Client(endpoint) as client:
-        client.get_configuration(name)
+        arn = client.get_configuration(name).function_arn
         if not yes:
             if not sys.stdin.isatty():
                 raise typer.BadParameter(f"nobody can be asked here; `samovar delete {name} --yes` deletes it")
@@ -35,12 +35,17 @@ def delete(
                 typer.echo(f"{name} is kept", err=True)
                 raise typer.Exit(CALLER_ERROR)
         client.delete_function(name)
+        left = []
         for schedule in scheduling.every(client):
             if schedule.of_function == name:
                 scheduling.delete(client, schedule.name)
+            elif schedule.target == arn:
+                left.append(schedule.name)
     if as_json:
         from samovar.cli.output import print_json
 
-        print_json({"name": name, "deleted": True})
+        print_json({"name": name, "deleted": True, "schedulesLeft": left})
     else:
         typer.echo(f"{name} is deleted")
+        for other in left:
+            typer.echo(f"  schedule {other} still starts it: `samovar schedule rm {other}` removes it")

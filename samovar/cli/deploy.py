@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from samovar.clients.platform import Client
     from samovar.deploy.deployment import Deployed
     from samovar.deploy.manifest import Manifest
+    from samovar.deploy.package import Source
     from samovar.sam.deploy import Checked
     from samovar.sam.deploy import Deployed as DeployedStack
 
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 TEMPLATES: Final = ("template.yaml", "template.yml", "template.json")
 """What a template is called where a folder is given, in this order."""
+_TEMPLATE_SUFFIXES: Final = (".yaml", ".yml", ".json", ".template")
 StackName = Annotated[
     str | None, typer.Option("--stack-name", metavar="NAME", help="Of a template; else its folder's name.")
 ]
@@ -87,16 +89,19 @@ def deploy_command(
 
 
 def template_at(path: Path) -> Path | None:
-    """The template a path means; `None` when it means a function's folder."""
+    """The template a path means; `None` when it means a function's folder. Refuses a file that can be neither."""
     from samovar.deploy.manifest import FILE_NAME
 
     if path.is_file():
+        if path.suffix not in _TEMPLATE_SUFFIXES:
+            raise typer.BadParameter(
+                f"{path} is neither a folder nor a template ({', '.join(_TEMPLATE_SUFFIXES)}); "
+                f"`samovar deploy {path.parent}` deploys the folder it is in"
+            )
         return path
     if (path / FILE_NAME).exists():
         return None
-    return next(
-        (path / name for name in ("template.yaml", "template.yml", "template.json") if (path / name).is_file()), None
-    )
+    return next((path / name for name in TEMPLATES if (path / name).is_file()), None)
 
 
 class Packer:
@@ -112,18 +117,23 @@ class Packer:
         """The platform's, when it was first asked."""
         return self.client.status()
 
-    def package(self, folder: Path, runtime: str, manifest: Manifest | None = None) -> bytes:
-        """The deployment package of a folder, with its requirements; for a manifest, it holds the handler."""
+    def package(self, folder: Path, runtime: str) -> bytes:
+        """The deployment package of a folder, with its requirements."""
+        return self.packed(self.sources(folder, runtime))
+
+    def sources(self, folder: Path, runtime: str) -> dict[str, Source]:
+        """What the package of a folder is made of, with its requirements: files by their names in it."""
         from samovar.deploy.build import cache_folder, install
-        from samovar.deploy.package import collect, pack
+        from samovar.deploy.package import collect
 
         report = self.steps.talk("requirements")
         site = install(folder, runtime, cache=cache_folder(os.environ), report=report, fresh=self._fresh)
-        sources = (collect(site, ignoring=False) if site else {}) | collect(folder)
-        if manifest is not None:
-            from samovar.deploy import handlers
+        return (collect(site, ignoring=False) if site else {}) | collect(folder)
 
-            handlers.check(manifest.handler, runtime, manifest.environment, sources)
+    def packed(self, sources: dict[str, Source]) -> bytes:
+        """The package of these files."""
+        from samovar.deploy.package import pack
+
         return pack(sources, self.status.package_limits, progress=self.steps.count("packing"))
 
 
@@ -131,14 +141,17 @@ def deploy_folder(packer: Packer, folder: Path, manifest: Manifest) -> Deployed:
     """Deploy a function's folder."""
     import msgspec
 
+    from samovar.deploy import handlers, remarks
     from samovar.deploy.deployment import choose_runtime, deploy, note_on_runtime
 
     invoker = packer.status.running_invoker()
     runtime = choose_runtime(manifest.runtime, invoker)
-    code = packer.package(folder, runtime, manifest)
+    sources = packer.sources(folder, runtime)
+    handlers.check(manifest.handler, runtime, manifest.environment, sources)
+    code = packer.packed(sources)
     deployed = deploy(packer.client, manifest, runtime, code, progress=packer.steps.count("uploading"))
     note = note_on_runtime(runtime, manifest.isolation, invoker)
-    return msgspec.structs.replace(deployed, notes=[note] if note else [])
+    return msgspec.structs.replace(deployed, notes=[*([note] if note else []), *remarks.on_package(sources, runtime)])
 
 
 def _told(deployed: Deployed) -> str:

@@ -93,6 +93,9 @@ def _folder_again(packer: Packer, folder: Path) -> tuple[list[str], str]:
     deployed = deploy_folder(packer, folder, load(folder))
     where = f" at {deployed.url}" if deployed.url else ""
     changed = f"{deployed.name}{where}: {', '.join(deployed.changed)}" if deployed.changed else ""
+    if deployed.changed:
+        for note in deployed.notes:
+            _say(f"note: {note}")
     return [deployed.name], changed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,7 +78,7 @@ def _event(file: str | None, data: str | None) -> bytes:
     if file == "-":
         return _checked(sys.stdin.buffer.read(), "stdin")
     try:
-        return _checked(Path(file).read_bytes(), file)
+        return _checked(Path(file).read_bytes().removeprefix(codecs.BOM_UTF8), file)
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
 
@@ -113,10 +114,11 @@ def _print_result(answered: Answered) -> None:
 
 
 def _failure(payload: bytes) -> str:
-    """What the function said when it failed, as Python prints it."""
+    """What the function said when it failed, as Python prints it, and what would help."""
     import msgspec
 
     from samovar.answers import FunctionFailure
+    from samovar.cli.advice import on_failure
 
     try:
         failure = msgspec.json.decode(payload, type=FunctionFailure)
@@ -125,7 +127,9 @@ def _failure(payload: bytes) -> str:
     stack = "".join(line if line.endswith("\n") else f"{line}\n" for line in failure.stack_trace)
     if stack:
         stack = f"Traceback (most recent call last):\n{stack}"
-    return f"{stack}{failure.error_type or 'error'}: {failure.error_message}\n"
+    told = f"{stack}{failure.error_type or 'error'}: {failure.error_message}\n"
+    advice = on_failure(failure)
+    return f"{told}next:  {advice}\n" if advice else told
 
 
 def _print_document(answered: Answered) -> None:

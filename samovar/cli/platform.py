@@ -57,6 +57,7 @@ def up(
 
     from samovar.supervisor import first_call, launch, state
     from samovar.supervisor.banner import banner
+    from samovar.supervisor.output import wants_colour
 
     settings = load(os.environ, flags | ({"workers": 0} if no_worker else {}), config)
     for folder in folders or []:
@@ -72,7 +73,7 @@ def up(
     running = state.read(state.path_of(settings))
     if running is None:
         raise ServiceUnavailable("the platform was ready and is gone again; see logs-platform/ in its data directory")
-    typer.echo(banner(running, detached=True, colour=sys.stdout.isatty()))
+    typer.echo(banner(running, detached=True, colour=wants_colour()))
     for folder in folders or []:
         code = asyncio.run(first_call.deploy_and_call(folder, running.url))
         if code:
@@ -175,7 +176,7 @@ def _draw_invoker(invoker: InvokerStatus) -> None:
     isolations = table("ISOLATION", "USABLE", "DETAIL")
     isolations.columns[-1].no_wrap = False  # why an isolation cannot be used may take a sentence or two
     for isolation in invoker.isolations:
-        limits = ", ".join(f"{name}: {how}" for name, how in isolation.limits.items())
+        limits = "\n".join(f"  {name}: {how}" for name, how in isolation.limits.items())
         detail = f"{isolation.detail}\n{limits}" if isolation.available else isolation.detail
         isolations.add_row(isolation.name, "yes" if isolation.available else "no", detail)
     runtimes = table("RUNTIME", "USABLE", "DETAIL")

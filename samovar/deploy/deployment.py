@@ -40,7 +40,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     provisioned: Provisioned | None = None
     """The environments it keeps ready; `None` when it asks for none."""
     notes: list[str] = []
-    """What keeps it from running here, though it is deployed."""
+    """What keeps it from running here, though it is deployed, and what of its package may surprise."""
 
 
 def choose_runtime(wanted: str | None, invoker: InvokerStatus) -> str:

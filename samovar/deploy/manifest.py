@@ -151,7 +151,7 @@ def load(folder: Path) -> Manifest:
     """Read `folder/function.toml`. Raises `ManifestError`."""
     path = folder / FILE_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except FileNotFoundError as error:
         missing = f"there is no {FILE_NAME} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
         raise ManifestError(f"{missing}; `samovar init NAME` makes one that can be deployed") from error

@@ -120,6 +120,8 @@ class _Walk:
             rules += _rules_of(folder, inside)
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             name = inside / entry.name
+            if not _is_text(entry.name):
+                raise PackageError(f"the name of {os.fsencode(inside / entry.name)!r} is not UTF-8 text; rename it")
             try:
                 is_folder = entry.is_dir()
             except OSError as error:
@@ -146,6 +148,15 @@ class _Walk:
                 "copy what it points to into the folder, or name the link in .samovarignore"
             )
         return target
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8; Linux allows any bytes, which Python carries as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rules_of(folder: Path, inside: PurePosixPath) -> Rules:

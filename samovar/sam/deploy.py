@@ -13,6 +13,7 @@ import msgspec
 
 from samovar.clients import stacks as stack_client
 from samovar.errors import InvalidParameterValue, ResourceNotFound, SamovarError
+from samovar.sam.cdk import without_toolkit
 from samovar.sam.document import TemplateError, read
 from samovar.sam.drivers.catalog import DRIVERS
 from samovar.sam.expand import Expander
@@ -150,7 +151,7 @@ class Deployment:
     def __init__(self, target: Target, given: Mapping[str, str]) -> None:
         """`given`: overridden parameters. Raises `TemplateError`."""
         self._target = target
-        self._template = Template(read(Path(target.path)), target.path, given, _pseudo(target))
+        self._template = Template(without_toolkit(read(Path(target.path))), target.path, given, _pseudo(target))
         self._known: dict[str, dict[str, str]] = {}
         self._template.resolver.resources = self._known
         self._expander = Expander(target, self._template.shared())

@@ -25,10 +25,14 @@ from samovar.supervisor.state import PlatformState
 from samovar.supervisor.table import gateway_names, worker_names
 
 REFUSED_STATUS = 3
+INTERRUPTED_STATUS = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a platform until a signal ends it. Returns 0 after a clean stop, 3 when the start is refused."""
+    """Run a platform until a signal ends it.
+
+    Returns 0 after a clean stop, 3 when the start is refused, 130 when Ctrl-C came before there was anything to stop.
+    """
     options = _parser().parse_args(arguments)
     try:
         settings = load(os.environ)
@@ -36,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartRefused as refusal:
         _report(options.report_fd, Report(refused=refusal.message))
         return REFUSED_STATUS
+    except KeyboardInterrupt:  # before the supervisor hears signals itself; what was begun has been undone
+        return INTERRUPTED_STATUS
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -52,7 +58,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
         if detached:
             _report(options.report_fd, Report())
         else:
-            print(banner(state, detached=False, colour=sys.stdout.isatty()), flush=True)  # noqa: T201 - what `up` is asked for
+            print(banner(state, detached=False, colour=output.wants_colour()), flush=True)  # noqa: T201 - what `up` is asked for
         calls.begin(state.url)
 
     async with calls:

@@ -14,6 +14,7 @@ def banner(state: PlatformState, *, detached: bool, colour: bool) -> str:
         "Key": f"{state.credentials} (profile samovar)"
         if state.credentials
         else "none; everybody on this host may call",
+        "Open to": state.open_to and f"{state.open_to}, without TLS; /fn/NAME asks nobody for a key",
         "Isolation": state.isolation,
         "Data": state.data_dir,
         "Store": state.store,
@@ -22,4 +23,4 @@ def banner(state: PlatformState, *, detached: bool, colour: bool) -> str:
     title = f"Samovar {state.version} is ready."
     if colour:
         title = f"\x1b[1;32m{title}\x1b[0m"
-    return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows.items())])
+    return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows.items() if value)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 
 from samovar.errors import SettingError, StartRefused
@@ -33,6 +34,14 @@ def open_listener(host: str, port: int) -> socket.socket:
 def port_of(listener: socket.socket) -> int:
     """The port it is bound to, which the kernel chose when 0 was asked for."""
     return int(listener.getsockname()[1])
+
+
+def open_to(listener: socket.socket) -> str:
+    """From where else than this machine it is reached, as a person reads it; empty for loopback."""
+    address = ipaddress.ip_address(listener.getsockname()[0])
+    if address.is_loopback:
+        return ""
+    return "every network this machine is in" if address.is_unspecified else f"the network of {address}"
 
 
 def _refusal(host: str, port: int, error: OSError) -> StartRefused:

@@ -62,8 +62,13 @@ class TerminalFormatter(logging.Formatter):
 def say_to_terminal(level: str) -> None:
     """Everything to stdout."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(TerminalFormatter(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    handler.setFormatter(TerminalFormatter(colour=wants_colour()))
     _use(logging.getLogger("samovar.up"), handler, level)
+
+
+def wants_colour() -> bool:
+    """Whether stdout is a terminal of somebody who has not refused colours (no-color.org: set, not empty)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def say_to_files(folder: Path, level: str, children: list[str]) -> None:

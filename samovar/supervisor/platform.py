@@ -17,7 +17,7 @@ from samovar.access import credentials
 from samovar.process import demand
 from samovar.settings import Settings
 from samovar.supervisor import data_dir, fork, leftovers, readiness, state
-from samovar.supervisor.listener import open_listener, port_of
+from samovar.supervisor.listener import open_listener, open_to, port_of
 from samovar.supervisor.on_demand import OnDemand
 from samovar.supervisor.state import PlatformState
 from samovar.supervisor.store import files_to_sync
@@ -84,6 +84,7 @@ class Platform:
             ready=False,
             processes=[],
             demand=demand.name_of(self._demand),
+            open_to=open_to(listener),
         )
 
     async def run(self, on_ready: OnReady) -> None:

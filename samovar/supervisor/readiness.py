@@ -6,6 +6,7 @@ Each check asks until it is answered; the caller owns the deadline and cancels.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,6 +20,8 @@ from samovar.errors import StartRefused
 from samovar.link.operations import InvokerIdentity, OperationAnswer, OperationHead
 from samovar.link.wire import REQUEST, Decoder, ProtocolError, encode
 from samovar.settings import Settings
+
+log = logging.getLogger("samovar.up")
 
 PAUSE_S = 0.02
 EXTERNAL_STORE_S = 15.0
@@ -131,20 +134,22 @@ async def external_store_answers(url: str, patience_s: float = EXTERNAL_STORE_S)
     from redis.asyncio import from_url
     from redis.exceptions import RedisError
 
-    reason = "no answer"
+    reason = ""
     try:
         async with asyncio.timeout(patience_s), from_url(url, socket_connect_timeout=2) as client:
             while True:
                 try:
                     await client.ping()
                 except (RedisError, OSError) as error:
+                    if not reason:
+                        log.info("waiting for the store %s: %s", without_password(url), error)
                     reason = str(error)
                     await asyncio.sleep(0.2)
                 else:
                     return
     except TimeoutError:
         raise StartRefused(
-            f"the store {without_password(url)} did not answer within {patience_s:.0f} s: {reason}; "
+            f"the store {without_password(url)} did not answer within {patience_s:.0f} s: {reason or 'no answer'}; "
             "start it, correct --redis-url, or leave that out to use the embedded one"
         ) from None
 

@@ -45,6 +45,8 @@ class PlatformState(msgspec.Struct, frozen=True, kw_only=True):
     """The file with the root access key; empty where nobody needs one."""
     demand: str = ""
     """Where the supervisor can be asked to start what is needed; see `samovar/process/demand.py`."""
+    open_to: str = ""
+    """From where else than this machine the port is reached; empty: from nowhere."""
 
 
 def path_of(settings: Settings) -> Path:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from samovar.invocation import Outcome
 from tests.end_to_end.lab import Function, Lab, lambda_client
 from tests.end_to_end.programs import deploy_files, files_of
 
@@ -18,6 +19,8 @@ MEETING = """
 
     def handler(event, context):
         print("plain words of", event["n"])
+        if event.get("exit"):
+            os._exit(5)
         if event.get("hang"):
             time.sleep(60)
         open(f"/tmp/{event['round']}-{event['n']}", "w").close()
@@ -76,6 +79,22 @@ def test_one_that_times_out_fails_alone_and_the_environment_is_made_good(meeting
     assert json.loads(answers[0].payload)["errorType"] == "Sandbox.Timedout"
     assert answers[1].function_error is None
     again = together(meeting, "third", [{}, {}, {}, {}])
+    assert [answered.function_error for answered in again] == [None] * 4
+    assert len(meeting.environments()) == 1
+
+
+@pytest.mark.component("awslambdaric")
+def test_a_process_that_ends_fails_its_call_at_once_and_is_replaced(meeting: Function) -> None:
+    """Its client only waits for the processes it has forked, and starts no other."""
+    answers = together(meeting, "fourth", [{"exit": True}, {"of": 1}])
+    told = json.loads(answers[0].payload)
+    assert told["errorType"] == "Runtime.ExitError"
+    assert told["errorMessage"].startswith(f"RequestId: {answers[0].request_id} Error: Runtime exited")
+    assert answers[1].function_error is None
+    assert {reading.request_id: reading.outcome for reading in meeting.readings()}[
+        answers[0].request_id
+    ] is Outcome.EXIT
+    again = together(meeting, "fifth", [{}, {}, {}, {}])
     assert [answered.function_error for answered in again] == [None] * 4
     assert len(meeting.environments()) == 1
 

@@ -61,6 +61,14 @@ def test_headers_are_lower_case_and_the_functions_content_type_wins() -> None:
     assert response.headers == [(b"content-type", b"text/html"), (b"x-tag", "ü".encode())]
 
 
+def test_numbers_and_booleans_are_headers_too() -> None:
+    headers = {"content-length": 9, "x-n": 7, "x-f": 1.5, "x-b": True, "content-type": "text/html"}
+    response = answer({"statusCode": 200, "headers": headers})
+    assert response.headers == [
+        (b"x-n", b"7"), (b"x-f", b"1.5"), (b"x-b", b"true"), (b"content-type", b"text/html"),
+    ]  # fmt: skip
+
+
 def test_each_cookie_is_a_header_of_its_own() -> None:
     response = answer({"statusCode": 200, "cookies": ["a=1; Secure", "b=2"]})
     assert response.headers == [JSON, (b"set-cookie", b"a=1; Secure"), (b"set-cookie", b"b=2")]
@@ -78,8 +86,8 @@ def test_headers_of_the_connection_and_of_format_1_are_ignored() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"headers": {"x": 1}},
         {"headers": {"x": None}},
+        {"headers": {"x": [1]}},
         {"headers": ["x"]},
         {"headers": {"x": "a\r\nset-cookie: b"}},
         {"headers": {"x": "a\0"}},

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +20,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from typer.testing import Result
 
 from samovar.explanation import explain
 from samovar.invocation import Reading
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 PAGE_SIZE = 2
+Run = Callable[..., Result]
+"""Runs `samovar` with these words, in this process."""
 
 
 @dataclass
@@ -188,7 +191,8 @@ class FakePlatform:
         wanted = await request.json()
         arn = f"arn:aws:scheduler:us-east-1:123456789012:schedule/default/{name}"
         usual = {"timezone": "UTC", "enabled": True}
-        self.schedules[name] = {**usual, **wanted, "name": name, "group": "default", "arn": arn}
+        said = {"name": name, "group": "default", "arn": arn, "target": f"{ARN}{wanted['target']}"}
+        self.schedules[name] = {**usual, **wanted, **said}
         return JSONResponse(self.schedules[name])
 
     async def provisioned(self, request: Request) -> Response:

@@ -3,208 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from samovar.cli import app
-from tests.samovar.fake_platform import ARN, FakePlatform, refusal, serving
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FakePlatform, str]]:
-    platform = FakePlatform()
-    with serving(platform) as address:
-        yield platform, address
-
-
-@pytest.fixture
-def platform(served: tuple[FakePlatform, str]) -> FakePlatform:
-    served[0].__init__()  # type: ignore[misc]  # one server for all tests, a fresh platform for each
-    return served[0]
-
-
-@pytest.fixture
-def run(
-    platform: FakePlatform, served: tuple[FakePlatform, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("SAMOVAR_ENDPOINT", served[1])
-
-    def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(app, list(arguments), input=stdin)
-
-    return run
-
-
-@pytest.fixture
-def orders(run: Run) -> Path:
-    """The folder of a new function that is not deployed yet."""
-    assert run("init", "orders").exit_code == 0
-    return Path("orders")
-
-
-@pytest.fixture
-def deployed(run: Run, orders: Path, platform: FakePlatform) -> Path:
-    assert run("deploy", "orders").exit_code == 0
-    platform.calls.clear()
-    return orders
-
-
-def edit(folder: Path, line: str) -> None:
-    """Put a line at the top of a manifest, where top-level keys stand."""
-    path = folder / "function.toml"
-    path.write_text(f"{line}\n{path.read_text()}")
-
-
-def test_init_makes_a_folder_that_can_be_deployed(run: Run, orders: Path) -> None:
-    names = sorted(path.name for path in orders.iterdir())
-    assert names == [".samovarignore", "README.md", "app.py", "event.json", "function.toml"]
-    assert "@NAME@" not in "".join(path.read_text() for path in orders.iterdir())
-    result = run("deploy", "orders")
-    assert result.exit_code == 0, result.stderr
-
-
-def test_init_never_overwrites(run: Run, orders: Path) -> None:
-    result = run("init", "orders")
-    assert result.exit_code == 2
-    assert "not empty" in result.stderr
-
-
-@pytest.mark.parametrize(("arguments", "says"), [(("a b",), "function name"), (("a", "-t", "cobol"), "python")])
-def test_init_says_what_it_does_not_take(run: Run, arguments: tuple[str, ...], says: str) -> None:
-    result = run("init", *arguments)
-    assert (result.exit_code, says in result.stderr) == (2, True)
-
-
-def test_deploy_prints_name_version_and_url(run: Run, orders: Path, platform: FakePlatform) -> None:
-    result = run("deploy", "orders")
-    function = platform.functions["orders"]
-    assert result.stdout.startswith("orders is deployed\n")
-    assert "/fn/orders/" in result.stdout
-    assert function.files() == ["app.py"]
-    assert function.configuration["Runtime"] == "python3.11", "the platform's default"
-    assert function.configuration["Environment"] == {"Variables": {"GREETING": "Hello"}}
-    assert function.url is not None
-
-
-def test_deploy_asks_the_platform_how_large_a_package_may_be(run: Run, orders: Path, platform: FakePlatform) -> None:
-    (orders / "model.bin").write_bytes(bytes(4096))
-    platform.package_limits = {"packed": 2**20, "unpacked": 4096}
-    result = run("deploy", "orders")
-    assert (result.exit_code, platform.functions) == (2, {})
-    assert "unpacked" in result.stderr
-    platform.package_limits = {"packed": 2**20, "unpacked": 2**20}
-    assert run("deploy", "orders").exit_code == 0
-
-
-def test_deploying_again_changes_nothing_and_says_so(run: Run, deployed: Path, platform: FakePlatform) -> None:
-    result = run("deploy", "orders")
-    assert "orders is unchanged" in result.stdout
-    assert platform.changes() == []
-
-
-def test_deploy_changes_only_what_differs(run: Run, deployed: Path, platform: FakePlatform) -> None:
-    (deployed / "app.py").write_text("def handler(event, context): return 1\n")
-    edit(deployed, "concurrency = 2\nnetwork = 'bridge'")
-    assert json.loads(run("deploy", "orders", "--json").stdout)["changed"] == ["code", "tags", "concurrency"]
-    assert platform.functions["orders"].tags == {"samovar:network": "bridge"}
-    assert platform.functions["orders"].reserved == 2
-
-
-def test_uploads_are_deployed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
-    before = (deployed / "function.toml").read_text()
-    (deployed / "function.toml").write_text(before + '[[triggers.upload]]\nbucket = "photos"\nprefix = "in/"\n')
-    assert "orders is updated: uploads" in run("deploy", "orders").stdout
-    (trigger,) = platform.functions["orders"].uploads
-    assert (trigger["bucket"], trigger["prefix"], trigger["events"]) == ("photos", "in/", ["s3:ObjectCreated:*"])
-    assert "orders is unchanged" in run("deploy", "orders").stdout
-    (deployed / "function.toml").write_text(before)
-    assert "orders is updated: uploads" in run("deploy", "orders").stdout
-    assert platform.functions["orders"].uploads == []
-
-
-def test_provisioned_environments_are_deployed_printed_and_taken_back(
-    run: Run, deployed: Path, platform: FakePlatform
-) -> None:
-    before = (deployed / "function.toml").read_text()
-    (deployed / "function.toml").write_text(
-        before + '[[provisioned]]\ncount = 3\nstart = "0 8 * * mon-fri"\nend = "0 18 * * mon-fri"\n'
-    )
-    result = run("deploy", "orders")
-    assert "orders is updated: provisioned" in result.stdout
-    assert "  ready    0 of 3 provisioned now\n           3 from 0 8 * * mon-fri to 0 18" in result.stdout
-    (window,) = platform.functions["orders"].provisions
-    assert (window["count"], window["start"]) == (3, "0 8 * * mon-fri")
-    assert "orders is unchanged" in run("deploy", "orders").stdout
-    (deployed / "function.toml").write_text(before)
-    assert "provisioned now" not in run("deploy", "orders").stdout
-    assert platform.functions["orders"].provisions == []
-
-
-def test_schedules_are_deployed_changed_and_taken_back(run: Run, deployed: Path, platform: FakePlatform) -> None:
-    before = (deployed / "function.toml").read_text()
-    platform.schedules["others"] = {"name": "others", "group": "default", "arn": "", "expression": "rate(1 day)",
-                                    "timezone": "UTC", "target": "", "enabled": True}  # fmt: skip
-    nightly = '[[schedules]]\nexpression = "cron(0 3 * * ? *)"\ntimezone = "Europe/Berlin"\ninput = {all = true}\n'
-    (deployed / "function.toml").write_text(before + nightly + '[[schedules]]\nexpression = "rate(5 minutes)"\n')
-    assert "orders is updated: schedules" in run("deploy", "orders").stdout
-    assert platform.schedules.keys() == {"others", "orders", "orders-2"}
-    assert platform.schedules["orders"]["input"] == {"all": True}
-    assert "orders is unchanged" in run("deploy", "orders").stdout
-    (deployed / "function.toml").write_text(before + nightly.replace("0 3", "0 4"))
-    assert "orders is updated: schedules" in run("deploy", "orders").stdout
-    assert platform.schedules.keys() == {"others", "orders"}
-    assert platform.schedules["orders"]["expression"] == "cron(0 4 * * ? *)"
-    run("delete", "orders", "--yes")
-    assert platform.schedules.keys() == {"others"}
-
-
-def test_what_a_manifest_no_longer_says_is_taken_back(run: Run, orders: Path, platform: FakePlatform) -> None:
-    before = (orders / "function.toml").read_text()
-    edit(orders, "concurrency = 2\nisolation = 'docker'\nurl = false")
-    run("deploy", "orders")
-    function = platform.functions["orders"]
-    assert (function.tags, function.url) == ({"samovar:isolation": "docker", "samovar:http": "off"}, None)
-    function.tags["team"] = "tea"
-    (orders / "function.toml").write_text(before)
-    changed = json.loads(run("deploy", "orders", "--json").stdout)["changed"]
-    assert changed == ["tags", "concurrency", "url"]
-    assert (function.tags, function.reserved, bool(function.url)) == ({"team": "tea"}, None, True)
-
-
-def test_code_that_is_refused_leaves_everything_as_it_was(run: Run, deployed: Path, platform: FakePlatform) -> None:
-    before = dict(platform.functions["orders"].configuration)
-    platform.refuse_code = "No space left on device"
-    (deployed / "app.py").write_text("handler = print\n")
-    (deployed / "function.toml").write_text("name = 'orders'\nhandler = 'app.handler'\n")
-    result = run("deploy", "orders")
-    assert (result.exit_code, "No space left" in result.stderr) == (2, True)
-    assert platform.functions["orders"].configuration == before
-
-
-@pytest.mark.parametrize(
-    ("runtime", "says"), [("python3.13", "cannot be used: no interpreter"), ("cobol85", "nodejs20.x, python3.11")]
-)
-def test_deploy_names_the_runtimes_there_are(run: Run, orders: Path, runtime: str, says: str) -> None:
-    edit(orders, f"runtime = '{runtime}'")
-    result = run("deploy", "orders")
-    assert (result.exit_code, says in result.stderr) == (2, True)
-
-
-def test_deploy_without_a_manifest_says_how_to_get_one(run: Run) -> None:
-    result = run("deploy")
-    assert result.exit_code == 2
-    assert "there is no function.toml" in result.stderr
-    assert "samovar init" in result.stderr
+from tests.samovar.fake_platform import ARN, FakePlatform, Run, refusal
 
 
 def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(run: Run, deployed: Path) -> None:
@@ -376,8 +183,14 @@ def test_delete_asks_and_deletes(run: Run, deployed: Path, platform: FakePlatfor
     result = run("delete", "orders")
     assert (result.exit_code, "--yes" in result.stderr) == (2, True), "nobody to ask here"
     assert "orders" in platform.functions
-    assert json.loads(run("delete", "orders", "--yes", "--json").stdout) == {"name": "orders", "deleted": True}
+    said = json.loads(run("delete", "orders", "--yes", "--json").stdout)
+    assert said == {"name": "orders", "deleted": True, "schedulesLeft": []}
     assert platform.functions == {}
+
+
+def test_delete_names_the_schedules_that_are_left_with_nothing_to_start(run: Run, deployed: Path) -> None:
+    assert run("schedule", "add", "nightly", "rate(1 day)", "orders").exit_code == 0
+    assert "samovar schedule rm nightly" in run("delete", "orders", "--yes").stdout
 
 
 @pytest.mark.parametrize(
@@ -387,6 +200,16 @@ def test_delete_asks_and_deletes(run: Run, deployed: Path, platform: FakePlatfor
 def test_every_command_offers_json(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert (result.exit_code, "--json" in result.stdout) == (0, True)
+
+
+def test_a_terminal_of_another_encoding_gets_substitutes(
+    deployed: Path, platform: FakePlatform, served: tuple[FakePlatform, str]
+) -> None:
+    platform.usage = usage([span(0, 30, 0)])
+    words = [sys.executable, "-m", "samovar", "usage", "orders"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "SAMOVAR_ENDPOINT": served[1]}
+    drawn = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (r"\u2588" in drawn.stdout, drawn.stderr) == (True, ""), "a bar"
 
 
 def test_start_imports_nothing_heavy() -> None:

@@ -183,3 +183,9 @@ def kept_by_git(root: Path) -> list[str]:
     listed = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
     shutil.rmtree(root / ".git")
     return sorted(name for name in listed.split("\0") if name and not name.endswith(".gitignore"))
+
+
+def test_a_name_that_is_not_text_is_refused_before_anything_is_packed(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"b\xff")).write_text("x")
+    with pytest.raises(PackageError, match="not UTF-8 text; rename it"):
+        collect(tmp_path)

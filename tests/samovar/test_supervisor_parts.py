@@ -6,15 +6,18 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from samovar.errors import SettingError, StartRefused
 from samovar.supervisor import state
 from samovar.supervisor.backoff import Backoff
 from samovar.supervisor.banner import banner
-from samovar.supervisor.listener import open_listener, port_of
+from samovar.supervisor.listener import open_listener, open_to, port_of
 from samovar.supervisor.output import TerminalFormatter, level_of
 from samovar.supervisor.process import describe_exit
 from samovar.supervisor.readiness import without_password
@@ -154,3 +157,29 @@ def test_the_banner_says_where_and_how_to_stop() -> None:
     for expected in ("http://127.0.0.1:9000/fn/NAME", "sandbox", "samovar down --data-dir /data"):
         assert expected in text
     assert "Ctrl-C" in banner(_platform(), detached=False, colour=False)
+    assert "Open to" not in text
+
+
+def test_a_port_that_others_reach_is_told_with_what_they_may_do() -> None:
+    text = banner(msgspec.structs.replace(_platform(), open_to="every network"), detached=False, colour=False)
+    assert "Open to    every network, without TLS; /fn/NAME asks nobody for a key" in text
+
+
+@pytest.mark.parametrize(
+    ("host", "reached_from"),
+    [("127.0.0.1", ""), ("::1", ""), ("localhost", ""), ("0.0.0.0", "every network this machine is in")],
+)
+def test_who_reaches_a_port_is_read_from_its_address(host: str, reached_from: str) -> None:
+    with open_listener(host, 0) as listener:
+        assert open_to(listener) == reached_from
+
+
+def test_ctrl_c_before_there_is_anything_to_stop_ends_in_silence(tmp_path: Path) -> None:
+    environment = os.environ | {"SAMOVAR_DATA_DIR": str(tmp_path), "SAMOVAR_REDIS_URL": "redis://127.0.0.1:1"}
+    words = [sys.executable, "-m", "samovar.supervisor"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+        assert up.stdout is not None
+        assert "waiting for the store redis://127.0.0.1:1" in up.stdout.readline()
+        up.send_signal(signal.SIGINT)
+        assert up.stdout.read() == ""
+    assert up.returncode == 130

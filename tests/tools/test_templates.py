@@ -348,3 +348,29 @@ def test_resources_of_cloudformation_are_made_changed_and_removed(platform: Plat
     assert not functions(aws)
     (left,) = sqs.list_queues(QueueNamePrefix="tea-")["QueueUrls"]
     sqs.delete_queue(QueueUrl=left)
+
+
+OF_THE_CDK = {
+    "Parameters": {"BootstrapVersion": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/cdk-bootstrap/x"}},
+    "Rules": {"CheckBootstrapVersion": {"Assertions": [{"Assert": "true"}]}},
+    "Resources": {
+        "Tea9270": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Code": {"S3Bucket": "cdk-assets", "S3Key": "6ceb.zip"}, "Handler": "app.handler",
+                "Role": "arn:aws:iam::123456789012:role/any", "Runtime": "python3.11",
+            },
+            "Metadata": {"aws:asset:path": "asset.6ceb", "aws:asset:property": "Code"},
+        },
+        "CDKMetadata": {"Type": "AWS::CDK::Metadata", "Properties": {"Analytics": "v2"}},
+    },
+}  # fmt: skip
+"""As the AWS CDK writes it for an app with one function."""
+
+
+def test_what_the_cdk_writes_is_deployed_with_the_code_beside_it(platform: Platform, tmp_path: Path, aws: Any) -> None:
+    (tmp_path / "asset.6ceb").mkdir()
+    (tmp_path / "asset.6ceb" / "app.py").write_text("def handler(event, context): return 'poured'")
+    (tmp_path / "template.yaml").write_text(json.dumps(OF_THE_CDK))
+    assert set(deployed(platform, tmp_path)["changed"]) == {"Tea9270"}
+    assert aws.invoke(FunctionName="tea-Tea9270")["Payload"].read() == b'"poured"'

@@ -38,6 +38,7 @@ from invoker.server import Server
 from samovar.access import sessions
 from samovar.clock import SystemClock
 from samovar.errors import StartRefused
+from samovar.invocation import AnswerLimits
 from samovar.process import heap
 from samovar.settings import Settings
 
@@ -170,6 +171,7 @@ def _factory_settings(settings: Settings, choice: Choice) -> FactorySettings:
         default_oci_runtime=settings.oci_runtime,
         start_timeout_s=settings.start_timeout_s,
         init_timeout_s=settings.init_timeout_s,
+        answers=AnswerLimits(settings.max_response_bytes, settings.max_stream_bytes),
     )
 
 

@@ -10,8 +10,6 @@ import signal
 
 import msgspec
 
-from samovar.invocation import MAX_RESPONSE_BYTES
-
 
 class ProcessEnd(msgspec.Struct, frozen=True):
     """How a worker ended: an exit status, or the signal that killed it."""
@@ -70,8 +68,8 @@ def out_of_memory(request_id: str, memory_mb: int) -> bytes:
     )
 
 
-def response_too_large(limit: int = MAX_RESPONSE_BYTES) -> bytes:
-    """The result is over the payload limit."""
+def response_too_large(limit: int) -> bytes:
+    """The result is over the limit, in bytes."""
     return _payload(
         "Function.ResponseSizeTooLarge",
         f"Response payload size exceeded maximum allowed payload size ({limit} bytes).",

@@ -17,9 +17,9 @@ Trigger = Literal["invoke", "http", "queue", "upload", "schedule", "function", "
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 """Request payload of a synchronous call (lambda-facts §1)."""
 MAX_STREAM_BYTES = 200 * 1024 * 1024
-"""AWS's limit on a streamed answer (lambda-facts §1)."""
+"""AWS's limit on a streamed answer (lambda-facts §1); a platform's own is a setting."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
-"""AWS's limit on an answer has 100 bytes of grace (lambda-facts §1)."""
+"""AWS's limit on an answer has 100 bytes of grace (lambda-facts §1); a platform's own is a setting."""
 LOG_TAIL_BYTES = 4096
 
 
@@ -35,6 +35,14 @@ class Outcome(StrEnum):
     """The process ended before it answered: `sys.exit`, a crash, a signal."""
     OUT_OF_MEMORY = "out-of-memory"
     TOO_LARGE = "response-too-large"
+
+
+class AnswerLimits(msgspec.Struct, frozen=True):
+    """How large answers may be, in bytes."""
+
+    whole: int = MAX_RESPONSE_BYTES
+    streamed: int = MAX_STREAM_BYTES
+    """All parts together."""
 
 
 class ColdReason(StrEnum):

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from samovar.errors import SettingError, StartRefused
+from samovar.invocation import MAX_PAYLOAD_BYTES, MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
 
 PREFIX = "SAMOVAR_"
 _MAX_SOCKET_PATH = 107
@@ -146,10 +147,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 30.0
     max_payload_bytes: Annotated[
         int, Meta(ge=1024, le=256 * 1024 * 1024, description="Largest event of a synchronous call.")
-    ] = 6 * 1024 * 1024
+    ] = MAX_PAYLOAD_BYTES
     max_event_bytes: Annotated[
         int, Meta(ge=1024, le=6 * 1024 * 1024, description="Largest event of an asynchronous call (Lambda: 1 MB).")
     ] = 1024 * 1024
+    max_response_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=256 * 1024 * 1024, description="Largest answer that is given whole (Lambda: 6 MB + 100)."),
+    ] = MAX_RESPONSE_BYTES
+    max_stream_bytes: Annotated[
+        int, Meta(ge=1024, le=2**40, description="Largest answer that is streamed, in all (Lambda: 200 MB).")
+    ] = MAX_STREAM_BYTES
     event_concurrency: Annotated[
         int, Meta(ge=1, le=1000, description="Asynchronous events of one function that a worker runs at once.")
     ] = 16

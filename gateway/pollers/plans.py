@@ -12,6 +12,7 @@ from gateway.pollers.leases import Slot
 from gateway.pollers.outcome import REPORTS_FAILURES
 from gateway.pollers.poller import LANES, Plan
 from gateway.pollers.source import Source
+from samovar.invocation import MAX_PAYLOAD_BYTES
 
 Open = Callable[[Mapping], Source]
 
@@ -20,13 +21,20 @@ class Planner:
     """Knows where functions are found, what runs them, and how sources are opened."""
 
     def __init__(
-        self, functions: Functions, invoker: Invoker, open_source: Open, most_lanes: int, epoch: Callable[[], float]
+        self,
+        functions: Functions,
+        invoker: Invoker,
+        open_source: Open,
+        most_lanes: int,
+        epoch: Callable[[], float],
+        most_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
-        """`most_lanes` bounds the batches under way at once of a mapping that does not say."""
+        """`most_lanes` bounds the batches under way at once of a mapping that does not say, `most_bytes` any batch."""
         self._functions = functions
         self._invoker = invoker
         self._open = open_source
         self._most_lanes = most_lanes
+        self._most_bytes = most_bytes
         self._epoch = epoch
 
     def lanes_of(self, mapping: Mapping) -> int:
@@ -38,8 +46,9 @@ class Planner:
         """What polls a slot of a mapping."""
         config = mapping.config
         source = self._open(mapping)
+        window_s = float(config.maximum_batching_window_in_seconds or 0)
         plan = Plan(
-            limits=BatchLimits(config.batch_size or 10, float(config.maximum_batching_window_in_seconds or 0)),
+            limits=BatchLimits(config.batch_size or 10, window_s, self._most_bytes),
             filters=Filters(config.patterns, source.body),
             reports=REPORTS_FAILURES in (config.function_response_types or []),
             lanes=min(LANES, self.lanes_of(mapping) - slot.number * LANES),

@@ -43,7 +43,8 @@ def slots_of(tools: Tools) -> Slots:
     def offer(slot: Slot) -> None:
         tools.doorbell.ask(POLL, slot)
 
-    planner = Planner(tools.registry, tools.runs, opened, settings.max_environments_per_function, tools.clock.epoch)
+    most_lanes, most_bytes = settings.max_environments_per_function, settings.max_payload_bytes
+    planner = Planner(tools.registry, tools.runs, opened, most_lanes, tools.clock.epoch, most_bytes)
     ends = Ends(tools.stopping, settings.drain_timeout_s)
     return Slots(tools.worker_id, tools.redis, planner, offer, ends)
 

@@ -31,7 +31,7 @@ from invoker.upload import Upload
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion
-from samovar.invocation import MAX_RESPONSE_BYTES, Outcome
+from samovar.invocation import AnswerLimits, Outcome
 from samovar.logs.lines import NO_REQUEST
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Environment:
         """What its workers are told of the platform; set before it loads."""
         self.initialization_type: InitializationType = "on-demand"
         """What its workers are told of how it came to be; set before it loads."""
+        self.limits = AnswerLimits()
+        """How large its answers may be; set before it loads."""
         self.is_forked = False
         """Its worker was forked from an initialised process."""
         self.created = self.idle_since = self.busy_since = clock.monotonic()
@@ -220,6 +222,7 @@ class Environment:
         first = report.init_lines(self.version, self.initialization_type, self._clock.epoch())
         self.log.begin(NO_REQUEST, keep_tail=False).lines(*first)
         self.init_log = self.log.begin(NO_REQUEST)
+        worker.limits = self.limits
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
@@ -255,9 +258,7 @@ class Environment:
         folders = Folders.of(box)
         variables, search_path = self.variables(folders), folders.search_path(self.version.runtime)
         return msgspec.json.encode(
-            _SpawnOrder(
-                self.version.handler, variables, MAX_RESPONSE_BYTES, search_path, snapshot, self.version.account
-            )
+            _SpawnOrder(self.version.handler, variables, self.limits.whole, search_path, snapshot, self.version.account)
         )
 
     @property

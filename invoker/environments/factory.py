@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from invoker.environments import beside
@@ -22,6 +22,7 @@ from invoker.pool import policy
 from samovar.clock import Clock
 from samovar.errors import EnvironmentFailure
 from samovar.function import FunctionVersion, Network, OciRuntime
+from samovar.invocation import AnswerLimits
 
 log = logging.getLogger("samovar.environment")
 
@@ -37,6 +38,7 @@ class FactorySettings:
     default_oci_runtime: OciRuntime
     start_timeout_s: float
     init_timeout_s: float
+    answers: AnswerLimits = field(default_factory=AnswerLimits)
 
 
 class EnvironmentFactory:
@@ -67,6 +69,7 @@ class EnvironmentFactory:
         environment = Environment(environment_id, version, output, self._clock)
         usual = self._settings.default_isolation if version.image is None else "docker"
         environment.isolation = version.placement.isolation or usual
+        environment.limits = self._settings.answers
         environment.platform = self._reach.told(version, environment.isolation, self._network(version))
         return environment
 

@@ -19,7 +19,7 @@ from invoker.environments.mailbox import LARGEST_PACKET, Mailbox
 from invoker.faults import ProcessEnd
 from invoker.response_stream import ResponseStream
 from invoker.upload import Event, Upload
-from samovar.invocation import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
+from samovar.invocation import AnswerLimits
 from samovar.link.channel import FrameChannel
 from samovar.link.wire import (
     CHUNK,
@@ -123,6 +123,7 @@ class _ResultHead(msgspec.Struct, frozen=True):
 
 
 _PLAIN_RESULT = _ResultHead()
+_LAMBDAS_LIMITS = AnswerLimits()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -149,6 +150,8 @@ class Worker:
         self.ended: asyncio.Future[ProcessEnd] = loop.create_future()
         self.on_output: Callable[[str, bytes], None] | None = None
         """Told lines that one of several events under way has printed, with its request id; empty for none of them."""
+        self.limits = _LAMBDAS_LIMITS
+        """How large its answers may be; set before it is asked."""
         self._farewell_s = 0.0
         self._loop = loop
         self._exchanges: dict[int, _Exchange] = {}
@@ -273,7 +276,7 @@ class Worker:
         if frame.kind in (RESULT, CHUNK):
             exchange = self._exchanges.get(frame.stream)
             if exchange is not None:
-                outcome = exchange.completed_by(frame)
+                outcome = exchange.completed_by(frame, self.limits)
                 if outcome is not None:
                     self._finish(frame.stream, outcome)
                     self.together = max(1, self.together - 1)
@@ -386,15 +389,15 @@ class _Exchange:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def completed_by(self, frame: Frame) -> Answer | AnswerTooLarge | None:
+    def completed_by(self, frame: Frame, limits: AnswerLimits) -> Answer | AnswerTooLarge | None:
         """The answer, once this frame of it makes it whole or too large."""
         if self.stream is not None and (self.stream.has_begun or self._begins(frame, self.stream)):
-            return self._streamed(frame, self.stream)
+            return self._streamed(frame, self.stream, limits.streamed)
         if frame.kind == RESULT:
             self._head = frame.head
         self._size += len(frame.body)
-        if self._size > MAX_RESPONSE_BYTES:
-            return AnswerTooLarge(MAX_RESPONSE_BYTES)
+        if self._size > limits.whole:
+            return AnswerTooLarge(limits.whole)
         if not frame.ends_message:
             self._parts.append(frame.body)
             return None
@@ -411,7 +414,7 @@ class _Exchange:
             stream.begin(head.content_type)
         return head.streaming
 
-    def _streamed(self, frame: Frame, stream: ResponseStream) -> Answer | AnswerTooLarge | None:
+    def _streamed(self, frame: Frame, stream: ResponseStream, limit: int) -> Answer | AnswerTooLarge | None:
         """As `completed_by`. A chunk with a head is, with those behind it, the error that the answer ends with."""
         if self._head or (frame.kind == CHUNK and frame.head):
             self._head = self._head or frame.head
@@ -421,7 +424,7 @@ class _Exchange:
             head = _decode_result(self._head)
             return Answer(head.error, b"".join(self._parts), head.ends, head.rests)
         self._size += len(frame.body)
-        if self._size > MAX_STREAM_BYTES:
-            return AnswerTooLarge(MAX_STREAM_BYTES)
+        if self._size > limit:
+            return AnswerTooLarge(limit)
         stream.write(frame.body)
         return Answer(None, b"") if frame.ends_message else None

@@ -1,6 +1,7 @@
 """The sole owner of environments: leases them to calls and carries out what `policy.py` decides.
 
-All mutable state is in `Pool` and its `Shelves`, and changes only in the event loop's thread, between awaits.
+All mutable state is in `Pool` and the parts it makes for itself (`Shelves`, `Roster`, `Departures` and others), and
+changes only in the event loop's thread, between awaits.
 A call that finds an environment idle gets it without waiting for anything. Any other call joins its
 version's queue; an environment that becomes free goes to the oldest waiting call.
 """
@@ -9,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 from invoker.environments import sharing
 from invoker.environments.environment import Environment, InitFailed
 from invoker.environments.factory import EnvironmentFactory
 from invoker.environments.handover import Handover
 from invoker.environments.lifecycle import Event, State
-from invoker.pool import keepalive, outlook, policy
+from invoker.pool import outlook, policy
 from invoker.pool.crowd import Crowd
+from invoker.pool.departures import Departures
 from invoker.pool.ending import Ending
 from invoker.pool.expiry import Expiry
 from invoker.pool.floors import Floors
@@ -62,8 +63,8 @@ class Pool:
         self._starved = False
         """Whether somebody needs room, which an environment that becomes idle can make."""
         self._tasks = Tasks()
+        self._departures = Departures(self._roster, self._shelves, self._tasks, clock, self._gone)
         self._expiry = Expiry(clock, self._expire)
-        self._worth = 0.0  # the clock of `keepalive.priority`: what the last evicted environment was worth
         self._closing = False
         self._ending = Ending(lambda: self.count(State.BUSY))
 
@@ -160,9 +161,9 @@ class Pool:
             return
         self._ending.look()
         if shelf is None or self._closing:
-            self._stop(environment, "outdated" if shelf is None else "shutdown")
+            self._departures.stop(environment, "outdated" if shelf is None else "shutdown")
         elif environment.is_exhausted:
-            self._stop(environment, "out of memory", ColdReason.CRASH)
+            self._departures.stop(environment, "out of memory", ColdReason.CRASH)
         elif worker_lost:
             environment.fire(Event.RESET)
             shelf.starting += 1
@@ -175,7 +176,7 @@ class Pool:
         """An environment is idle: to the oldest waiting call, or on its shelf."""
         shelf = self._shelves.home(environment)
         if shelf is None:
-            self._stop(environment, "outdated")
+            self._departures.stop(environment, "outdated")
             return
         waiter = None if self._crowd.holds_back(shelf, shelf.busy - 1) else shelf.next_waiter()
         if waiter is not None:
@@ -184,8 +185,8 @@ class Pool:
                 self._serve(shelf)
         else:
             shelf.idle.append(environment)
-            if self._worth:
-                shelf.clocks[environment.id] = self._worth
+            if self._departures.worth:
+                shelf.clocks[environment.id] = self._departures.worth
             self._expiry.arm(shelf.next_expiry)
             self._handover.relieve(shelf)
             if self._starved:
@@ -211,7 +212,7 @@ class Pool:
                     self._begin_start(shelf)
                 self._scale_later(shelf, None)
             case policy.Evict(ids):
-                self._evict(ids, elsewhere)
+                self._departures.evict(ids, elsewhere)
             case policy.NoRoom():
                 self._starved = True
             case policy.Wait(again_s):
@@ -244,7 +245,7 @@ class Pool:
                 for _ in range(count):
                     self._begin_start(shelf, uncalled=True)
             case policy.Evict(ids):
-                self._evict(ids, elsewhere)
+                self._departures.evict(ids, elsewhere)
             case policy.NoRoom(reason):
                 shelf.floor.refused(reason)
                 self._starved = True
@@ -258,7 +259,7 @@ class Pool:
             self._start_failed(shelf, failure)
             self._floors.started(shelf, failure.message)
             return
-        environment.on_idle_death = self._died_idle
+        environment.on_idle_death = self._departures.died_idle
         if uncalled and shelf.provisioned:
             environment.initialization_type = "provisioned-concurrency"
         self._roster.add(environment)
@@ -273,7 +274,7 @@ class Pool:
         started = await attempt(self._factory, environment, self._clock)
         if started.failure is not None:
             self._start_failed(shelf, started.failure)
-            self._stop(environment, "it could not be started", ColdReason.CRASH)
+            self._departures.stop(environment, "it could not be started", ColdReason.CRASH)
         self._starting -= 1
         shelf.starting -= 1
         # The first environment that is ready answers the first occasion, whichever of the starts it came from.
@@ -323,7 +324,7 @@ class Pool:
             await self._factory.load(environment)
         except (InitFailed, SamovarError) as error:
             shelf.starting -= 1
-            self._stop(environment, f"could not be reset: {error}", ColdReason.CRASH)
+            self._departures.stop(environment, f"could not be reset: {error}", ColdReason.CRASH)
         else:
             shelf.starting -= 1
             self._place(environment)
@@ -360,47 +361,10 @@ class Pool:
         self._floors.drop(shelf)
         self._scale_later(shelf, None)
         while shelf.idle:
-            self._stop(shelf.idle.pop(), "outdated")
+            self._departures.stop(shelf.idle.pop(), "outdated")
 
-    def _evict(self, ids: Sequence[str], seen: Sequence[policy.IdleEnvironment]) -> None:
-        self._worth = keepalive.clock_after(self._worth, (one.priority for one in seen if one.id in ids))
-        for environment_id in ids:
-            self._depart(environment_id, "evicted to make room", ColdReason.EVICTED)
-
-    def _depart(self, environment_id: str, why: str, ending: ColdReason) -> None:
-        environment = self._roster[environment_id]
-        shelf = self._shelves.home(environment)
-        assert shelf is not None, "an idle environment is on its shelf"
-        shelf.depart(environment, self._clock.monotonic())
-        self._stop(environment, why, ending)
-
-    def _died_idle(self, environment: Environment) -> None:
-        shelf = self._shelves.home(environment)
-        if shelf is not None and environment in shelf.idle:
-            shelf.idle.remove(environment)
-            self._stop(environment, "died while idle", ColdReason.CRASH)
-
-    def _stop(self, environment: Environment, why: str, ending: ColdReason | None = None) -> None:
-        shelf = self._shelves.home(environment)
-        if shelf is not None:
-            shelf.ending += 1
-            shelf.last_end = ending or shelf.last_end
-        self._tasks.spawn(self._destroy(environment, shelf, why))
-
-    async def _destroy(self, environment: Environment, shelf: Shelf | None, why: str) -> None:
-        log.debug("%r stops: %s", environment, why)
-        try:
-            await environment.stop(why)
-        except SamovarError as error:
-            # Its isolation could not remove it; the sweep at the next start will.
-            log.error("environment %s could not be removed: %s", environment.id, error.message)
-        self._roster.remove(environment)
-        if shelf is not None:
-            shelf.live -= 1
-            shelf.ending -= 1
-            shelf.clocks.pop(environment.id, None)
-            if shelf.live == 0:
-                shelf.uses = 0
+    def _gone(self) -> None:
+        """An environment has ended, and left room."""
         self._ending.look()
         self._scale_all()
 
@@ -408,7 +372,7 @@ class Pool:
         idle = [one for shelf in self._shelves for one in outlook.idle_on(shelf)]
         due, next_due = policy.expired(idle, self._clock.monotonic())
         for environment_id in due:
-            self._depart(environment_id, "idle for too long", ColdReason.EXPIRED)
+            self._departures.depart(environment_id, "idle for too long", ColdReason.EXPIRED)
         if next_due is not None:
             self._expiry.arm(next_due)
 

@@ -20,7 +20,7 @@ _BY_MESSAGE: Final = (
         # What libc and Node.js say where there is neither a name server nor a route.
         re.compile(
             r"Temporary failure in name resolution|Name or service not known|Network is unreachable"
-            r"|getaddrinfo E(AI_AGAIN|NOTFOUND)|\bENETUNREACH\b|NameResolutionError"
+            r"|getaddrinfo E(AI_AGAIN|NOTFOUND)|\bENETUNREACH\b|NameResolutionError|^fetch failed$"
         ),
         _NETWORK,
     ),

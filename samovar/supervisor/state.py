@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -83,8 +82,3 @@ def birth_of(pid: int) -> int | None:
 def still_runs(process: ProcessState) -> bool:
     """Whether the very process that was recorded is alive."""
     return process.pid is not None and process.birth is not None and birth_of(process.pid) == process.birth
-
-
-def own_birth() -> int | None:
-    """The birth of this process."""
-    return birth_of(os.getpid())

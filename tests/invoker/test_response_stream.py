@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoker.environments import worker as workers
 from invoker.environments.worker import Answer, AnswerTooLarge, EventHead, Worker, WorkerEnded
 from invoker.faults import ProcessEnd
 from invoker.response_stream import WINDOW_BYTES, ResponseStream
+from samovar.invocation import AnswerLimits
 from samovar.link.channel import FrameChannel
 from samovar.link.wire import CHUNK, END, RESPONSE, RESULT, Frame
 
@@ -134,9 +134,9 @@ async def test_whatever_ends_it_the_worker_is_read_again(ending: str) -> None:
     call.stream.discard()
 
 
-async def test_an_answer_over_the_limit_costs_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "MAX_STREAM_BYTES", 10)
+async def test_an_answer_over_the_limit_costs_the_worker() -> None:
     call = Call()
+    call.worker.limits = AnswerLimits(streamed=10)
     call.say(RESULT, BEGIN, b"x" * 10)
     call.say(CHUNK, body=b"x")
     assert [type(outcome) for outcome in call.outcomes] == [AnswerTooLarge]

@@ -14,6 +14,7 @@ from samovar.cli.advice import on_failure
         ("<urlopen error [Errno -3] Temporary failure in name resolution>", 'network = "bridge"'),
         ("[Errno 101] Network is unreachable", 'network = "bridge"'),
         ("getaddrinfo EAI_AGAIN example.com", 'network = "bridge"'),
+        ("fetch failed", 'network = "bridge"'),
         ("[Errno 30] Read-only file system: '/var/task/x'", "/tmp"),
         ("EROFS: read-only file system, open '/var/task/x'", "/tmp"),
         ("Unable to import module 'app': No module named 'requests'", "requests is a package"),

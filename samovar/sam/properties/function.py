@@ -13,11 +13,8 @@ from samovar.sam.properties.shared import (
     CodeLocation,
     Cors,
     EventInvokeMembers,
-    ImageConfig,
-    Logging,
+    FunctionMembers,
     ProvisionedConcurrency,
-    Storage,
-    Variables,
 )
 from samovar.sam.reading import Properties
 
@@ -55,24 +52,12 @@ class DeploymentPreference(Properties, frozen=True):
     role: Any = None
 
 
-class FunctionProperties(Properties, frozen=True):
+class FunctionProperties(FunctionMembers, frozen=True):
     """`AWS::Serverless::Function`."""
 
-    function_name: str | None = None
-    description: str = ""
-    package_type: Literal["Zip", "Image"] = "Zip"
     code_uri: str | CodeLocation | None = None
     inline_code: str | None = None
-    handler: str | None = None
-    runtime: str | None = None
     image_uri: str | None = None
-    image_config: ImageConfig | None = None
-    architectures: list[str] | None = None
-    memory_size: int = 128
-    timeout: int = 3
-    ephemeral_storage: Storage | None = None
-    environment: Variables | None = None
-    layers: list[str] = msgspec.field(default_factory=list)
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     role: str | None = None
     policies: Any = None
@@ -84,7 +69,6 @@ class FunctionProperties(Properties, frozen=True):
     snap_start: Any = None
     version_deletion_policy: Any = None
     tracing: Literal["Active", "PassThrough", "Disabled"] | None = None
-    reserved_concurrent_executions: int | None = None
     provisioned_concurrency_config: ProvisionedConcurrency | None = None
     auto_publish_alias: str | None = None
     dead_letter_queue: DeadLetterQueue | None = None
@@ -94,6 +78,4 @@ class FunctionProperties(Properties, frozen=True):
     version_description: str = ""
     event_invoke_config: EventInvokeMembers | None = None
     function_url_config: UrlConfig | None = None
-    recursive_loop: Literal["Allow", "Terminate"] | None = None
-    logging_config: Logging | None = None
     events: dict[str, Any] = msgspec.field(default_factory=dict)

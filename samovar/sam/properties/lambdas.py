@@ -14,13 +14,10 @@ from samovar.sam.properties.shared import (
     Cors,
     EventInvokeMembers,
     Filters,
-    ImageConfig,
-    Logging,
+    FunctionMembers,
     ProvisionedConcurrency,
     Scaling,
-    Storage,
     Tag,
-    Variables,
 )
 from samovar.sam.reading import Properties
 
@@ -69,30 +66,15 @@ class TracingConfig(Properties, frozen=True):
     mode: Literal["Active", "PassThrough"]
 
 
-class LambdaFunctionProperties(Properties, frozen=True):
+class LambdaFunctionProperties(FunctionMembers, frozen=True, kw_only=True):
     """`AWS::Lambda::Function`."""
 
     code: str | FunctionCode
     """Also a folder or a package, which `aws cloudformation package` would upload."""
     role: str
-    function_name: str | None = None
-    description: str = ""
-    package_type: Literal["Zip", "Image"] = "Zip"
-    handler: str | None = None
-    runtime: str | None = None
-    image_config: ImageConfig | None = None
-    architectures: list[str] | None = None
-    memory_size: int = 128
-    timeout: int = 3
-    ephemeral_storage: Storage | None = None
-    environment: Variables | None = None
-    layers: list[str] = msgspec.field(default_factory=list)
     tags: list[Tag] = msgspec.field(default_factory=list)
     tracing_config: TracingConfig | None = None
-    reserved_concurrent_executions: int | None = None
     dead_letter_config: DeadLetterConfig | None = None
-    recursive_loop: Literal["Allow", "Terminate"] | None = None
-    logging_config: Logging | None = None
 
 
 class LambdaLayerProperties(Properties, frozen=True):

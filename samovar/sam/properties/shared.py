@@ -150,3 +150,23 @@ class ProvisionedConcurrency(Properties, frozen=True):
     """`ProvisionedConcurrencyConfig`."""
 
     provisioned_concurrent_executions: int
+
+
+class FunctionMembers(Properties, frozen=True):
+    """What a function of SAM and one of CloudFormation say alike."""
+
+    function_name: str | None = None
+    description: str = ""
+    package_type: Literal["Zip", "Image"] = "Zip"
+    handler: str | None = None
+    runtime: str | None = None
+    image_config: ImageConfig | None = None
+    architectures: list[str] | None = None
+    memory_size: int = 128
+    timeout: int = 3
+    ephemeral_storage: Storage | None = None
+    environment: Variables | None = None
+    layers: list[str] = msgspec.field(default_factory=list)
+    reserved_concurrent_executions: int | None = None
+    recursive_loop: Literal["Allow", "Terminate"] | None = None
+    logging_config: Logging | None = None

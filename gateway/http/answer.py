@@ -36,6 +36,8 @@ _WRITTEN_BY_THE_SERVER = frozenset(
 )
 """Headers that describe the connection and not the answer; a function that could set them could break the framing."""
 
+DELIMITER = bytes(8)
+"""Between status and headers of a streamed answer, which are JSON, and its body."""
 BAD_GATEWAY = Response(502, [_JSON], b"Internal Server Error")
 """What AWS sends for every function error and every result it cannot turn into an answer."""
 
@@ -48,12 +50,13 @@ def to_response(result: bytes) -> Response:
     """The HTTP answer for a function's JSON result.
 
     A result with `statusCode` is taken at its word; a string is sent raw; anything else is sent as the JSON it is,
-    without the spaces in it, as AWS sends it.
+    without the spaces in it, as AWS sends it. What a program has streamed says its status first (`DELIMITER`).
     """
     try:
         value = msgspec.json.decode(result)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return BAD_GATEWAY
+        metadata, is_streamed, body = result.partition(DELIMITER)
+        return (start_of_stream(metadata, body) if is_streamed else None) or BAD_GATEWAY
     if isinstance(value, str):
         return Response(200, [_JSON], value.encode())
     if not isinstance(value, dict) or "statusCode" not in value:

@@ -22,7 +22,6 @@ from gateway.link.invoker_link import Answer
 from samovar.invocation import Outcome
 
 HTTP_TYPE: Final = "application/vnd.awslambda.http-integration-response"
-_DELIMITER: Final = bytes(8)
 _MOST_METADATA: Final = 64 * 1024
 """Bytes of status, headers and cookies as JSON."""
 
@@ -81,7 +80,7 @@ async def _start(content_type: str, parts: AsyncIterator[bytes]) -> Response | N
     begun = b""
     async for part in parts:
         begun += part
-        metadata, found, body = begun.partition(_DELIMITER)
+        metadata, found, body = begun.partition(http_answer.DELIMITER)
         if found:
             return http_answer.start_of_stream(metadata, body)
         if len(begun) > _MOST_METADATA:

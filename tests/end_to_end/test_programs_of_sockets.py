@@ -120,7 +120,7 @@ def test_what_it_streams_and_how_that_ends_is_in_its_trailers(lab: Lab, program:
     assert json.loads(frames(lab, {"n": 1})[0])["event"] == {"n": 1}
 
 
-def test_a_url_streams_it(lab: Lab, program: Function) -> None:
+def test_a_url_streams_it_or_sends_it_whole(lab: Lab, program: Function) -> None:
     cloud = lambda_client(lab.endpoint)
     url = cloud.create_function_url_config(FunctionName="compiled", AuthType="NONE", InvokeMode="RESPONSE_STREAM")
     host = {"host": urlsplit(url["FunctionUrl"]).netloc}
@@ -129,6 +129,9 @@ def test_a_url_streams_it(lab: Lab, program: Function) -> None:
         assert answer.read() == b"first,second"
     with httpx.stream("GET", f"{lab.endpoint}/break", headers=host) as answer, pytest.raises(httpx.RemoteProtocolError):
         answer.read()
+    cloud.update_function_url_config(FunctionName="compiled", InvokeMode="BUFFERED")
+    whole = httpx.get(f"{lab.endpoint}/stream", headers=host)
+    assert (whole.status_code, whole.headers["x-tea"], whole.content) == (201, "green", b"first,second")
     for path in ("fail", "panic", "never"):
         assert httpx.get(f"{lab.endpoint}/{path}", headers=host).status_code == 502
 

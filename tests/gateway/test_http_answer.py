@@ -105,7 +105,15 @@ def test_invalid_results_are_bad_gateways(fields: dict[str, object]) -> None:
     assert answer({"statusCode": 200, **fields}) == BAD_GATEWAY
 
 
-@pytest.mark.parametrize("result", [b"", b"{", b"NaN", b"\xff", b"[" * 100_000])
+def test_what_a_program_has_streamed_is_one_answer_when_it_is_whole() -> None:
+    metadata = b'{"statusCode": 201, "headers": {"x-tea": "green"}, "cookies": ["a=b"]}'
+    expected = [(b"x-tea", b"green"), (b"content-type", b"application/octet-stream"), (b"set-cookie", b"a=b")]
+    assert to_response(metadata + bytes(8) + b"{\0\xff") == Response(201, expected, b"{\0\xff")
+
+
+@pytest.mark.parametrize(
+    "result", [b"no" + bytes(8) + b"x", b'{"statusCode": 7}' + bytes(8), b"", b"{", b"NaN", b"\xff", b"[" * 100_000]
+)
 def test_results_that_are_no_json_are_bad_gateways(result: bytes) -> None:
     assert to_response(result) == BAD_GATEWAY
 

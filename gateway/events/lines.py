@@ -17,11 +17,14 @@ from gateway.events import keys
 from gateway.events.event import EventHead, decode_head, encode_head
 from gateway.events.intake import ASKED, ASKED_MS
 from gateway.events.lifecycle import Happening, State, after
+from gateway.events.rules import LONGEST_PAUSE_S
 from samovar.settings import Settings
 
 ALIVE_MS: Final = 10_000
 """A worker that has not been heard of for so long is dead."""
 RECLAIMED_AT_ONCE: Final = 500
+BEYOND_MS: Final = LONGEST_PAUSE_S * 1000 + 60_000
+"""Nothing is put off for so long: what is due later than that was put off by a clock that has been set back since."""
 _WOKEN_AT_ONCE: Final = 200
 _DROPPED_AT_ONCE: Final = 1000
 """Far below what Lua can hand to one command."""
@@ -132,6 +135,10 @@ local line = ARGV[1]
 local index = '{keys.delayed("")}' .. line
 local heads, payloads = '{keys.held("")}' .. line, '{keys.held_payloads("")}' .. line
 local ids = redis.call('ZRANGE', index, '-inf', ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[3])
+local beyond = '(' .. (ARGV[2] + {BEYOND_MS})
+for _, id in ipairs(redis.call('ZRANGE', index, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[3] - #ids)) do
+  ids[#ids + 1] = id
+end
 for _, id in ipairs(ids) do
   local head = redis.call('HGET', heads, id)
   if head then
@@ -227,7 +234,8 @@ if redis.call('GET', key) == '{ASKED}' then redis.call('DEL', key) end
 _UNATTENDED: Final = f"""{_ADD}
 for _, line in ipairs(redis.call('SMEMBERS', '{keys.LINES}')) do
   local due = redis.call('ZSCORE', '{keys.DUE}', line)
-  if redis.call('XLEN', '{keys.line("")}' .. line) > 0 or (due and tonumber(due) <= tonumber(ARGV[1])) then
+  local wait = due and due - ARGV[1]
+  if redis.call('XLEN', '{keys.line("")}' .. line) > 0 or (wait and (wait <= 0 or wait > {BEYOND_MS})) then
     ask(line)
   elseif not due then
     redis.call('SREM', '{keys.LINES}', line)

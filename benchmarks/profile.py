@@ -51,10 +51,12 @@ def main() -> int:
         wrk.run(job)
         rate, used = _cpu_used(lab, job)
         found = {part: _profiled(part, lab.pids(part)[0], job) for part in STAGES}
-        console.print(_stage_table(rate, used, found))
-        console.print(f"{len(lab.client.environments())} environments")
-        for part, shares_of_part in found.items():
-            console.print(_function_table(part, shares_of_part))
+        environments = len(lab.client.environments())
+    # Nothing is left running by now: whoever reads this may have enough before its end.
+    console.print(_stage_table(rate, used, found))
+    console.print(f"{environments} environments")
+    for part, shares_of_part in found.items():
+        console.print(_function_table(part, shares_of_part))
     return 0
 
 

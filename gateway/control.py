@@ -64,7 +64,7 @@ def create_control_app(services: Services) -> FastAPI:
     app.state.layers = Layers(services.redis)
     app.state.mappings = MappingStore(services.redis)
     app.state.leases = Leases(services.redis)
-    store = ScheduleStore(services.redis)
+    store = ScheduleStore(services.redis, services.doorbell.wake)
     app.state.schedules = Schedules(store, services.registry, services.intake, services.clock, services.queues.store)
     for router in (*ROUTERS, *SCHEDULER):
         app.include_router(router, include_in_schema=False)

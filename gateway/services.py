@@ -25,6 +25,7 @@ from gateway.link.invoker_link import InvokerLink, LinkLimits
 from gateway.link.remote import OpenToWorkers
 from gateway.queues.moves import Moves
 from gateway.queues.queues import Queues
+from gateway.tasks.waking import Waking
 from gateway.uploads.objects import Objects
 from samovar.access import credentials
 from samovar.access.sessions import key_of
@@ -83,7 +84,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(Announcer(link, store))
         queues = await stack.enter_async_context(Queues(client, clock, settings.account))
         moves = await stack.enter_async_context(Moves(queues, client, clock))
-        doorbell = Doorbell(partial(publisher, settings))
+        waking = await stack.enter_async_context(Waking(settings, client, clock))
+        doorbell = Doorbell(partial(publisher, settings), waking.ring)
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)

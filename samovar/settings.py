@@ -83,6 +83,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workers: Annotated[
         int, Meta(ge=0, le=16, description="Worker processes for events and sweeps; 0 leaves them to `samovar worker`.")
     ] = 1
+    worker_rest_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="After so long without an event, a mapping or a schedule, workers end until there is one; "
+            "0 has them run always.",
+        ),
+    ] = 300.0
     account: Annotated[str, Meta(pattern=r"^\d{12}$", description="Account id in ARNs.")] = "123456789012"
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="Region in ARNs.")] = "us-east-1"
     auth: Annotated[

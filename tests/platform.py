@@ -67,8 +67,13 @@ class Platform:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            sys.stderr.write(self.logs())
+        try:
+            if error is not None:
+                sys.stderr.write(self.logs())  # which fails where nobody reads it any more
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
         try:
             self.stop()
         finally:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 
 from benchmarks import calls, processes
+from benchmarks.figures.events import until_drained
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
+from gateway.events.drain import LINGER_S
 from invoker.environments.snapshots import REST_S
 from invoker.isolation.stem_stock import RUN_KEPT_S
 
@@ -17,7 +19,11 @@ IDLE_S = max(RUN_KEPT_S, REST_S) + 5.0
 
 
 def measure(plan: Plan) -> Iterator[Measured]:
-    """Everything counts that is there: supervisor, gateway, invoker, store, worker, environments, containers' shims."""
+    """Everything counts that is there: supervisor, gateway, invoker, store, environments, containers' shims.
+
+    Of a platform that has had synchronous calls alone the worker rests. It is weighed last, with what the gateway loads
+    to ask for it.
+    """
     further = plan.size(20, 8)
     with Lab.running(plan.isolation) as lab:
         function = lab.warm("sleep")
@@ -44,6 +50,11 @@ def measure(plan: Plan) -> Iterator[Measured]:
             values=[(others - many) / further],
             detail={"environments": float(further)},
         )
+        lab.client.invoke_later(function.name, b"1")
+        until_drained(lab, function)
+        time.sleep(2 * LINGER_S)
+        working = processes.settled_pss_mib(lab)
+        yield Measured(figure="memory.worker", isolation=plan.isolation, values=[working - others])
 
 
 def _idle(lab: Lab) -> float:

@@ -43,7 +43,10 @@ class Attendance:
     async def attend(self, line: str, *, helps: bool = False) -> None:
         """Drain a line, if nobody does, or help whoever does. Raises what redis-py raises."""
         tools = self._tools
-        if tools.stopping.is_set() or line in self._turns:
+        if tools.stopping.is_set():
+            await self._lines.decline(line)
+            return
+        if line in self._turns:
             return
         window = Window(tools.settings.event_concurrency)
         turn = Turn(self._lines, self._work, tools.doorbell.ring, tools.clock, window)

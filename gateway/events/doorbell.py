@@ -24,9 +24,10 @@ class Doorbell:
     A task that cannot be published is not lost: sweeps find lines that nobody drains, and mappings nobody polls.
     """
 
-    def __init__(self, app: Callable[[], Celery]) -> None:
-        """`app` makes the Celery app that publishes, when it is first needed."""
+    def __init__(self, app: Callable[[], Celery], wake: Callable[[], None] | None = None) -> None:
+        """`app` makes the Celery app that publishes, when it is first needed; `wake` has workers start that rest."""
         self._make = app
+        self._wake = wake
         self._thread = ThreadPoolExecutor(1, "doorbell")
         self._app: Celery | None = None
 
@@ -42,11 +43,17 @@ class Doorbell:
         """Ask for a task to be done, once for each of these arguments. As `ring`."""
         self._submit(task, calls, None)
 
+    def wake(self) -> None:
+        """Have workers start that rest, for what no task is published. As `ring`."""
+        if self._wake is not None:
+            self._wake()
+
     def close(self) -> None:
         """Publish what is left, and end the thread. Blocks for as long as the broker may take."""
         self._thread.shutdown()
 
     def _submit(self, task: str, calls: Sequence[Sequence[str | int]], countdown: float | None) -> None:
+        self.wake()  # before Celery is loaded here: a worker takes as long to load it
         with contextlib.suppress(RuntimeError):  # closed: the sweep will find them
             self._thread.submit(self._publish, task, calls, countdown).add_done_callback(_told)
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gateway.events.intake import Ring
-from gateway.events.lines import Claimed, Lines, Settlement
+from gateway.events.lines import BEYOND_MS, Claimed, Lines, Settlement
 from gateway.events.rules import End, Ended
 from gateway.events.window import Window
 from samovar.clock import Clock
@@ -127,7 +127,7 @@ class Turn:
     async def _look_around(self) -> None:
         """Put back what is due, take over what the dead left, and begin what there is room for."""
         now_ms = self._now_ms()
-        if self._next_due_ms <= now_ms:
+        if self._next_due_ms <= now_ms or now_ms + BEYOND_MS < self._next_due_ms != _FAR_MS:
             due = await self._lines.wake(self._line, now_ms)
             self._next_due_ms = _FAR_MS if due is None else due
         now = self._clock.monotonic()

@@ -17,11 +17,14 @@ from gateway.events import keys
 from gateway.events.event import EventHead, decode_head, encode_head
 from gateway.events.intake import ASKED, ASKED_MS
 from gateway.events.lifecycle import Happening, State, after
+from gateway.events.rules import LONGEST_PAUSE_S
 from samovar.settings import Settings
 
 ALIVE_MS: Final = 10_000
 """A worker that has not been heard of for so long is dead."""
 RECLAIMED_AT_ONCE: Final = 500
+BEYOND_MS: Final = LONGEST_PAUSE_S * 1000 + 60_000
+"""Nothing is put off for so long: what is due later than that was put off by a clock that has been set back since."""
 _WOKEN_AT_ONCE: Final = 200
 _DROPPED_AT_ONCE: Final = 1000
 """Far below what Lua can hand to one command."""
@@ -132,6 +135,10 @@ local line = ARGV[1]
 local index = '{keys.delayed("")}' .. line
 local heads, payloads = '{keys.held("")}' .. line, '{keys.held_payloads("")}' .. line
 local ids = redis.call('ZRANGE', index, '-inf', ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[3])
+local beyond = '(' .. (ARGV[2] + {BEYOND_MS})
+for _, id in ipairs(redis.call('ZRANGE', index, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[3] - #ids)) do
+  ids[#ids + 1] = id
+end
 for _, id in ipairs(ids) do
   local head = redis.call('HGET', heads, id)
   if head then
@@ -219,10 +226,16 @@ return 1
 """
 """Stop draining a line, unless something waits in it (or in any case, if the third argument says so)."""
 
+_DECLINE: Final = f"""
+local key = '{keys.drain("")}' .. ARGV[1]
+if redis.call('GET', key) == '{ASKED}' then redis.call('DEL', key) end
+"""
+
 _UNATTENDED: Final = f"""{_ADD}
 for _, line in ipairs(redis.call('SMEMBERS', '{keys.LINES}')) do
   local due = redis.call('ZSCORE', '{keys.DUE}', line)
-  if redis.call('XLEN', '{keys.line("")}' .. line) > 0 or (due and tonumber(due) <= tonumber(ARGV[1])) then
+  local wait = due and due - ARGV[1]
+  if redis.call('XLEN', '{keys.line("")}' .. line) > 0 or (wait and (wait <= 0 or wait > {BEYOND_MS})) then
     ask(line)
   elseif not due then
     redis.call('SREM', '{keys.LINES}', line)
@@ -292,6 +305,7 @@ class Lines:
         self._take = client.register_script(_TAKE)
         self._renew = client.register_script(_RENEW)
         self._leave = client.register_script(_LEAVE)
+        self._decline = client.register_script(_DECLINE)
         self._unattended = client.register_script(_UNATTENDED)
 
     async def take(self, line: str, worker: str) -> bool:
@@ -305,6 +319,10 @@ class Lines:
     async def leave(self, line: str, worker: str, *, anyhow: bool = False) -> bool:
         """Stop draining; false when something waits, unless `anyhow`: then the sweep finds it."""
         return bool(await self._leave(args=[line, worker, "1" if anyhow else "0"]))
+
+    async def decline(self, line: str) -> None:
+        """Somebody who was asked to drain a line will not: the next sweep need not wait for them and asks another."""
+        await self._decline(args=[line])
 
     async def claim(self, line: str, worker: str, count: int, block_ms: int) -> list[Claimed]:
         """Up to `count` waiting events; waits for the first one for at most so long."""

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.queues import permissions
 from gateway.queues.errors import InvalidAttributeName, InvalidAttributeValue, InvalidParameter
 from gateway.queues.names import QueueArn
 
@@ -196,9 +197,16 @@ def _checked(name: str, value: str, *, fifo: bool) -> str:
         redrive_of(value)
     elif name == "RedriveAllowPolicy":
         _check_allowance(value)
-    elif name == "Policy" and value and _object(value) is None:
-        raise InvalidAttributeValue("Invalid value for the parameter Policy.")
+    elif name == "Policy":
+        _check_policy(value)
     return value
+
+
+def _check_policy(text: str) -> None:
+    try:
+        permissions.statements_of(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidAttributeValue("Invalid value for the parameter Policy.") from error
 
 
 def _number(name: str, value: str) -> str:

@@ -50,8 +50,10 @@ def added(policy: str, arn: str, permission: Permission) -> str:
             raise _invalid("ActionName", f"SQS:{action}", reason)
     if len(actions) > _MOST_ACTIONS:
         raise OverLimit(f"{len(actions)} Actions were found, maximum allowed is {_MOST_ACTIONS}.")
-    document = _document(policy) or {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
-    if any(statement.get("Sid") == label for statement in document["Statement"]):
+    fresh = {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy"}
+    document: dict[str, Any] = _document(policy) if policy else fresh
+    statements = statements_of(policy)
+    if any(one.get("Sid") == label for one in statements):
         raise _invalid("Label", label, "Already exists.")
     statement = {
         "Sid": label,
@@ -60,25 +62,26 @@ def added(policy: str, arn: str, permission: Permission) -> str:
         "Action": _one_or_all([f"SQS:{action}" for action in actions]),
         "Resource": arn,
     }
-    return msgspec.json.encode({**document, "Statement": [*document["Statement"], statement]}).decode()
+    return msgspec.json.encode({**document, "Statement": [*statements, statement]}).decode()
 
 
 def removed(policy: str, label: str) -> str:
     """A policy without the statement of that label; empty without statements. Raises `InvalidParameter`."""
-    document = _document(policy)
-    statements = document.get("Statement", [])
+    document, statements = _document(policy), statements_of(policy)
     kept = [statement for statement in statements if statement.get("Sid") != label]
     if len(kept) == len(statements):
         raise _invalid("Label", label, "can't find label.")
     return msgspec.json.encode({**document, "Statement": kept}).decode() if kept else ""
 
 
+def statements_of(policy: str) -> list[dict[str, Any]]:
+    """The statements of a policy. IAM lets a single one stand without a list. Raises `ValueError` for what is none."""
+    found = _document(policy).get("Statement", [])
+    return msgspec.convert([found] if isinstance(found, dict) else found, list[dict[str, Any]])
+
+
 def _document(policy: str) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(policy, type=dict[str, Any]) if policy else {}
-    statements = found.get("Statement")
-    if isinstance(statements, dict):  # IAM lets a single one stand without a list
-        found["Statement"] = [statements]
-    return found
+    return msgspec.json.decode(policy, type=dict[str, Any]) if policy else {}
 
 
 def _one_or_all(values: list[str]) -> str | list[str]:

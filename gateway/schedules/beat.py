@@ -19,18 +19,15 @@ from celery.beat import Scheduler
 
 from gateway.schedules.keys import CHANGED, DUE
 from gateway.tasks.engine import Engine
+from gateway.tasks.periods import EVERY_S, LAST_RUNS, REMEMBERED
 from samovar.errors import SamovarError
 from samovar.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.tasks.tools import Tools
 
-LAST_RUNS: Final = "samovar:beat:last"
-"""Hash: name of a sweep → when it last ran (epoch s)."""
 LONGEST_WAIT_S: Final = 30.0
 """A socket that has died without a word is noticed after this."""
-_KEPT_FROM_S: Final = 300.0
-"""What runs more often need not be remembered over a restart."""
 _STORE_AWAY_S: Final = 2.0
 _SLACK_S: Final = 10.0
 _TURN_S: Final = 60.0
@@ -52,6 +49,9 @@ class StoredScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """From Celery: read the sweeps, and when they ran last."""
         super().setup_schedule()
+        for name in EVERY_S.keys() - REMEMBERED:
+            # What the worker before this one left is not to wait for the first of these sweeps as for any other.
+            self.schedule[name].last_run_at = datetime.fromtimestamp(0, UTC)
         with self._store_or_not():
             for name, moment in self._client.hgetall(LAST_RUNS).items():
                 entry = self.schedule.get(name.decode())
@@ -62,7 +62,7 @@ class StoredScheduler(Scheduler):
     def reserve(self, entry: Any) -> Any:
         """From Celery: a sweep is about to be published."""
         taken = super().reserve(entry)
-        if entry.schedule.run_every.total_seconds() >= _KEPT_FROM_S:
+        if entry.name in REMEMBERED:
             with self._store_or_not():
                 self._client.hset(LAST_RUNS, entry.name, time.time())
         return taken

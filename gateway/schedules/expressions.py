@@ -26,6 +26,8 @@ _CRON: Final = re.compile(r"cron\(\s*([^()]+?)\s*\)")
 _AT: Final = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _STEPS: Final = re.compile(r"(\*|\d{4})(?:(?<=\d)-(\d{4}))?/([1-9]\d{0,2})")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
+_END: Final = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+"""From then on a moment can no longer be written as a date in every zone, and is none."""
 _UNITS_S: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 _YEARS_AHEAD: Final = 60
 """How far a cron expression's next moment is looked for; Februaries of five Sundays are up to 40 years apart."""
@@ -52,7 +54,16 @@ def timetable(expression: str, timezone: str, anchor: float) -> After:
 
     Raises `InvalidExpression` for what is none, `ValidationFailed` for a time zone that does not exist.
     """
-    zone = _zone(timezone)
+    after = _read(expression, _zone(timezone), anchor)
+
+    def within(moment: float) -> float | None:
+        found = after(moment) if moment < _END else None
+        return None if found is None or found >= _END else found
+
+    return within
+
+
+def _read(expression: str, zone: ZoneInfo, anchor: float) -> After:
     if len(expression) > MAX_EXPRESSION:
         raise InvalidExpression(expression)
     if rate := _RATE.fullmatch(expression):
@@ -164,7 +175,7 @@ def _table(expression: str, fields: str) -> AwsCroniter:
 def _next(table: AwsCroniter, after: datetime) -> datetime | None:
     """The next match. The library gives up after ten steps from month to month, so years are tried one by one then."""
     at = after.replace(tzinfo=UTC)
-    for year in range(after.year, after.year + _YEARS_AHEAD):
+    for year in range(after.year, min(after.year + _YEARS_AHEAD, _LAST_YEAR + 1)):
         (found,) = table.get_next(at)
         if found is not None:
             match: datetime = found.replace(tzinfo=None)

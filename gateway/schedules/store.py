@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -70,8 +71,10 @@ class Due(NamedTuple):
 class ScheduleStore:
     """Every method raises `ServiceUnavailable` when the store is away."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis, wake: Callable[[], None] | None = None) -> None:
+        """`wake` has a worker there that looks at the clock; when a schedule is made it may have nothing else to do."""
         self._redis: Any = client
+        self._wake = wake
         self._put = client.register_script(_PUT)
         self._advance = client.register_script(_ADVANCE)
         self._due: Any = client.register_script(_DUE)
@@ -107,6 +110,8 @@ class ScheduleStore:
             done = await self._put(args=arguments)
         if done < 0:
             raise ResourceConflict(f"There are {MAX_SCHEDULES} schedules already; delete some first")
+        if self._wake is not None:
+            self._wake()
         return bool(done)
 
     async def delete(self, arn: str) -> bool:

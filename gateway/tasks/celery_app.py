@@ -17,22 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 from celery import Celery
 from celery.exceptions import SecurityWarning
 
+from gateway.tasks.periods import ANYWHERE, AT_HOME, EVERY_S
 from samovar.settings import Settings
 
-EVERY_S: Final = {
-    "trim_readings": 600.0,
-    "sweep_code": 900.0,
-    "sweep_logs": 3600.0,
-    "sweep_events": 5.0,
-    "trim_events": 3600.0,
-    "sweep_mappings": 6.0,
-    "sweep_queues": 900.0,
-}
-"""How often each periodic task runs."""
-ANYWHERE: Final = "samovar"
-"""The queue of tasks that need the store alone."""
-AT_HOME: Final = "samovar.home"
-"""The queue of tasks that need the platform's data directory, which workers of other hosts do not have."""
 _AT_HOME: Final = ("sweep_code", "sweep_logs")
 THREADS: Final = 24
 """Tasks at once. A thread is started when it is first needed; a line of events takes one while it is drained."""

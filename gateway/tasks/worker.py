@@ -18,8 +18,10 @@ from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService
 
 from gateway.schedules.beat import StoredScheduler, scheduler
-from gateway.tasks.celery_app import ANYWHERE, AT_HOME
+from gateway.tasks.periods import ANYWHERE, AT_HOME
+from gateway.tasks.rest import resting
 from samovar.errors import StartRefused
+from samovar.process.demand import RESTS
 from samovar.settings import Settings, load
 
 EX_CONFIG: Final = 78
@@ -63,7 +65,10 @@ class LastTurns(bootsteps.StartStopStep):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Work until told to stop. Answers with 0 after a clean stop, `EX_CONFIG` when the start is refused."""
+    """Work until told to stop, and with `--rests` until there is nothing to do.
+
+    Answers with 0 after a clean stop, `RESTS` when there was nothing to do, `EX_CONFIG` when the start is refused.
+    """
     options = _parser().parse_args(arguments)
     try:
         settings = load(os.environ)
@@ -71,7 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartRefused as refused:
         sys.stderr.write(f"{refused.message}\n")
         return EX_CONFIG
-    return run(app, settings, scheduler(settings, engine) if options.beat else None)
+    beat = scheduler(settings, engine) if options.beat else None
+    if not options.rests:
+        return run(app, settings, beat)
+    with resting(settings) as rest:
+        status = run(app, settings, beat)
+    return RESTS if rest.has_come and status == 0 else status
 
 
 def run(app: Celery, settings: Settings, beat: type[StoredScheduler] | None) -> int:
@@ -98,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m gateway.tasks.worker", description="A worker for what nobody waits for."
     )
     parser.add_argument("--beat", action="store_true", help="run the beat, too; of several workers, one has it")
+    parser.add_argument("--rests", action="store_true", help=f"end with {RESTS} after `worker_rest_s` without work")
     return parser
 
 

@@ -62,7 +62,7 @@ class Upstream:
 
     async def _start(self) -> None:
         try:
-            await demand(self._settings, GROUP)
+            await demand(self._settings, GROUP, "name an S3 of yours with SAMOVAR_S3_URL")
         except ServiceUnavailable:
             if not self._settings.s3_url:
                 raise

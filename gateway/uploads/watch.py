@@ -17,6 +17,7 @@ from gateway.events.intake import Intake
 from gateway.functions.registry import Registry
 from gateway.functions.store import Store, connect
 from gateway.queues.queues import Queues
+from gateway.tasks.waking import Waking
 from gateway.uploads.changes import changes
 from gateway.uploads.following import follow
 from gateway.uploads.intents import Intents
@@ -239,7 +240,8 @@ async def opened(settings: Settings) -> AsyncIterator[Watcher]:
         client = connect(settings.store_url)
         stack.push_async_callback(client.aclose)
         registry = await stack.enter_async_context(Registry(Store(client, settings.account, settings.region)))
-        doorbell = Doorbell(partial(publisher, settings))
+        waking = await stack.enter_async_context(Waking(settings, client, SystemClock()))
+        doorbell = Doorbell(partial(publisher, settings), waking.ring)
         stack.push_async_callback(asyncio.to_thread, doorbell.close)
         intake = Intake(client, doorbell.ring, settings.max_event_bytes)
         stack.push_async_callback(intake.close)

@@ -107,7 +107,7 @@ def _wanted(services: Services, region: str, name: str, asked: PutSchedule, now:
 
 def _shown(schedule: Schedule, due: float | None) -> ScheduleView:
     target = schedule.target
-    moments = [] if due is None else [due, *islice(ticks(schedule.after(), due), _SHOWN_MOMENTS - 1)]
+    moments = () if due is None else islice(ticks(schedule.after(), due - 1), _SHOWN_MOMENTS)
     return ScheduleView(
         name=schedule.name,
         group=schedule.group,

@@ -18,6 +18,9 @@ from samovar.settings import Settings
 from samovar.supervisor import state
 
 READY: Final = "ready"
+RESTS: Final = 79
+"""Exit status of a child that has nothing to do and is to be started again when it is asked for. sysexits.h has no
+such word; its own end with 78."""
 _PATIENCE_S: Final = 60.0
 """Longer than what is started may take to answer."""
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -42,18 +45,19 @@ def is_ours(connected: socket.socket) -> bool:
     return _CREDENTIALS.unpack(told)[1] in (os.geteuid(), 0)
 
 
-async def demand(settings: Settings, name: str) -> None:
-    """Return when it runs. Raises `ServiceUnavailable` when it cannot be had, with the reason."""
+async def demand(settings: Settings, name: str, otherwise: str = "") -> None:
+    """Return when it runs. Raises `ServiceUnavailable` when it cannot be had, with the reason.
+
+    `otherwise` says what a person can do who has no supervisor.
+    """
     try:
         async with asyncio.timeout(_PATIENCE_S):
             said = await _asked(settings, name)
     except TimeoutError as error:  # an OSError, too
         raise ServiceUnavailable(f"{name} was not ready within {_PATIENCE_S:.0f} s", retry_after=5.0) from error
     except OSError as error:
-        raise ServiceUnavailable(
-            "the S3 server cannot be started from here, no `samovar up` runs on this data directory; "
-            "name an S3 of yours with SAMOVAR_S3_URL"
-        ) from error
+        reason = f"{name} cannot be started from here, no `samovar up` runs on this data directory"
+        raise ServiceUnavailable("; ".join(filter(None, (reason, otherwise)))) from error
     if said != READY:
         raise ServiceUnavailable(said or f"{name} could not be started", retry_after=5.0)
 

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from samovar.errors import StartRefused
+from samovar.process.demand import RESTS
 from samovar.supervisor.backoff import Backoff
 from samovar.supervisor.output import OutputPipe, Voice
 from samovar.supervisor.process import Process, Startable, describe_exit
@@ -23,6 +24,11 @@ REFUSED = os.EX_CONFIG
 """Exit status (78, sysexits.h) by which a child says: starting me again will not help; my last line says why."""
 START_TRIES = 3
 """A child that dies so often before it was ever ready is not going to be."""
+JUST_ASKED_S = 6.0
+"""A child that goes to rest when it was asked for within so long had not heard of what it was asked for.
+
+Whoever sees that it is needed asks every five seconds (`gateway/tasks/need.py`), so somebody has asked however long its
+end takes."""
 
 ReadyCheck = Callable[[], Awaitable[None]]
 """Returns once the child answers, however often it must ask. Cancelled at the deadline."""
@@ -47,6 +53,8 @@ class ChildSpec:
     """What asks it to end; SIGKILL for one that loses nothing by it and takes long to end by itself."""
     hurries: bool = True
     """Whether a SIGINT makes it drop what runs, without harm, while it drains."""
+    rests: bool = False
+    """Whether it runs only from when it is asked for (`Child.want`) until it ends with the status `RESTS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class Ending:
     """It said that starting it again will not help."""
     hung: bool = False
     """It ran, but did not answer; it was killed."""
+    rests: bool = False
+    """It has nothing to do."""
 
 
 class Child:
@@ -72,6 +82,8 @@ class Child:
         self._voice = Voice(spec.name)
         self._backoff = backoff or Backoff()
         self._stopping = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._asked_at = -JUST_ASKED_S
         self._process: Process | None = None
 
     def __repr__(self) -> str:
@@ -84,6 +96,8 @@ class Child:
         Raises `StartRefused` when it never became ready: it said so itself, died too often, or did not answer.
         """
         try:
+            if self.spec.rests:
+                await self._rest()
             while not self._stopping.is_set():
                 begin = time.monotonic()
                 try:
@@ -92,6 +106,9 @@ class Child:
                     ending = Ending(f"could not be started: {error}")
                 if self._stopping.is_set():
                     return
+                if ending.rests:
+                    await self._rest()
+                    continue
                 if not self.ready.is_set():
                     self._refuse_if_hopeless(ending)
                 wait_s = self._backoff.after(time.monotonic() - begin)
@@ -101,9 +118,15 @@ class Child:
         finally:
             self._change("stopped", None)
 
+    def want(self) -> None:
+        """Have a child that rests start."""
+        self._asked_at = time.monotonic()
+        self._asked.set()
+
     def stop(self) -> None:
         """Ask the child to end, and do not start it again."""
         self._stopping.set()
+        self._asked.set()
         if self._process is not None:
             self._process.send(self.spec.stop_signal)
 
@@ -115,8 +138,17 @@ class Child:
     def kill(self) -> None:
         """End the child and its process group at once (SIGKILL)."""
         self._stopping.set()
+        self._asked.set()
         if self._process is not None:
             self._process.kill_session()
+
+    async def _rest(self) -> None:
+        """Wait to be asked for; not at all when that happened while the child was on its way out."""
+        if time.monotonic() - self._asked_at >= JUST_ASKED_S:
+            self._asked.clear()
+            self._change("resting", None)
+            await self._asked.wait()
+        self._asked_at = -JUST_ASKED_S  # one question, one start
 
     async def _live(self) -> Ending:
         """One life, from start to end."""
@@ -136,7 +168,7 @@ class Child:
             self._process = None
         if not answered:
             return Ending(f"did not answer within {self.spec.ready_timeout_s:.0f} s", hung=True)
-        return Ending(describe_exit(code), refused=code == REFUSED)
+        return Ending(describe_exit(code), refused=code == REFUSED, rests=self.spec.rests and code == RESTS)
 
     async def _becomes_ready(self, exited: asyncio.Future[Any]) -> bool:
         """Wait until the child answers or has ended; false when it did neither in time."""

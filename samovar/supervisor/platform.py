@@ -23,7 +23,7 @@ from samovar.supervisor.state import PlatformState
 from samovar.supervisor.store import files_to_sync
 from samovar.supervisor.supervisor import Supervisor
 from samovar.supervisor.syncing import syncing
-from samovar.supervisor.table import children, uploads
+from samovar.supervisor.table import children, uploads, workers
 
 log = logging.getLogger("samovar.up")
 
@@ -90,7 +90,7 @@ class Platform:
     async def run(self, on_ready: OnReady) -> None:
         """See `run` above."""
 
-        groups = {"uploads": uploads(self._settings)}
+        groups = {"uploads": uploads(self._settings), "workers": workers(self._settings)}
         on_demand = OnDemand(groups, self._supervisor.start_late)
 
         async def ready() -> None:

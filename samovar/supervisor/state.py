@@ -9,7 +9,7 @@ import msgspec
 
 from samovar.settings import Settings
 
-Phase = Literal["waiting", "starting", "running", "restarting", "stopped"]
+Phase = Literal["waiting", "starting", "running", "restarting", "resting", "stopped"]
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):

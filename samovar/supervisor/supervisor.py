@@ -69,7 +69,7 @@ class Supervisor:
                 await asyncio.gather(*self._keepers.values(), return_exceptions=True)
 
     async def start_late(self, spec: ChildSpec) -> None:
-        """Start one more child while the others run, and return when it is ready; at once if it is there already.
+        """Start one more child while the others run, or one that rests, and return when it is ready; at once if it was.
 
         Raises `StartRefused` when it does not come up, which does not concern the others.
         """
@@ -80,6 +80,9 @@ class Supervisor:
             child = Child(spec, self._on_change)
             self._children.append(child)
             self._keepers[child] = asyncio.create_task(child.keep(), name=spec.name)
+        child.want()
+        if child not in self._keepers:
+            return  # it is started with the others, which are on their way
         ready = asyncio.create_task(child.ready.wait())
         await asyncio.wait([ready, self._keepers[child]], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
@@ -115,7 +118,8 @@ class Supervisor:
             batch = list(same)
             self._keepers |= {child: asyncio.create_task(child.keep(), name=child.spec.name) for child in batch}
             for child in batch:
-                await self._until(child.ready)
+                if not child.spec.rests:
+                    await self._until(child.ready)
         return not self._stop.is_set()
 
     async def _run(self) -> None:

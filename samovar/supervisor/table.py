@@ -46,17 +46,24 @@ def children(settings: Settings, host: str, listener_fd: int) -> list[ChildSpec]
         )
         for name in gateway_names(settings.gateway_workers)
     ]
-    workers = [
+    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, *workers(settings)]
+
+
+def workers(settings: Settings) -> list[ChildSpec]:
+    """The workers. They rest while there is nothing for them, unless they are to run always."""
+    rests = settings.worker_rest_s > 0
+    flags = ["--rests"] if rests else []
+    return [
         ChildSpec(
             name=name,
-            command=_module(settings, "gateway.tasks.worker", *(("--beat",) if name == WORKER else ())),
+            command=_module(settings, "gateway.tasks.worker", *flags, *(["--beat"] if name == WORKER else [])),
             ready=None,
             starts=_WHEN_CALLS_ARE_SERVED,
             stops=_FIRST,
+            rests=rests,
         )
         for name in worker_names(settings.workers)
     ]
-    return [*([] if settings.redis_url else [_store(settings)]), invoker, *gateways, *workers]
 
 
 def uploads(settings: Settings) -> list[ChildSpec]:

@@ -99,7 +99,10 @@ def test_attributes_of_queues(sqs: Any, url: str, fifo: str) -> None:
             ),
         ),
         (url, {"DelaySeconds": "901"}, ("InvalidAttributeValue", "Invalid value for the parameter DelaySeconds.")),
-        (url, {"Policy": "none"}, ("InvalidAttributeValue", "Invalid value for the parameter Policy.")),
+        *(
+            (url, {"Policy": policy}, ("InvalidAttributeValue", "Invalid value for the parameter Policy."))
+            for policy in ("none", "[]", '{"Statement": 1}', '{"Statement": [1]}', "[" * 5000)
+        ),
     ):
         with pytest.raises(ClientError) as error:
             sqs.set_queue_attributes(QueueUrl=to, Attributes=attributes)
@@ -133,6 +136,10 @@ def test_tags_and_permissions(sqs: Any, url: str) -> None:
     assert refusal(error) == ("InvalidParameterValue", expected)
     sqs.remove_permission(QueueUrl=url, Label="others")
     assert "Policy" not in attributes_of(sqs, url)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": '{"Version": "2012-10-17"}'})
+    sqs.add_permission(QueueUrl=url, Label="first", AWSAccountIds=["123456789012"], Actions=["SendMessage"])
+    assert json.loads(attributes_of(sqs, url, "Policy")["Policy"])["Statement"][0]["Sid"] == "first"
+    sqs.remove_permission(QueueUrl=url, Label="first")
 
 
 def test_dead_letters_and_their_way_back(sqs: Any, url: str) -> None:

@@ -89,6 +89,32 @@ def test_a_message_goes_through_forms(http: httpx.Client, url: str) -> None:
     ask(http, "DeleteMessage", QueueUrl=url, ReceiptHandle=handle)
 
 
+def test_forms_are_answered_in_json_for_who_accepts_that(http: httpx.Client, url: str) -> None:
+    """What API Gateway is answered when it sends to a queue, and curl with a header."""
+    path, json = httpx.URL(url).path, {"Accept": "application/json"}
+
+    def told(action: str, **fields: str) -> Any:
+        answer = http.get(path, params={"Action": action} | fields, headers=json)
+        assert answer.headers["content-type"] == "application/json"
+        return answer.json()
+
+    nothing = told("ReceiveMessage")["ReceiveMessageResponse"]
+    assert nothing["ReceiveMessageResult"] == {"messages": None}
+    assert nothing["ResponseMetadata"].keys() == {"RequestId"}
+    sent = told("SendMessage", MessageBody='{"a": "b"}')["SendMessageResponse"]["SendMessageResult"]
+    assert sent["SequenceNumber"] is sent["MD5OfMessageAttributes"] is sent["MD5OfMessageSystemAttributes"] is None
+    asked = {"AttributeName.1": "ApproximateReceiveCount", "VisibilityTimeout": "0"}
+    [message] = told("ReceiveMessage", **asked)["ReceiveMessageResponse"]["ReceiveMessageResult"]["messages"]
+    assert (message["Body"], message["MessageId"]) == ('{"a": "b"}', sent["MessageId"])
+    assert message["Attributes"] == [{"Name": "ApproximateReceiveCount", "Value": "1"}]
+    deleted = told("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+    assert deleted["DeleteMessageResponse"].keys() == {"ResponseMetadata"}
+    listed = http.get("/", params={"Action": "ListQueues"}, headers=json).json()
+    assert listed["ListQueuesResponse"]["ListQueuesResult"] == {"queueUrls": [url], "NextToken": None}
+    refused = told("DeleteMessage", ReceiptHandle="none")
+    assert (refused["Error"]["Code"], refused["Error"]["Type"]) == ("ReceiptHandleIsInvalid", "Sender")
+
+
 def test_batches_and_maps_in_forms(http: httpx.Client, url: str) -> None:
     entries = {
         f"SendMessageBatchRequestEntry.{number}.{name}": value

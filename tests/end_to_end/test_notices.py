@@ -74,3 +74,22 @@ def test_a_circle_through_a_bucket_is_cut_after_sixteen(lab: Lab) -> None:
     until(lambda: event_client.events(lab.client, function.name, state="failed").events, "the circle ends")
     keys = [one["Key"] for one in storage.list_objects_v2(Bucket="circle")["Contents"]]
     assert keys == ["x" * count for count in range(1, lineage.MOST + 2)]
+
+
+def test_an_event_whose_destination_is_a_bucket_that_has_vanished_is_kept_with_the_reason(lab: Lab) -> None:
+    function = lab.deploy("def handler(event, context): raise ValueError('no')", name="tells-a-bucket")
+    storage, aws = client(lab, "s3"), client(lab, "lambda")
+    storage.create_bucket(Bucket="vanishing")
+    failed = {"OnFailure": {"Destination": "arn:aws:s3:::vanishing"}}
+    aws.put_function_event_invoke_config(FunctionName=function.name, MaximumRetryAttempts=0, DestinationConfig=failed)
+    storage.delete_bucket(Bucket="vanishing")
+    aws.invoke(FunctionName=function.name, InvocationType="Event", Payload=b'{"of": "use"}')
+
+    def ends() -> list[str]:
+        page = event_client.events(lab.client, function.name, state="failed")
+        return sorted(event.error for event in page.events) if len(page.events) == 2 else []
+
+    errors = until(ends, "the event and what was to be told of it have failed")
+    assert errors == ["ServiceException: The specified bucket does not exist", "ValueError: no"]
+    (event,) = [one for one in event_client.events(lab.client, function.name).events if "." not in one.id]
+    assert json.loads(bytes(event_client.event(lab.client, function.name, event.id).payload)) == {"of": "use"}

@@ -48,6 +48,7 @@ def test_status_tells_every_process_and_what_limits_hold(running: PlatformBox) -
         "gateway",
         "worker",
     ]
+    assert status["processes"].pop()["phase"] in ("resting", "running")  # as there is something for it or not
     for process in status["processes"]:
         assert process["phase"] == "running"
         assert process["memory_mb"] > 0
@@ -63,15 +64,21 @@ def test_status_for_a_person_shows_the_same(running: PlatformBox) -> None:
         assert expected in shown.stdout
 
 
+def trim_readings(running: PlatformBox) -> None:
+    """Put one of the worker's periodic tasks where it finds them, past everybody who would wake it."""
+    with Celery("test", broker=broker_url(running.status()["store"])) as celery:
+        celery.send_task("samovar.trim_readings", queue="samovar")
+
+
 def test_the_worker_does_the_periodic_work(running: PlatformBox) -> None:
     with redis.Redis.from_url(running.status()["store"]) as store:
         store.zadd(usage.readings_key("arn:aws:lambda:us-east-1:123456789012:function:orders"), {"old": 1})
-        with Celery("test", broker=broker_url(running.status()["store"])) as celery:
-            celery.send_task("samovar.trim_readings", queue="samovar")
+        trim_readings(running)
         until(lambda: not store.keys(usage.readings_key("*")), "the old reading is off the index")
 
 
 def test_the_worker_starts_without_a_word_of_warning(running: PlatformBox) -> None:
+    trim_readings(running)
     until(lambda: running.process("worker")["phase"] == "running", "the worker runs")
     said = (running.folder / "logs-platform" / "worker.log").read_text()
     assert "warning" not in said.lower()
@@ -80,6 +87,8 @@ def test_the_worker_starts_without_a_word_of_warning(running: PlatformBox) -> No
 
 @pytest.mark.parametrize("name", ["worker", "gateway", "invoker", "store"])
 def test_a_child_that_is_killed_comes_back_and_the_others_stay(running: PlatformBox, name: str) -> None:
+    trim_readings(running)
+    until(lambda: running.process("worker")["phase"] == "running", "the worker runs")
     before = {process["name"]: process["pid"] for process in running.status()["processes"]}
     os.kill(before[name], signal.SIGKILL)
     until(lambda: running.process(name)["phase"] == "running" and running.process(name)["pid"] != before[name], name)

@@ -16,7 +16,8 @@ from gateway.functions.store import Store, connect
 from gateway.schedules.beat import StoredScheduler
 from gateway.tasks import sweeps, worker
 from gateway.tasks.background import app
-from gateway.tasks.celery_app import EVERY_S, broker_url, create_app
+from gateway.tasks.celery_app import broker_url, create_app
+from gateway.tasks.periods import EVERY_S
 from samovar import usage
 from samovar.logs import lines as logs
 from samovar.settings import Settings

@@ -116,6 +116,24 @@ def test_a_moment_that_comes_twice_is_due_the_first_time_only() -> None:
     assert after(first + 3600) == datetime(2027, 11, 1, 1, 30, tzinfo=UTC).timestamp(), "in the second of the two hours"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_after_the_last_year_there_is_no_moment(zone: str) -> None:
+    for since in ("2199-12-31T23:59:00", "2200-01-01T00:00:00", "9999-12-31T00:00:00"):
+        assert timetable("cron(0 0 1 1 ? *)", zone, 0)(moment(since)) is None
+    assert due("cron(0 0 1 1 ? *)", "2198-06-01T00:00:00", 2) == ["2199-01-01T00:00"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+@pytest.mark.parametrize(
+    "expression", ["rate(999999999 days)", "at(9999-12-31T23:59:59)", "cron(* * * * ? *)", "rate(1 minute)"]
+)
+def test_what_no_calendar_has_is_no_moment(expression: str, zone: str) -> None:
+    made = moment("9999-12-31T23:00:00")
+    assert timetable(expression, zone, 0)(made) is None
+    assert timetable("rate(999999999 days)", zone, 0)(1) is None
+    assert due("rate(365 days)", "9998-06-01T00:00:00", 4) == ["9999-06-01T00:00"]
+
+
 def test_a_rate_is_not_changed_by_daylight_saving_time() -> None:
     after = timetable("rate(1 day)", BERLIN, moment("2027-03-27T12:00:00", BERLIN))
     assert due("rate(1 day)", "2027-03-27T12:00:00", 2, BERLIN) == ["2027-03-28T13:00", "2027-03-29T13:00"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from gateway.http.asgi import BODY_DEADLINE_S, ClientGone, Request, send_respons
 from gateway.http.rendering import Response
 from gateway.http.room import Room
 from gateway.namespaces import region_of
-from gateway.queues.api import json_protocol, operations, query_protocol
+from gateway.queues.api import json_protocol, operations, query_json, query_protocol
 from gateway.queues.api.call import Answer, Call
 from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import ReceiveMessage
@@ -52,11 +53,11 @@ class SqsApi:
         await send_response(send, request, response)
 
     async def _answered(self, request: Request, as_json: bool) -> Response:
-        protocol: Any = json_protocol if as_json else query_protocol
+        refusal = json_protocol.refusal if as_json else partial(query_protocol.refusal, as_json=_wants_json(request))
         try:
             return await (self._json(request) if as_json else self._query(request))
         except SamovarError as error:
-            return protocol.refusal(error, request.id)  # type: ignore[no-any-return]  # a module in a variable
+            return refusal(error, request.id)
         except asyncio.CancelledError:  # the server cancels a request only when draining has run out of time
             request.close = True
             return json_protocol.refusal(ServiceUnavailable("Samovar is shutting down.", retry_after=1.0), request.id)
@@ -65,7 +66,7 @@ class SqsApi:
         except Exception:  # noqa: BLE001 - the last line of defence: becomes an answer and a traceback
             _log.exception("request %s failed", request.id)
             failure = ServiceFailure(f"Samovar failed unexpectedly; its log has the reason under {request.id}")
-            return protocol.refusal(failure, request.id)  # type: ignore[no-any-return]
+            return refusal(failure, request.id)
 
     async def _json(self, request: Request) -> Response:
         operation = operations.find(request.headers[b"x-amz-target"].removeprefix(TARGET).decode("latin-1"))
@@ -90,7 +91,7 @@ class SqsApi:
                 raise InvalidAction(f"The action {operation.name} is not valid for this endpoint.")
             fields.setdefault("QueueUrl", path)
         answer = await self._served(request, operation, query_protocol.decode(operation, fields))
-        return query_protocol.answer(operation.name, answer, request.id)
+        return query_protocol.answer(operation.name, answer, request.id, as_json=_wants_json(request))
 
     async def _served(self, request: Request, operation: Operation, given: Given) -> Answer | None:
         operations.check_required(operation, given)
@@ -109,6 +110,11 @@ class SqsApi:
         if isinstance(given, ReceiveMessage) and given.wait_time_seconds != 0:
             return await _while_connected(request, work)
         return await work
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether a form is to be answered in JSON."""
+    return request.headers.get(b"accept", b"").split(b";")[0].strip().lower() == query_json.MEDIA_TYPE
 
 
 def _trace(request: Request) -> str | None:

@@ -17,6 +17,7 @@ import msgspec
 from gateway.access.refusals import query_code
 from gateway.http.rendering import Response
 from gateway.lambda_api import model
+from gateway.queues.api import query_json
 from gateway.queues.api.call import Answer
 from gateway.queues.api.operations import Operation
 from gateway.queues.api.requests import Request
@@ -72,8 +73,10 @@ def decode(operation: Operation, fields: dict[str, str]) -> Request:
         raise MalformedRequest(str(error)) from error
 
 
-def answer(operation: str, found: Answer | None, request_id: str) -> Response:
+def answer(operation: str, found: Answer | None, request_id: str, *, as_json: bool = False) -> Response:
     """An answer; operations without results have none in it."""
+    if as_json:
+        return query_json.answer(operation, found, request_id)
     result = "" if found is None else _element(f"{operation}Result", found, operation)
     body = (
         f'<?xml version="1.0"?><{operation}Response xmlns="{_NAMESPACE}">{result}'
@@ -82,7 +85,7 @@ def answer(operation: str, found: Answer | None, request_id: str) -> Response:
     return Response(200, _headers(request_id), body.encode())
 
 
-def refusal(error: SamovarError, request_id: str) -> Response:
+def refusal(error: SamovarError, request_id: str, *, as_json: bool = False) -> Response:
     """An error. To what names no action, SQS says nothing but that."""
     if isinstance(error, NoAction):
         return Response(error.status, _headers(request_id), b"<UnknownOperationException/>\n")
@@ -90,9 +93,12 @@ def refusal(error: SamovarError, request_id: str) -> Response:
     message = error.message
     if isinstance(error, QueueDoesNotExist):
         message = "The specified queue does not exist for this wsdl version."
+    kind = "Sender" if error.fault == "User" else "Receiver"
+    if as_json:
+        return query_json.refusal(error.status, code, message, kind, request_id)
     body = (
         f'<?xml version="1.0"?><ErrorResponse xmlns="{_NAMESPACE}"><Error>'
-        f"<Type>{'Sender' if error.fault == 'User' else 'Receiver'}</Type><Code>{code}</Code>"
+        f"<Type>{kind}</Type><Code>{code}</Code>"
         f"<Message>{_text(message)}</Message><Detail/></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return Response(error.status, _headers(request_id), body.encode("utf-8", "xmlcharrefreplace"))

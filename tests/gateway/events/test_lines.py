@@ -19,7 +19,7 @@ from gateway.events import keys
 from gateway.events.event import NewEvent, decode_head
 from gateway.events.intake import Intake
 from gateway.events.lifecycle import Happening, State, after
-from gateway.events.lines import Claimed, Keeping, Lines, Message, Settlement
+from gateway.events.lines import BEYOND_MS, Claimed, Keeping, Lines, Message, Settlement
 from gateway.functions.store import connect
 from tests.valkey import Valkey
 
@@ -89,6 +89,16 @@ async def test_a_line_that_nobody_attends_is_found_once(client: Any, lines: Line
     assert await lines.unattended(0) == []
 
 
+async def test_a_line_that_is_declined_is_found_at_once_unless_somebody_is_there(client: Any, lines: Lines) -> None:
+    await put(client, 1)
+    assert await lines.unattended(0) == []  # somebody has just been asked
+    await lines.decline(ARN)
+    assert await lines.unattended(0) == [ARN]
+    assert await lines.take(ARN, "alive")
+    await lines.decline(ARN)  # by another, whom somebody had asked before
+    assert await lines.unattended(0) == []
+
+
 async def test_what_is_put_on_other_lines_goes_with_the_settling_or_not_at_all(client: Any, lines: Lines) -> None:
     await put(client, 1)
     await lines.claim(ARN, "a", 10, 1)
@@ -115,6 +125,34 @@ async def test_the_oldest_of_what_is_kept_makes_room(client: Any) -> None:
     assert await client.zrange(keys.ended("ok", ARN), 0, -1) == [b"r-9"]
     size = await client.hstrlen(keys.past(ARN), "r-9") + await client.hstrlen(keys.past_payloads(ARN), "r-9")
     assert int(await client.hget(keys.sizes(ARN), "ok")) == size
+
+
+async def test_a_clock_that_is_set_back_holds_nothing_up(client: Any, lines: Lines) -> None:
+    """By a day: what was put off waits no longer than it would have, and what is put off from now on waits its time."""
+    await put(client, 1, 2)
+    await lines.take(ARN, "a")
+    await lines.reclaim(ARN, "a", own=True)
+    first, second = await lines.claim(ARN, "a", 2, 10)
+    before, now = 1_800_000_000_000, 1_800_000_000_000 - 86_400_000
+    await lines.settle(ARN, [Settlement(first, Happening.PAUSE, first.head, before + 60_000)], before)
+    await lines.settle(ARN, [Settlement(second, Happening.PAUSE, second.head, now + 120_000)], now)
+    await client.delete(keys.drain(ARN))
+    assert await lines.wake(ARN, now) == now + 120_000
+    assert await places(client) == {"r-1": [State.WAITING], "r-2": [State.DELAYED]}
+
+
+async def test_somebody_is_asked_to_look_at_what_a_clock_put_off_that_is_set_back(client: Any, lines: Lines) -> None:
+    await put(client, 1)
+    await lines.take(ARN, "a")
+    await lines.reclaim(ARN, "a", own=True)
+    (claimed,) = await lines.claim(ARN, "a", 1, 10)
+    due = 1_800_000_000_000
+    await lines.settle(ARN, [Settlement(claimed, Happening.PAUSE, claimed.head, due)], due - 1000)
+    assert await lines.wake(ARN, due - 1000) == due
+    await lines.leave(ARN, "a", anyhow=True)
+    await client.delete(keys.drain(ARN))
+    assert await lines.unattended(due - 1000) == []
+    assert await lines.unattended(due - BEYOND_MS - 1) == [ARN]
 
 
 class Interleavings(RuleBasedStateMachine):

@@ -104,6 +104,15 @@ def nodes(broker: str) -> set[str]:
         app.close()
 
 
+def said(broker: str, what: str) -> dict[str, Any]:
+    """What `celery inspect` shows of each worker, by its name."""
+    app = Celery("asking", broker=broker)
+    try:
+        return getattr(app.control.inspect(timeout=5), what)() or {}
+    finally:
+        app.close()
+
+
 def later(function: Function, count: int) -> list[str]:
     return [
         function.lab.client.invoke_later(function.name, json.dumps({"n": number}).encode()) for number in range(count)
@@ -136,6 +145,9 @@ def test_a_worker_on_another_host_joins_by_the_broker_alone_and_takes_its_share(
                 worker("--redis-url", url, SAMOVAR_DATA_DIR=home),
             ):
                 until(lambda: len(nodes(url)) == 2, "both workers answer")
+                until(lambda: len(said(url, "registered")) == 2, "both say what they can do")
+                assert all("samovar.sweep_events" in tasks for tasks in said(url, "registered").values())
+                until(lambda: len(said(url, "stats")) == 2, "both say how they are")
                 seen: set[str] = set()
                 accepted = 0
                 deadline = time.monotonic() + 60

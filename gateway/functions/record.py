@@ -118,6 +118,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they are laid one over the other."""
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     """Kept and told as AWS does; there is no tracing service here."""
+    snap_start: bool = False
+    """Whether `SnapStart` applies to published versions."""
     attached: dict[str, Attached] = {}
     """By qualifier; what the function as a whole has is under `$LATEST`."""
     dead_letter: str | None = None

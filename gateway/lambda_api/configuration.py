@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from gateway.functions.artifacts import base64_digest
 from gateway.functions.provisioning import check_provisions_fit
 from gateway.functions.record import FunctionRecord
-from gateway.lambda_api import images
+from gateway.lambda_api import images, snap_start
 from gateway.lambda_api.edge import (
     Named,
     NamedLatest,
@@ -30,7 +30,6 @@ from gateway.lambda_api.models import (
     Layer,
     Logging,
     RuntimeVersion,
-    SnapStart,
     Storage,
     Tracing,
     Variables,
@@ -78,7 +77,7 @@ def configuration(
         image_config_response=images.shown(version),
         architectures=[ARCHITECTURE],
         ephemeral_storage=Storage(version.limits.tmp_mb),
-        snap_start=SnapStart(),
+        snap_start=snap_start.shown(record),
         runtime_version_config=RuntimeVersion(runtime_version_arn=runtime_version_arn(version.region, version.runtime))
         if version.image is None
         else None,
@@ -139,7 +138,7 @@ def configured(record: FunctionRecord, request: ConfigurationRequest) -> Functio
     if request.dead_letter_config is not None:
         dead_letter = request.dead_letter_config.target_arn or None
         check_dead_letter(dead_letter)
-    return msgspec.structs.replace(
+    edited = msgspec.structs.replace(
         record,
         version=_configured_version(record.version, request),
         description=record.description if request.description is None else request.description,
@@ -148,6 +147,7 @@ def configured(record: FunctionRecord, request: ConfigurationRequest) -> Functio
         dead_letter=dead_letter,
         tracing=record.tracing if request.tracing_config is None else request.tracing_config.mode,
     )
+    return snap_start.applied(edited, request.snap_start)
 
 
 def _configured_version(version: FunctionVersion, request: ConfigurationRequest) -> FunctionVersion:

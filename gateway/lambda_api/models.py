@@ -20,7 +20,6 @@ class Unoffered(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     vpc_config: Any = None
     file_system_configs: Any = None
     code_signing_config_arn: Any = None
-    snap_start: Any = None
     tenancy_config: Any = None
     capacity_provider_config: Any = None
     durable_config: Any = None
@@ -61,6 +60,12 @@ class ImageConfigResponse(msgspec.Struct, frozen=True, rename="pascal"):
     image_config: ImageConfig
 
 
+class SnapStart(msgspec.Struct, frozen=True, rename="pascal"):
+    """`SnapStart`."""
+
+    apply_on: str = "None"
+
+
 class DeadLetter(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """`DeadLetterConfig`; an empty ARN takes it away."""
 
@@ -95,6 +100,7 @@ class ConfigurationRequest(Unoffered, frozen=True, kw_only=True, rename="pascal"
     layers: list[str] | None = None
     logging_config: Logging | None = None
     image_config: ImageConfig | None = None
+    snap_start: SnapStart | None = None
     revision_id: str | None = None
 
 
@@ -119,11 +125,11 @@ class UpdateFunctionCodeRequest(CodeSource, frozen=True, kw_only=True, rename="p
     revision_id: str | None = None
 
 
-class SnapStart(msgspec.Struct, frozen=True, rename="pascal"):
-    """`SnapStartResponse`: always off."""
+class SnapStartResponse(msgspec.Struct, frozen=True, rename="pascal"):
+    """`SnapStartResponse`."""
 
-    apply_on: str = "None"
-    optimization_status: str = "Off"
+    apply_on: str
+    optimization_status: Literal["On", "Off"]
 
 
 class Logging(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
@@ -177,7 +183,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True, kw_only=True, rename="p
     image_config_response: ImageConfigResponse | None = None
     architectures: list[str]
     ephemeral_storage: Storage
-    snap_start: SnapStart
+    snap_start: SnapStartResponse
     runtime_version_config: RuntimeVersion | None = None
     logging_config: Logging
 

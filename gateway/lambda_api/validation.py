@@ -22,11 +22,6 @@ ARCHITECTURE: Final = "arm64" if platform.machine() in ("aarch64", "arm64") else
 """Of this host, in AWS's words."""
 MAX_TAGS: Final = 50
 
-_HARMLESS: Final[dict[str, tuple[object, ...]]] = {
-    "snap_start": ({"ApplyOn": "None"},),
-}
-"""Values of unoffered members that ask for nothing but what happens anyway."""
-
 _ENCRYPT: Final = "encrypt the disk that holds Samovar's data directory"
 _ONE_HOST: Final = "there are no managed instances, environments are on this host"
 INSTEAD: Final[dict[str, str]] = {
@@ -34,7 +29,6 @@ INSTEAD: Final[dict[str, str]] = {
     "vpc_config": "choose a network with the tag samovar:network (none, bridge or host)",
     "file_system_configs": "put what functions share into a bucket or a layer",
     "code_signing_config_arn": "access keys say who may deploy",
-    "snap_start": "further environments are forked from an initialised one anyway",
     "tenancy_config": "deploy a function for each tenant",
     "capacity_provider_config": _ONE_HOST,
     "durable_config": "keep a function's progress in what it reaches, such as a queue or a bucket",
@@ -101,7 +95,7 @@ def offered(request: Unoffered) -> None:
 
 def refuse_unless_empty(member: str, value: object) -> None:
     """Raise `InvalidParameterValue` for a value of an unoffered member that asks for something."""
-    if not _asks_nothing(value) and value not in _HARMLESS.get(member, ()):
+    if not _asks_nothing(value):
         raise _not_offered(member, value)
 
 

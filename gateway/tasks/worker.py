@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService
 
 from gateway.schedules.beat import StoredScheduler, scheduler
@@ -50,6 +50,20 @@ class BeatThread(bootsteps.StartStopStep):
         super().stop(worker)
 
 
+class LastTurns(bootsteps.StartStopStep):
+    """Tells the turns at lines and queues to come to their end, also when Celery fails and not only when it is told to
+    stop: it waits for them before the process ends, and they would go on for as long as there is something to do."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        """Called by Celery; there is nothing to do."""
+
+    def stop(self, worker: Any) -> None:
+        """Called by Celery, before it waits for the pool."""
+        signals.worker_shutting_down.send(sender=worker.hostname, sig="", how="warm", exitcode=worker.exitcode)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Work until told to stop, and with `--rests` until there is nothing to do.
 
@@ -72,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(app: Celery, settings: Settings, beat: type[StoredScheduler] | None) -> int:
     """Run a worker in this process and its main thread, and with it a beat of this class."""
-    app.steps["worker"].add(BeatThread)
+    app.steps["worker"].update({BeatThread, LastTurns})
     worker = app.Worker(
         # At "info" Celery tells of every task that comes and goes, which for sweeps nobody wants to read.
         loglevel="WARNING" if settings.log_level == "info" else settings.log_level.upper(),

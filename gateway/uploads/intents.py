@@ -104,6 +104,11 @@ class Intents:
                 commands.delete(outcome_key(intent))
             await commands.execute()
 
+    async def put_off(self, intent: Intent, now: float) -> None:
+        """Nothing came of it yet: `before` has it again when it is twice as old. Of those that end well, nothing."""
+        async with reaching_store():
+            await self._redis.zadd(keys.INTENTS, {encode(intent): now + (now - intent.at)}, xx=True)
+
     async def answered(self, noted: Iterable[Intent], outcome: Outcome, now: float) -> None:
         """The changes are made, and their client is about to be told; nothing is noted of one that was told already."""
         written = msgspec.json.encode(outcome)
@@ -135,7 +140,7 @@ class Intents:
         return None if found is None else decode(found[1])
 
     async def before(self, moment: float, limit: int = 1000) -> list[Intent]:
-        """Intents noted before a moment (epoch seconds), oldest first, of which nothing more was heard."""
+        """Intents noted, or put off to, before a moment (epoch seconds), of which nothing more was heard."""
         return await self._oldest(keys.INTENTS, moment, limit)
 
     async def answered_before(self, moment: float, limit: int = 1000) -> list[Intent]:

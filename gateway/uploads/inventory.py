@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -35,6 +35,10 @@ _FIND: Final = "SELECT bucket, key, etag, version, modified_s FROM objects WHERE
 _MISSING: Final = """
 SELECT bucket, key, etag, version, modified_s FROM objects
 WHERE bucket = ?1 AND key > ?2 AND round < (SELECT round FROM buckets WHERE bucket = ?1) ORDER BY key LIMIT 500
+"""
+_FORGET: Final = """
+DELETE FROM objects
+WHERE bucket = ?1 AND key IN (SELECT key FROM objects WHERE bucket = ?1 ORDER BY key LIMIT 500)
 """
 _log = logging.getLogger(__name__)
 
@@ -127,13 +131,24 @@ class Inventory:
         with _writing():
             self._database.execute("UPDATE buckets SET is_complete = 1 WHERE bucket = ?", (bucket,))
 
-    def keep_only(self, buckets: Collection[str]) -> None:
-        """Forget all other buckets."""
+    def keep_only(self, buckets: Collection[str]) -> Generator[None]:
+        """Forget all other buckets, some objects with each step, so that others have their turn between.
+
+        A bucket whose forgetting is not carried to its end is complete no more, and is forgotten the next time.
+        """
         with _writing():
             known = [row[0] for row in self._database.execute("SELECT bucket FROM buckets")]
-            for bucket in set(known).difference(buckets):
-                self._database.execute("DELETE FROM objects WHERE bucket = ?", (bucket,))
+        for bucket in set(known).difference(buckets):
+            with _writing():
+                self._database.execute("UPDATE buckets SET is_complete = 0 WHERE bucket = ?", (bucket,))
+            while self._forget_some(bucket):
+                yield
+            with _writing():
                 self._database.execute("DELETE FROM buckets WHERE bucket = ?", (bucket,))
+
+    def _forget_some(self, bucket: str) -> bool:
+        with _writing():
+            return self._database.execute(_FORGET, (bucket,)).rowcount > 0
 
     def _write(self, objects: Sequence[Change]) -> None:
         rows = [(each.bucket, each.key, each.etag, each.version, each.modified_s) for each in objects]

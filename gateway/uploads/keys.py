@@ -3,6 +3,7 @@
 | key                                  | type   | holds                                                                |
 |--------------------------------------|--------|----------------------------------------------------------------------|
 | `samovar:uploads:rules`              | hash   | bucket → its rules as JSON                                           |
+| `samovar:uploads:rules:changed`      | channel| the bucket whose rules are others now                                |
 | `samovar:uploads:cursor`             | string | how far the S3 server's changes have become events                   |
 | `samovar:uploads:intents`            | zset   | `Intent`s as JSON by the moment they were begun, until they are told |
 | `samovar:uploads:happened`           | list   | `Intent`s that an S3 of somebody else's has carried out              |
@@ -17,6 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 RULES: Final = "samovar:uploads:rules"
+RULES_CHANGED: Final = "samovar:uploads:rules:changed"
 HAPPENED: Final = "samovar:uploads:happened"
 CURSOR: Final = "samovar:uploads:cursor"
 INTENTS: Final = "samovar:uploads:intents"

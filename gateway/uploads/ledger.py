@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -59,6 +60,14 @@ class Ledger:
         noted = (intents.decode(one) for one in hints)
         intent = None if change.is_noted else next((one for one in noted if one.removes == change.removes), None)
         return Known([] if rules is None else _rules(rules), intent, told == _FOUND, told == _HEARD)
+
+    async def were_told(self, changes: Sequence[Change]) -> list[bool]:
+        """Of each of these whether it has been told, by one question to the store."""
+        if not changes:
+            return []
+        async with reaching_store():
+            found = await self._redis.mget([keys.told(digest(change)) for change in changes])
+        return [told is not None for told in found]
 
     async def was_handed_in(self, name: str) -> bool:
         """Whether an event of that name has been taken."""

@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import quote
-from xml.etree.ElementTree import Element
 
 import httpcore
 import msgspec
-from defusedxml.ElementTree import fromstring
 
-from gateway.uploads.elements import local_name, text_of
 from gateway.uploads.intents import KEPT_S, Intent, Intents, Outcome
 from gateway.uploads.inventory import Inventory
+from gateway.uploads.listing import listed
 from gateway.uploads.objects import target
 from gateway.uploads.record import Change
 from gateway.uploads.rule_book import RuleBook
@@ -33,6 +31,8 @@ ANSWERED_S: Final = 5.0
 """A change that its client knows of, and of which nothing was heard for so long, is looked into."""
 SETTLED_S: Final = 30.0
 """So is one that may still be under way. A request that still runs is not forgotten by it."""
+ANSWERS_WITHIN_S: Final = 10.0
+"""A server that is being started, or has been stopped, is not waited for any longer than the next look would be."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +61,11 @@ class Reconciler:
     async def look_into_intents(self, now: float) -> int:
         """Look at the objects that requests were about to change; how many changes had not been told."""
         known = await self._intents.answered_before(now - ANSWERED_S)
-        others = [one for one in await self._intents.before(now - SETTLED_S) if one not in known]
-        return sum([await self.look_into(intent, now) for intent in [*known, *others]])
+        missed = sum([await self.look_into(intent, now) for intent in known])
+        for intent in await self._intents.before(now - SETTLED_S):
+            missed += await self.look_into(intent, now)
+            await self._intents.put_off(intent, now)
+        return missed
 
     async def look_into(self, intent: Intent, now: float) -> bool:
         """Look at the object a request was about to change; whether there was something to tell."""
@@ -102,7 +105,7 @@ class Reconciler:
                 if any(rule.hears_of_removals for rule in rules):
                     missed += await self._take_stock(bucket, since_s, now)
                 else:
-                    missed += sum([await self._find(page, since_s) async for page in self._listed(bucket)])
+                    missed += sum([await self._find(page, since_s) async for page in listed(self._asked, bucket)])
             except ServiceUnavailable as error:
                 failure = error
         if missed:
@@ -121,7 +124,8 @@ class Reconciler:
             for bucket, rules in (await self._rules.all()).items()
             if any(rule.hears_of_removals for rule in rules)
         ]
-        self._inventory.keep_only(wanted)
+        for _ in self._inventory.keep_only(wanted):
+            await asyncio.sleep(0)
         failure = None
         for bucket in wanted:
             if not self._inventory.is_complete(bucket):
@@ -140,7 +144,7 @@ class Reconciler:
         missed = 0
         async with self._taking_stock:
             self._inventory.begin(bucket)
-            async for page in self._listed(bucket):
+            async for page in listed(self._asked, bucket):
                 if since_s is not None:
                     missed += await self._find(page, since_s)
                 self._inventory.seen(bucket, page)
@@ -154,11 +158,13 @@ class Reconciler:
         return missed
 
     async def _find(self, page: list[Change], since_s: int) -> int:
-        return sum([await self._teller.found(change) for change in page if change.modified_s >= since_s])
+        """Most have been told, however much there is: one question finds those that have not."""
+        untold = await self._teller.untold([change for change in page if change.modified_s >= since_s])
+        return sum([await self._teller.found(change) for change in untold])
 
     async def _gone(self, bucket: str, key: str) -> str | None:
         """What happened to an object that is not there, in the words of notices; `None` for one that is."""
-        async with self._upstream.asked("HEAD", target(bucket, key)) as answer:
+        async with self._asked("HEAD", target(bucket, key)) as answer:
             if answer.status != 404:
                 return None
             is_marked = any(name.lower() == b"x-amz-delete-marker" for name, _ in answer.headers)
@@ -174,7 +180,7 @@ class Reconciler:
     async def _state(self, intent: Intent) -> Change | None:
         """The object an intent led to; `None` when there is none, or not yet one as the request wanted it."""
         at_ns = int(intent.at * 1e9)
-        async with self._upstream.asked("HEAD", target(intent.bucket, intent.key)) as answer:
+        async with self._asked("HEAD", target(intent.bucket, intent.key)) as answer:
             if answer.status >= 300:
                 return None
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
@@ -192,45 +198,14 @@ class Reconciler:
             modified_s=modified_s,
         )
 
-    async def _listed(self, bucket: str) -> AsyncIterator[list[Change]]:
-        """The objects of a bucket as they are now, page by page."""
-        token = ""
-        while True:
-            query = (
-                f"?list-type=2&max-keys=1000&continuation-token={quote(token, safe='')}" if token else "?list-type=2"
-            )
-            async with self._upstream.asked("GET", target(bucket) + query.encode()) as answer:
-                if answer.status == 404:
-                    return  # the bucket is gone
-                page = await _read(answer)
-            yield [_change(bucket, element) for element in page if local_name(element) == "Contents"]
-            token = text_of(page, "NextContinuationToken")
-            if not token:
-                return
-
-
-async def _read(answer: httpcore.Response) -> Element:
-    body = b"".join([part async for part in answer.aiter_stream()])
-    if answer.status >= 300:
-        raise ServiceUnavailable(f"the S3 server's objects cannot be listed: status {answer.status}")
-    page: Element = fromstring(body)
-    return page
-
-
-def _change(bucket: str, element: Element) -> Change:
-    from datetime import datetime
-
-    modified = datetime.fromisoformat(text_of(element, "LastModified").replace("Z", "+00:00"))
-    etag = text_of(element, "ETag").strip('"')
-    return Change(
-        bucket=bucket,
-        key=text_of(element, "Key"),
-        event=f"ObjectCreated:{'CompleteMultipartUpload' if '-' in etag else 'Put'}",
-        at_ns=int(modified.timestamp() * 1e9),
-        size=int(text_of(element, "Size") or 0),
-        etag=etag,
-        modified_s=int(modified.timestamp()),
-    )
+    @asynccontextmanager
+    async def _asked(self, method: str, target: bytes) -> AsyncIterator[httpcore.Response]:
+        """The server's answer, read within `ANSWERS_WITHIN_S`: who looks in vain looks again."""
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S), self._upstream.asked(method, target) as answer:
+                yield answer
+        except TimeoutError as error:
+            raise ServiceUnavailable(f"the S3 server does not answer within {ANSWERS_WITHIN_S:g} s") from error
 
 
 def _told_of(intent: Intent, outcome: Outcome) -> Change:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 import redis.asyncio
+from redis.exceptions import RedisError
 
-from gateway.functions.store import reaching_store
+from gateway.functions.store import COMMAND_TIMEOUT_S, reaching_store
 from gateway.uploads import keys
 from gateway.uploads.rules import Rule, check
+from samovar.errors import ServiceUnavailable
 
+LOOK_EVERY_S: Final = 30.0
+"""A notice is missed only with the connection it would have come by; this is for what nobody thought of."""
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(list[Rule]).decode
 
@@ -42,13 +46,43 @@ class RuleBook:
         """Give a bucket these rules in place of those it has. Raises `InvalidArgument`."""
         check(rules)
         await check_targets(rules)
-        async with reaching_store():
-            if rules:
-                await self._redis.hset(keys.RULES, bucket, _encode(list(rules)))
-            else:
-                await self._redis.hdel(keys.RULES, bucket)
+        await self._write(bucket, rules)
 
     async def forget(self, bucket: str) -> None:
         """A bucket was deleted."""
+        await self._write(bucket, ())
+
+    async def changes(self) -> AsyncGenerator[None]:
+        """Something once for the beginning, whenever rules change, and every `LOOK_EVERY_S` in case that was missed.
+
+        Raises `ServiceUnavailable` when the store goes away.
+        """
         async with reaching_store():
-            await self._redis.hdel(keys.RULES, bucket)
+            subscription = self._redis.pubsub()
+            await subscription.subscribe(keys.RULES_CHANGED)
+            await subscription.get_message(timeout=COMMAND_TIMEOUT_S)  # from when on notices come
+        try:
+            yield
+            while True:
+                if await self._next(subscription):
+                    yield
+        finally:
+            await subscription.aclose()
+
+    @staticmethod
+    async def _next(subscription: Any) -> bool:
+        """Wait for a notice, or until it is time to look anyhow; whether it was something else that came."""
+        try:
+            said = await subscription.get_message(timeout=LOOK_EVERY_S)
+        except (RedisError, OSError) as error:
+            raise ServiceUnavailable(f"changes of rules are not heard: {error}") from error
+        return said is None or said["type"] == "message"
+
+    async def _write(self, bucket: str, rules: Sequence[Rule]) -> None:
+        async with reaching_store(), self._redis.pipeline() as commands:
+            if rules:
+                commands.hset(keys.RULES, bucket, _encode(list(rules)))
+            else:
+                commands.hdel(keys.RULES, bucket)
+            commands.publish(keys.RULES_CHANGED, bucket)
+            await commands.execute()

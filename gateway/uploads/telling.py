@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -77,6 +78,11 @@ class Teller:
                 await self._ledger.settle(change, known.intent, None)
             self._forget(change)
             return is_new
+
+    async def untold(self, changes: Sequence[Change]) -> list[Change]:
+        """Those of these states that may not have been told; `found` says of each whether it was."""
+        were_told = await self._ledger.were_told(changes)
+        return [change for change, was_told in zip(changes, were_told, strict=True) if not was_told]
 
     def _remember(self, change: Change, known: Known) -> None:
         """Before it is told: an object that is not known to be there is not missed when it has gone."""

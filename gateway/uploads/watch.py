@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -35,15 +35,15 @@ from samovar.settings import Settings
 
 LOOK_EVERY_S: Final = 5.0
 """How often intents that nobody was heard of are looked into."""
-GETS_TO_KNOW_EVERY_S: Final = 1.0
-"""How often it is asked which buckets have rules."""
 LIST_EVERY_S: Final = 60.0
 """How often an S3 of somebody else's is looked at, which says nothing by itself."""
 _OVERLAP_S: Final = 2
 """Clocks of servers and whole seconds differ by so much."""
 _QUIET_S: Final = 2.0
 """When the server has said nothing for so long, it has said what it remembers."""
-_CATCHES_UP_WITHIN_S: Final = 15.0
+_FIRST_WORD_S: Final = 4.0
+"""So long the follower may take to start, on a busy machine."""
+_CATCHES_UP_WITHIN_S: Final = 12.0
 """It may never be quiet."""
 _FIRST_PAUSE_S: Final = 0.2
 _LAST_PAUSE_S: Final = 5.0
@@ -67,12 +67,15 @@ class Watcher:
         self._intents = Intents(client)
         self._ledger = Ledger(client)
         self._teller = teller
+        self._rules = RuleBook(client)
         self._reconciler = Reconciler(
-            objects.upstream, self._intents, RuleBook(client), teller, inventory, is_silent=bool(settings.s3_url)
+            objects.upstream, self._intents, self._rules, teller, inventory, is_silent=bool(settings.s3_url)
         )
         self._look_since_s = 0
-        self._heard = 0.0
-        """When the server said something last, or was begun to be listened to; monotonic."""
+        self._listened: float | None = None
+        """Since when the server is listened to; monotonic."""
+        self._heard: float | None = None
+        """When it said something last, since then."""
 
     async def follow(self) -> None:
         """Tell what the embedded server says, and go on after it, or the store, was away."""
@@ -88,6 +91,7 @@ class Watcher:
             except (SamovarError, OSError) as error:
                 _log.warning("following the S3 server failed, beginning again: %s", error)
             finally:
+                self._listened = None
                 if looking is not None:
                     looking.cancel()
             pause = _FIRST_PAUSE_S if time.monotonic() - began > _LAST_PAUSE_S else min(pause * 2, _LAST_PAUSE_S)
@@ -110,7 +114,8 @@ class Watcher:
     async def _tell_all(self, cursor: Cursor) -> None:
         server = s3.find(self._settings)
         assert server is not None, "the supervisor starts the server first"
-        written = self._heard = time.monotonic()
+        written = self._listened = time.monotonic()
+        self._heard = None
         async for told in follow(server.filer, cursor.at_ns):
             self._heard = time.monotonic()
             here = Cursor(at_ns=told.ts_ns, server=cursor.server, look_since_s=self._look_since_s)
@@ -132,12 +137,24 @@ class Watcher:
                 _log.warning("buckets could not be looked into: %s", error)
 
     async def _caught_up(self) -> None:
-        """Return when the server has told what it remembers, or goes on telling without an end."""
-        began = self._heard = time.monotonic()
-        now = began
-        while now - self._heard < _QUIET_S and now - began < _CATCHES_UP_WITHIN_S:
+        """Return when the server has told what it remembers, or goes on telling without an end.
+
+        Before somebody listens to it, its being silent says nothing.
+        """
+        if self._settings.s3_url:
+            return
+        began = time.monotonic()
+        is_quiet = self._is_quiet()
+        while not is_quiet and time.monotonic() - began < _CATCHES_UP_WITHIN_S:
             await asyncio.sleep(_QUIET_S / 4)
-            now = time.monotonic()
+            is_quiet = self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        heard, listened = self._heard, self._listened
+        if listened is None:
+            return False
+        now = time.monotonic()
+        return now - (heard or listened) >= (_QUIET_S if heard else _FIRST_WORD_S)
 
     async def look(self) -> None:
         """Look into what requests were about to do and nobody was heard of."""
@@ -153,10 +170,12 @@ class Watcher:
         """Know what there is in buckets from soon after somebody wants to be told when objects are removed."""
         while True:
             try:
-                await self._reconciler.get_to_know(time.time())
+                async with aclosing(self._rules.changes()) as changes:
+                    async for _ in changes:
+                        await self._reconciler.get_to_know(time.time())
             except SamovarError as error:
                 _log.warning("buckets could not be looked into: %s", error)
-            await asyncio.sleep(GETS_TO_KNOW_EVERY_S)
+            await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def hear(self) -> None:
         """Tell at once what gateways have had an S3 of somebody else's do."""

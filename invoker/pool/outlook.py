@@ -137,3 +137,12 @@ def idle_on(shelf: Shelf) -> list[IdleEnvironment]:
         )
         for one in shelf.spare
     ]
+
+
+def picture(roster: Roster, settings: PoolSettings, starting: int, waiting: int) -> str:
+    """How a pool stands, for people."""
+    return (
+        f"{roster.count(State.BUSY)} of {len(roster)} environments are busy, {roster.count(State.IDLE)} idle, "
+        f"{starting} being started; {waiting} calls wait; "
+        f"{roster.reserved_mb} of {settings.memory_budget_mb} MB are taken"
+    )

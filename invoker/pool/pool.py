@@ -73,11 +73,7 @@ class Pool:
 
     def _picture(self) -> str:
         """How it stands, for people."""
-        return (
-            f"{self.count(State.BUSY)} of {len(self._roster)} environments are busy, {self.count(State.IDLE)} idle, "
-            f"{self._starting} being started; {self.waiting} calls wait; "
-            f"{self._roster.reserved_mb} of {self._settings.memory_budget_mb} MB are taken"
-        )
+        return outlook.picture(self._roster, self._settings, self._starting, self.waiting)
 
     @property
     def environments(self) -> list[Environment]:
@@ -273,7 +269,8 @@ class Pool:
     async def _start(self, shelf: Shelf, environment: Environment) -> None:
         started = await attempt(self._factory, environment, self._clock)
         if started.failure is not None:
-            self._start_failed(shelf, started.failure)
+            if started.is_told:
+                self._start_failed(shelf, started.failure)
             self._departures.stop(environment, "it could not be started", ColdReason.CRASH)
         self._starting -= 1
         shelf.starting -= 1

@@ -21,6 +21,9 @@ class Started(NamedTuple):
     took_s: float
     init_ms: float
     failure: InitFailed | SamovarError | None
+    is_told: bool = True
+    """Whether calls that wait for an environment share the failure. As on AWS they do not when code fails while a
+    provisioned environment is prepared: they are given one of their own, which may do better."""
 
     @property
     def problem(self) -> str | None:
@@ -42,4 +45,5 @@ async def attempt(factory: EnvironmentFactory, environment: Environment, clock: 
     except Exception as error:
         log.exception("starting an environment of %s failed unexpectedly", environment.version.name)
         failure = EnvironmentFailure(f"no environment could be started: {error}")
-    return Started(began, clock.monotonic() - began, init_ms, failure)
+    is_prepared = environment.initialization_type == "provisioned-concurrency" and isinstance(failure, InitFailed)
+    return Started(began, clock.monotonic() - began, init_ms, failure, is_told=not is_prepared)

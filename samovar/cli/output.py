@@ -9,15 +9,18 @@ if TYPE_CHECKING:  # rich takes longer to import than a warm invocation takes; w
     from rich.console import Console
     from rich.table import Table
 
-_PIPED_WIDTH = 200
+_UNLIMITED_WIDTH = 200
 """Columns of a table that no terminal limits."""
 
 
-def stdout() -> Console:
-    """Where results go."""
+def stdout(*, wraps: bool = False) -> Console:
+    """Where results go. With `wraps` they are fitted to the terminal, for prose.
+
+    Else a narrow terminal wraps the lines itself, as those of `ps`: no name and no id is cut, which somebody may copy.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    return Console(highlight=False, width=None if wraps and sys.stdout.isatty() else _UNLIMITED_WIDTH)
 
 
 def stderr() -> Console:
@@ -49,8 +52,11 @@ def megabytes(size: int) -> str:
     return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(size, 1) / 1024:.1f} KB"
 
 
-def table(*headings: str) -> Table:
-    """A table without lines, for people and for `awk`; a heading that begins with > aligns to the right."""
+def table(*headings: str, prose: bool = False) -> Table:
+    """A table without lines, for people and for `awk`; a heading that begins with > aligns to the right.
+
+    With `prose` the last column holds sentences, and wraps.
+    """
     from rich.table import Table
 
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -58,4 +64,6 @@ def table(*headings: str) -> Table:
         drawn.add_column(
             heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True
         )
+    if prose:
+        drawn.columns[-1].no_wrap, drawn.columns[-1].overflow = False, "fold"
     return drawn

@@ -148,7 +148,7 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
 def _draw(found: Overview) -> None:
     from samovar.cli.output import short_time, stdout, table
 
-    console = stdout()
+    console = stdout(wraps=True)
     heads = {"Endpoint": found.url, "Isolation": found.isolation, "Data": found.data_dir, "Store": found.store}
     console.print(f"Samovar {found.version} {'is ready' if found.ready else 'is starting'}")
     for name, value in heads.items():
@@ -173,21 +173,18 @@ def _draw(found: Overview) -> None:
 def _draw_invoker(invoker: InvokerStatus) -> None:
     from samovar.cli.output import stdout, table
 
-    isolations = table("ISOLATION", "USABLE", "DETAIL")
-    isolations.columns[-1].no_wrap = False  # why an isolation cannot be used may take a sentence or two
+    isolations = table("ISOLATION", "USABLE", "DETAIL", prose=True)
     for isolation in invoker.isolations:
         limits = "\n".join(f"  {name}: {how}" for name, how in isolation.limits.items())
         detail = f"{isolation.detail}\n{limits}" if isolation.available else isolation.detail
         isolations.add_row(isolation.name, "yes" if isolation.available else "no", detail)
-    runtimes = table("RUNTIME", "USABLE", "DETAIL")
-    runtimes.columns[-1].no_wrap = False  # so does how to come by an interpreter
+    runtimes = table("RUNTIME", "USABLE", "DETAIL", prose=True)
     for runtime in invoker.runtimes:
         runtimes.add_row(runtime.name, "yes" if runtime.available else "no", runtime.detail)
-    console = stdout()
+    console = stdout(wraps=True)
     console.print("", isolations, "", runtimes, "", sep="\n")
     if invoker.provisioned:
-        provisioned = table("PROVISIONED", "VERSION", ">WANTED", ">READY", "PROBLEM")
-        provisioned.columns[-1].no_wrap = False
+        provisioned = table("PROVISIONED", "VERSION", ">WANTED", ">READY", "PROBLEM", prose=True)
         for view in invoker.provisioned:
             name = view.arn.rpartition(":")[2]
             provisioned.add_row(name, view.version, str(view.wanted), str(view.ready), view.problem or "-")

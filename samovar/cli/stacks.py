@@ -79,7 +79,7 @@ def delete(
         if not yes:
             if not sys.stdin.isatty():
                 raise typer.BadParameter(f"nobody can be asked here; `samovar stacks delete {name} --yes` removes it")
-            if not typer.confirm(f"Remove {name} with {len(there.resources)} resources?", err=True):
+            if not typer.confirm(f"Remove {name} with {_counted(len(there.resources))}?", err=True):
                 typer.echo(f"{name} is kept", err=True)
                 raise typer.Exit(CALLER_ERROR)
         with Target.of(client, lambda *_: b"", lambda _: None) as target:
@@ -88,6 +88,10 @@ def delete(
         print_json(removed)
     else:
         kept = [one for one in removed.resources if one.retain]
-        typer.echo(f"{name} is removed, with {len(removed.resources) - len(kept)} resources")
+        typer.echo(f"{name} is removed, with {_counted(len(removed.resources) - len(kept))}")
         for one in kept:
             typer.echo(f"  kept {one.logical_id} ({one.type} {one.physical_id}): it is to be retained")
+
+
+def _counted(resources: int) -> str:
+    return f"{resources} resource{'' if resources == 1 else 's'}"

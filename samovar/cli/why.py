@@ -37,7 +37,7 @@ def why(
     if as_json:
         print_json(found)
         return
-    console = stdout()
+    console = stdout(wraps=True)
     console.print(f"{found.function}:{found.version}  {found.request_id}", style="bold", markup=False)
     console.print(found.summary, markup=False)
     console.print()
@@ -54,7 +54,7 @@ def _phases(found: Explanation) -> Table:
 
     from samovar.cli.output import table
 
-    drawn = table("PHASE", ">MS", "", "")
+    drawn = table("PHASE", ">MS", "", "", prose=True)
     whole = sum(one.ms for one in found.spent)
     begun = 0.0
     for one in found.spent:

@@ -49,12 +49,17 @@ def _check_python(handler: str, path: str, name: str, version: str, sources: Map
     found = next((each for each in (f"{path}/__init__.py", f"{path}.py") if each in sources), None)
     if found is None:
         # A folder without __init__.py, an extension and bytecode are modules, too; they cannot be looked into.
-        if not any(each.startswith((f"{path}.", f"{path}/")) for each in sources):
+        if any(each.startswith(f"{path}/") or _may_be_module(each, path) for each in sources):
+            return
+        if any(f"{path}{suffix}" in sources for suffix in _NODE_SUFFIXES):
             raise HandlerError(
-                f"handler {handler!r}: the package has no file {path}.py (what .gitignore and .samovarignore name "
-                "is left out)"
+                f"handler {handler!r}: the package has no file {path}.py, but one of that name for Node.js: "
+                'write runtime = "nodejs22.x" in function.toml'
             )
-        return
+        raise HandlerError(
+            f"handler {handler!r}: the package has no file {path}.py (what .gitignore and .samovarignore name "
+            "is left out)"
+        )
     if tuple(int(part) for part in version.split(".")) > sys.version_info[:2]:
         return  # it may have syntax that is not known here
     try:
@@ -66,6 +71,10 @@ def _check_python(handler: str, path: str, name: str, version: str, sources: Map
     bound = {*_bound(module.body), *(each for node in ast.walk(module) for each in _declared_global(node))}
     if not bound & {name, "*", "__getattr__"}:
         raise HandlerError(f"handler {handler!r}: there is no {name} in {found}")
+
+
+def _may_be_module(name: str, path: str) -> bool:
+    return name.startswith(f"{path}.") and name.endswith((".so", ".pyc"))
 
 
 def _bound(statements: list[ast.stmt]) -> Iterator[str]:

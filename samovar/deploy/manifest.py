@@ -153,11 +153,20 @@ def load(folder: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except FileNotFoundError as error:
-        missing = f"there is no {FILE_NAME} in {folder}" if folder.is_dir() else f"there is no folder {folder}"
-        raise ManifestError(f"{missing}; `samovar init NAME` makes one that can be deployed") from error
+        raise ManifestError(_missing(folder)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     return parse(text, str(path))
+
+
+def _missing(folder: Path) -> str:
+    """What to do about a folder without a manifest: often it is the one above that was meant."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}; `samovar init NAME` makes one that can be deployed"
+    below = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+    if below:
+        return f"there is no {FILE_NAME} in {folder}, but in folders below it: `samovar deploy {below[0]}` deploys one"
+    return f"there is no {FILE_NAME} in {folder}; `samovar init NAME` makes a folder that can be deployed"
 
 
 def parse(text: str, path: str = FILE_NAME) -> Manifest:

@@ -35,7 +35,7 @@ FUNCTION_NAME: Final = r"[a-zA-Z0-9_-]{1,64}"
 _LAYER_NAME: Final = r"[a-zA-Z0-9_-]{1,140}"
 _CONFIGURATION: Final = (
     "Description", "Handler", "Runtime", "MemorySize", "Timeout", "EphemeralStorage", "Environment", "Layers",
-    "ImageConfig", "LoggingConfig",
+    "ImageConfig", "LoggingConfig", "SnapStart",
 )  # fmt: skip
 """What SAM and CloudFormation say of a function in the same words."""
 

@@ -67,7 +67,9 @@ What AWS answers has been compared with what Samovar answers, operation by opera
   nothing reserved it is throttled at once. Nothing has to stay unreserved: AWS keeps 100.
 - **Any well-formed role is taken**, of whatever account, and need not exist.
 - **`AWS_LAMBDA_INITIALIZATION_TYPE` is `snap-start`** in an environment that was forked from an initialised one
-  ([0012](decisions/0012-snapshot-processes.md)), though `SnapStart` cannot be asked for.
+  ([0012](decisions/0012-snapshot-processes.md)), whether `SnapStart` was asked for or not.
+  `OptimizationStatus` is `On` for every version that was published with it, also where the host cannot fork; the first
+  environment is initialised when it is first needed, not when the version is published.
 - **A runtime that AWS has and Samovar has not** is refused with the list of those that are here. Who names one that
   AWS does not have either hears AWS's list.
 - **Function URLs are `http`** and have a port, which is in the `host` header of events; these say nothing of TLS."""

@@ -402,31 +402,3 @@ def test_buckets_and_notifications_are_there_after_a_restart(lab: Lab, bucket: A
     client.put_object(Bucket="photos", Key="kept/restarted", Body=b"1")  # waits for the server
     with Client(lab.endpoint) as restarted:
         told(Function(Lab(lab.platform, restarted), "teller"), ("ObjectCreated:Put", "kept/restarted"))
-
-
-def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
-    """What was there before, what is put there and renamed, and what is removed; hidden files are nobody's uploads."""
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "before ü.txt").write_bytes(b"before")
-    with laboratory("sandbox", upload_folders=f"scans={tmp_path}") as lab:
-        client = client_of(lab)
-
-        def keys() -> set[str]:
-            try:
-                return {each["Key"] for each in client.list_objects_v2(Bucket="scans").get("Contents", [])}
-            except ClientError:
-                return set()  # it is being made
-
-        until(lambda: keys() == {"deep/before ü.txt"}, "the bucket has what was in the folder")
-        function = lab.deploy(TELLS, name="scanner")
-        arn = "arn:aws:lambda:us-east-1:123456789012:function:scanner"
-        notify = {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
-        client.put_bucket_notification_configuration(
-            Bucket="scans", NotificationConfiguration={"LambdaFunctionConfigurations": [notify]}
-        )
-        (tmp_path / ".part").write_bytes(b"whole")
-        (tmp_path / ".part").rename(tmp_path / "renamed.txt")
-        (tmp_path / "deep" / "before ü.txt").unlink()
-        told(function, ("ObjectCreated:Put", "renamed.txt"), ("ObjectRemoved:Delete", "deep/before+%C3%BC.txt"))
-        assert client.get_object(Bucket="scans", Key="renamed.txt")["Body"].read() == b"whole"
-        assert keys() == {"renamed.txt"}

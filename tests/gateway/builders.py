@@ -79,6 +79,7 @@ def invoker_status() -> InvokerStatus:
     """What an invoker with two runtimes, one of them not installed, says of itself."""
     runtimes = [
         RuntimeStatus(name="python3.11", available=True, detail="python3.11"),
+        RuntimeStatus(name="python3.12", available=True, detail="python3.12"),
         RuntimeStatus(name="nodejs20.x", available=False, detail="install nodejs 20 and restart"),
     ]
     return InvokerStatus(

@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"Runtime": "ruby3.4"},
         VALUE,
         "Value ruby3.4 at 'runtime' failed to satisfy constraint: Member "
-        "must satisfy enum value set: [nodejs20.x, python3.11] or be a valid ARN",
+        "must satisfy enum value set: [nodejs20.x, python3.11, python3.12] or be a valid ARN",
     ),
     "missing runtime": ({"Runtime": "nodejs20.x"}, VALUE, "install nodejs 20 and restart"),
     "name": ({"FunctionName": "a b"}, VALIDATION, "at 'functionName'"),

@@ -52,7 +52,7 @@ async def test_the_status_is_what_the_client_reads(api: httpx.AsyncClient, clock
     answer = await api.get(f"{V1}/status")
     read = msgspec.json.decode(answer.content, type=Status)
     assert read.invoker is not None
-    assert [runtime.name for runtime in read.invoker.runtimes] == ["python3.11", "nodejs20.x"]
+    assert [runtime.name for runtime in read.invoker.runtimes] == ["python3.11", "python3.12", "nodejs20.x"]
     assert (answer.json()["functions"], answer.json()["uptime_s"]) == (1, 5.0)
     assert answer.json()["store"]["detail"].startswith("version 8.")
     assert read.package_limits == PackageLimits(packed=50 * 2**20, unpacked=250 * 2**20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,27 @@ async def test_one_that_cannot_be_initialised_is_said_and_not_tried_in_a_loop(tm
         await until(lambda: bool(pool.provisioned[0].problem) and not pool.environments)
         assert "no such table" in pool.provisioned[0].problem
         assert len(isolation.boxes) == 1
+
+
+async def test_a_call_that_waits_is_not_told_how_a_provisioned_one_failed_but_has_one_started(tmp_path: Path) -> None:
+    begun, attempts = threading.Event(), list[int]()
+
+    def fail_once() -> None:
+        attempts.append(len(attempts))
+        if attempts == [0]:
+            assert begun.wait(10)
+            raise ValueError("not ready")
+
+    functions = {"app.handler": Function(echo, init=fail_once)}
+    async with pool_over(tmp_path, functions, max_starts=1, init_timeout_s=20.0) as (pool, _):
+        pool.supersede(provisioned(1))
+        leases = list[Lease]()
+        waiting = asyncio.create_task(call(pool, provisioned(1), leases))
+        await until(lambda: pool.waiting == 1)
+        begun.set()
+        assert await waiting == b'"event"'
+        assert leases[0].cold is not None
+        assert "not ready" in pool.provisioned[0].problem or pool.provisioned[0].ready == 1
 
 
 async def test_they_come_and_go_with_their_window(tmp_path: Path) -> None:

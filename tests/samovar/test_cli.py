@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,16 @@ def test_a_terminal_of_another_encoding_gets_substitutes(
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "SAMOVAR_ENDPOINT": served[1]}
     drawn = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert (r"\u2588" in drawn.stdout, drawn.stderr) == (True, ""), "a bar"
+
+
+def test_a_narrow_terminal_cuts_no_name(deployed: Path, served: tuple[FakePlatform, str]) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "samovar", "functions"]
+    environment = os.environ | {"COLUMNS": "40", "TERM": "xterm", "SAMOVAR_ENDPOINT": served[1]}
+    with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb") as end:
+        subprocess.run(words, env=environment, stdout=end, check=True)
+        shown = terminal.read(65536).decode()
+    assert ("python3.11" in shown, "…" in shown) == (True, False)
 
 
 def test_start_imports_nothing_heavy() -> None:

@@ -158,6 +158,11 @@ def test_deploy_without_a_manifest_says_how_to_get_one(run: Run) -> None:
     assert "samovar init" in result.stderr
 
 
+def test_deploy_finds_the_function_one_folder_further(run: Run, orders: Path) -> None:
+    result = run("deploy", ".")
+    assert (result.exit_code, "`samovar deploy orders` deploys one" in result.stderr) == (2, True)
+
+
 def test_deploy_refuses_a_file_that_is_no_template(run: Run, orders: Path) -> None:
     result = run("deploy", "orders/app.py")
     assert (result.exit_code, "samovar deploy orders" in " ".join(result.stderr.split())) == (2, True)

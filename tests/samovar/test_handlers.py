@@ -57,6 +57,8 @@ def test_a_handler_that_may_be_there_is_let_pass(tmp_path: Path, files: dict[str
         ({"app.py": "def f():\n    handler = 1"}, "app.handler", "there is no handler in app.py"),
         ({"app.py": "x = 1\ndef (\n"}, "app.handler", "app.py:2: invalid syntax: def ("),
         ({"main.py": ""}, "app.handler", "the package has no file app.py"),
+        ({"app.txt": ""}, "app.handler", "the package has no file app.py"),
+        ({"app.mjs": ""}, "app.handler", 'runtime = "nodejs22.x"'),
         ({"app.py": "", ".gitignore": "app.py"}, "app.handler", ".gitignore"),
         ({"app.py": ""}, "handler", "names no function"),
         ({"app.py": "\0"}, "app.handler", "app.py"),

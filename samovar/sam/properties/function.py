@@ -24,7 +24,6 @@ FUNCTION_IGNORED: Final = {
     "PermissionsBoundary": _ROLES,
     "Policies": _ROLES,
     "RuntimeManagementConfig": "decides nothing here: PutRuntimeManagementConfig does",
-    "SnapStart": "decides nothing here: environments are forked from a running one anyway",
 }
 """Members of a function that are read and told; beside these, what changes nothing for anybody is not even told."""
 
@@ -66,7 +65,6 @@ class FunctionProperties(FunctionMembers, frozen=True):
     propagate_tags: Any = None
     role_path: Any = None
     runtime_management_config: Any = None
-    snap_start: Any = None
     version_deletion_policy: Any = None
     tracing: Literal["Active", "PassThrough", "Disabled"] | None = None
     provisioned_concurrency_config: ProvisionedConcurrency | None = None

@@ -61,6 +61,12 @@ class Variables(Properties, frozen=True):
     variables: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class SnapStart(Properties, frozen=True):
+    """`SnapStart`."""
+
+    apply_on: Literal["PublishedVersions", "None"]
+
+
 class Storage(Properties, frozen=True):
     """`EphemeralStorage`."""
 
@@ -169,4 +175,5 @@ class FunctionMembers(Properties, frozen=True):
     layers: list[str] = msgspec.field(default_factory=list)
     reserved_concurrent_executions: int | None = None
     recursive_loop: Literal["Allow", "Terminate"] | None = None
+    snap_start: SnapStart | None = None
     logging_config: Logging | None = None

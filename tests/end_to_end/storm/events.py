@@ -35,6 +35,9 @@ HANDLER = """
             raise ValueError("on purpose")
         return event["n"]
 """
+SLEEPS_S = (0, 0, 0.02, 0.3)
+ENVIRONMENTS = 4
+"""At once, by the platform's settings."""
 DESTINATIONS = {"OnSuccess": "storm-succeeded", "OnFailure": "storm-failed"}
 """Queues that are told of ends."""
 
@@ -65,7 +68,7 @@ class Events(Kind):
         """See `Kind`."""
         choose = random.Random(index)
         while not over.is_set():
-            event = {"n": next(self._numbers), "s": choose.choice((0, 0, 0.02, 0.3)), "fail": choose.random() < 0.1}
+            event = {"n": next(self._numbers), "s": choose.choice(SLEEPS_S), "fail": choose.random() < 0.1}
             try:
                 with Client(self.lab.endpoint) as client:
                     accepted = client.invoke_later(self._function.name, json.dumps(event).encode())
@@ -75,6 +78,10 @@ class Events(Kind):
                 with self.lock:
                     self._acknowledged.add(accepted)
             over.wait(0.01)
+
+    def takes_s(self, left: int) -> float:
+        """See `Kind`: each sleeps, and so many do at once."""
+        return left * sum(SLEEPS_S) / len(SLEEPS_S) / ENVIRONMENTS
 
     def left(self, store: redis.Redis) -> int:
         """See `Kind`."""

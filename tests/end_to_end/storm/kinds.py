@@ -101,6 +101,10 @@ class Kind(ABC):
     def books(self, store: redis.Redis) -> Books:
         """Count."""
 
+    def takes_s(self, left: int) -> float:
+        """How long so much takes by what this kind's own function waits for, whatever the platform does."""
+        return 0.0
+
     def pause(self, over: threading.Event) -> None:
         """It was not acknowledged: note that, and wait for a moment."""
         with self.lock:

@@ -12,10 +12,11 @@ import redis
 
 from tests.end_to_end.lab import Lab
 from tests.end_to_end.storm.kinds import AWAY, Books, Kind, metered
-from tests.end_to_end.storm.runs import Run, ends, queue_handler, runs
+from tests.end_to_end.storm.runs import FAILS_EVERY, Run, ends, queue_handler, runs
 
 GROUPS = 4
 """Of each sender of the FIFO queue."""
+VISIBILITY_S = 2
 
 
 class Queued(Kind):
@@ -34,9 +35,8 @@ class Queued(Kind):
         """See `Kind`."""
         sqs = self.client("sqs")
         # A message that failed comes back after the visibility timeout, which is to be no shorter than the function's.
-        self.url = sqs.create_queue(QueueName=self.queue, Attributes={"VisibilityTimeout": "2", **self.attributes})[
-            "QueueUrl"
-        ]
+        attributes = {"VisibilityTimeout": str(VISIBILITY_S), **self.attributes}
+        self.url = sqs.create_queue(QueueName=self.queue, Attributes=attributes)["QueueUrl"]
         found = sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self.function = self.lab.deploy(queue_handler(ordered=self.ordered), Timeout=2)
         self.client("lambda").create_event_source_mapping(
@@ -148,6 +148,10 @@ class FifoQueue(Queued):
             else:
                 return True
         return False
+
+    def takes_s(self, left: int) -> float:
+        """See `Kind`: a group waits for the visibility timeout whenever a message of it has failed."""
+        return left / FAILS_EVERY * VISIBILITY_S / (GROUPS * self.senders)
 
     def faults(self, done: list[Run]) -> list[str]:
         """Each message of a group was done for the first time after all that were sent before it."""

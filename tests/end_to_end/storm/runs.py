@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tests.end_to_end.lab import Function
 from tests.end_to_end.storm.kinds import log_of
 
+FAILS_EVERY = 13
 HANDLER = """
     import time
 
@@ -16,7 +17,7 @@ HANDLER = """
         for record in event["Records"]:
             body, again = {body}, {again}
             time.sleep(0.002)
-            if int(body.split()[1]) % 13 == 0 and not again:
+            if int(body.split()[1]) % {every} == 0 and not again:
                 print("failed", body, flush=True)
                 failed.append({{"itemIdentifier": record["{id}"]}})
                 if {ordered}:
@@ -28,7 +29,7 @@ HANDLER = """
         at = event["Records"].index(record)
         return {{"batchItemFailures": [{{"itemIdentifier": one["{id}"]}} for one in event["Records"][at:]]}}
 """
-"""Says of each record that it did it, or that it failed: of every thirteenth, the first time it is received."""
+"""Says of each record that it did it, or that it failed: of every `FAILS_EVERY`th, the first time it is received."""
 
 
 class Run(NamedTuple):
@@ -43,7 +44,7 @@ class Run(NamedTuple):
 def queue_handler(*, ordered: bool) -> str:
     """The source of a function that works on a queue."""
     again = 'int(record["attributes"]["ApproximateReceiveCount"]) > 1'
-    return HANDLER.format(body='record["body"]', again=again, id="messageId", ordered=ordered)
+    return HANDLER.format(body='record["body"]', again=again, id="messageId", ordered=ordered, every=FAILS_EVERY)
 
 
 def runs(function: Function) -> Iterator[Run]:

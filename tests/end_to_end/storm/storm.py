@@ -36,7 +36,10 @@ SHORT_S = 30.0
 NOTICED_WITHIN_S = 0.5
 """By when the supervisor knows of a death."""
 RECOVERS_WITHIN_S = 30.0
-"""From when the platform is whole again until all that was under way has come to its end."""
+"""From when the platform is whole again until all that was under way has come to its end: a long storm, in which it was
+hardly ever whole, leaves a backlog besides, whose own time comes on top (`Kind.takes_s`)."""
+HASTE = 1.5
+"""A backlog is not spread evenly over groups and environments."""
 STOPS_WITHIN_S = 10.0
 """It has nothing to do then but to end a few dozen processes, on a busy machine."""
 SETTINGS: dict[str, Any] = {
@@ -59,6 +62,7 @@ class Storm:
         """From the last kill until the platform was whole."""
         self.settled_after_s: dict[str, float] = {}
         """From then until nothing of a kind was under way."""
+        self._allowed_s: dict[str, float] = {}
         self._lab = lab
         self._random = random.Random(seed)
 
@@ -136,7 +140,10 @@ class Storm:
         whole = time.monotonic()
         self.whole_after_s = whole - killed
         waiting = list(self.kinds)
-        while waiting and time.monotonic() < whole + SETTLES_WITHIN_S:
+        self._allowed_s = {
+            kind.name: RECOVERS_WITHIN_S + HASTE * kind.takes_s(self._left(kind) or 0) for kind in waiting
+        }
+        while waiting and time.monotonic() < whole + max(SETTLES_WITHIN_S, *self._allowed_s.values()):
             for kind in list(waiting):
                 if self._left(kind) == 0:
                     waiting.remove(kind)
@@ -158,8 +165,9 @@ class Storm:
         found = [wrong for book in books for wrong in book.wrong()]
         for kind in self.kinds:
             after = self.settled_after_s.get(kind.name)
-            if after is None or after > RECOVERS_WITHIN_S:
-                found.append(f"{kind.name}: not settled {RECOVERS_WITHIN_S:.0f} s after everything ran again ({after})")
+            allowed = self._allowed_s[kind.name]
+            if after is None or after > allowed:
+                found.append(f"{kind.name}: not settled {allowed:.0f} s after everything ran again ({after})")
         return found
 
 

@@ -9,7 +9,7 @@ import redis
 
 from tests.end_to_end.lab import Lab
 from tests.end_to_end.storm.kinds import ACCOUNT, REGION, Books, Kind, metered, store_of
-from tests.end_to_end.storm.runs import HANDLER, ends, runs
+from tests.end_to_end.storm.runs import FAILS_EVERY, HANDLER, ends, runs
 
 KEY = "storm-clicks"
 _ARN = f"arn:aws:redis:{REGION}:{ACCOUNT}:stream/{KEY}"
@@ -26,7 +26,9 @@ class Stream(Kind):
 
     def prepare(self) -> None:
         """See `Kind`."""
-        source = HANDLER.format(body='"c " + record["data"]["n"]', again="True", id="messageId", ordered=False)
+        source = HANDLER.format(
+            body='"c " + record["data"]["n"]', again="True", id="messageId", ordered=False, every=FAILS_EVERY
+        )
         self._function = self.lab.deploy(source, Timeout=2)
         self.client("lambda").create_event_source_mapping(
             FunctionName=self._function.name, EventSourceArn=_ARN, StartingPosition="TRIM_HORIZON", BatchSize=10

@@ -68,6 +68,20 @@ def test_missing_objects_are_given_a_page_at_a_time_while_they_are_dropped(tmp_p
         assert len(gone) == len(set(gone)) == 1300
 
 
+def test_other_buckets_are_forgotten_a_page_at_a_time(tmp_path: Path) -> None:
+    with Inventory(tmp_path / "known.sqlite") as inventory:
+        look(inventory, *(f"{number:04}" for number in range(1300)))
+        assert [*inventory.keep_only(["photos"])] == []
+        forgetting = inventory.keep_only(["others"])
+        next(forgetting)
+        assert not inventory.is_complete("photos")  # nobody takes the rest for all there is
+        assert inventory.find("photos", "0000") is None
+        assert inventory.find("photos", "1299") is not None
+        forgetting.close()  # as by the end of the process
+        assert len([*inventory.keep_only(["others"])]) == 2
+        assert inventory.find("photos", "1299") is None
+
+
 def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "known.sqlite").write_bytes(b"nonsense" * 1000)
     with Inventory(tmp_path / "known.sqlite") as inventory:

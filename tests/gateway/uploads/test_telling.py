@@ -142,6 +142,14 @@ async def test_what_was_heard_is_not_found_again_and_the_other_way_round(teller:
     assert [record["s3"]["object"]["key"] for record in taken.records] == ["in/a", "in/b"]
 
 
+async def test_of_many_states_those_that_were_not_told_are_known_at_once(teller: Teller) -> None:
+    others = [msgspec.structs.replace(CHANGE, key=f"in/{number}") for number in range(3)]
+    await teller.heard(others[0], CURSOR)
+    await teller.found(others[2])
+    assert await teller.untold(others) == [others[1]]
+    assert await teller.untold([]) == []
+
+
 async def test_what_is_heard_and_found_at_the_same_moment_is_told_once(teller: Teller, taken: Taken) -> None:
     for number in range(20):
         change = msgspec.structs.replace(CHANGE, key=f"in/{number}", at_ns=number)

@@ -34,6 +34,7 @@ def test_a_function_has_what_the_template_says() -> None:
         Environment: {Variables: {A: 1, B: yes}}
         EphemeralStorage: {Size: 1024}
         Tracing: Active
+        SnapStart: {ApplyOn: PublishedVersions}
         Tags: {team: kitchen}
         ReservedConcurrentExecutions: 3
         DeadLetterQueue: {Type: SQS, TargetArn: arn:aws:sqs:us-east-1:123456789012:dead}
@@ -52,6 +53,7 @@ def test_a_function_has_what_the_template_says() -> None:
         "Environment": {"Variables": {"A": "1", "B": "true"}},
         "Layers": ["arn:a", "arn:b"],
         "TracingConfig": {"Mode": "Active"},
+        "SnapStart": {"ApplyOn": "PublishedVersions"},
         "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"},
     }
     assert (wanted.tags, wanted.reserved) == ({"team": "kitchen"}, 3)

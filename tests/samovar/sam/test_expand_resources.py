@@ -29,11 +29,13 @@ def test_a_function_of_cloudformation_is_one_of_sams() -> None:
             Code: {{ZipFile: "def handler(event, context): return 1"}}
             Tags: [{{Key: team, Value: kitchen}}]
             TracingConfig: {{Mode: Active}}
+            SnapStart: {{ApplyOn: None}}
             DeadLetterConfig: {{TargetArn: arn:aws:sqs:us-east-1:123456789012:dead}}
             ReservedConcurrentExecutions: 2
         """)["F"]
     assert found.configuration["FunctionName"] == "tea-F"
     assert (found.configuration["Role"], found.configuration["TracingConfig"]) == (ROLE, {"Mode": "Active"})
+    assert found.configuration["SnapStart"] == {"ApplyOn": "None"}
     assert found.configuration["DeadLetterConfig"]["TargetArn"].endswith(":dead")
     assert (found.tags, found.reserved, found.code.inline is not None) == ({"team": "kitchen"}, 2, True)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks import chart, machine, pages, reference, results, table, wrk
 from benchmarks.figures import MODULES, ONCE, PEERS, QUICK, Measure
-from benchmarks.lab import Plan
+from benchmarks.lab import Plan, end_in_order
 from benchmarks.results import Measured, Run, failed
 from benchmarks.targets import BY_FIGURE, figures_of
 from benchmarks.wrk import CannotMeasure
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _progress.print(f"[red]{error}[/red]")
         return EXIT_CANNOT
     compile_sources()
+    end_in_order()
     run = measure(options)
     path = RESULTS / f"{run.began[:19].replace(':', '')}{'-quick' if run.quick else ''}.json"
     results.save(run, path)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import processes, wrk
-from benchmarks.lab import Lab
+from benchmarks.lab import Lab, end_in_order
 from benchmarks.stages import STAGES, stage_of
 from benchmarks.wrk import Job
 
@@ -45,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     parser.add_argument("--isolation", default="sandbox", choices=("sandbox", "docker"))
     isolation = parser.parse_args().isolation
+    end_in_order()
     console = Console(width=None if sys.stdout.isatty() else 140)
     with Lab.running(isolation) as lab:
         job = Job(url=lab.warm("echo").url, connections=32, seconds=SECONDS)

@@ -115,7 +115,6 @@ TARGETS: tuple[Target, ...] = (
     _most("memory.same", "a further idle environment of the same version", "MiB PSS", any=6),
     _most("memory.other", "an idle environment of another function", "MiB PSS", any=10),
     _most("memory.platform", "the whole platform, idle with one function", "MiB PSS", any=150),
-    _reported("memory.worker", "what the worker adds once there is something for it", "MiB PSS"),
     _most("idle.cpu", "CPU when idle with 100 warm environments", "% of a core", any=1.0),
     _most("deploy.first-answer", "`samovar deploy` of a changed function → first answer", "s", any=0.5),
     _reported("deploy.api", "the same through the API, without starting the CLI", "s"),

@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator
 
 from benchmarks import calls, processes
-from benchmarks.figures.events import until_drained
 from benchmarks.lab import Lab, Plan
 from benchmarks.results import Measured
 from benchmarks.wrk import CannotMeasure
-from gateway.events.drain import LINGER_S
 from invoker.environments.snapshots import REST_S
 from invoker.isolation.stem_stock import RUN_KEPT_S
 
@@ -21,11 +19,10 @@ IDLE_S = max(RUN_KEPT_S, REST_S) + 5.0
 def measure(plan: Plan) -> Iterator[Measured]:
     """Everything counts that is there: supervisor, gateway, invoker, store, environments, containers' shims.
 
-    Of a platform that has had synchronous calls alone the worker rests. It is weighed last, with what the gateway loads
-    to ask for it.
+    So is the worker, which would go to rest in a few minutes.
     """
     further = plan.size(20, 8)
-    with Lab.running(plan.isolation) as lab:
+    with Lab.running(plan.isolation, worker_rest_s=0) as lab:
         function = lab.warm("sleep")
         one = _idle(lab)
         yield Measured(figure="memory.platform", isolation=plan.isolation, values=[one])
@@ -50,11 +47,6 @@ def measure(plan: Plan) -> Iterator[Measured]:
             values=[(others - many) / further],
             detail={"environments": float(further)},
         )
-        lab.client.invoke_later(function.name, b"1")
-        until_drained(lab, function)
-        time.sleep(2 * LINGER_S)
-        working = processes.settled_pss_mib(lab)
-        yield Measured(figure="memory.worker", isolation=plan.isolation, values=[working - others])
 
 
 def _idle(lab: Lab) -> float:

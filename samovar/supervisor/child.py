@@ -54,7 +54,7 @@ class ChildSpec:
     hurries: bool = True
     """Whether a SIGINT makes it drop what runs, without harm, while it drains."""
     rests: bool = False
-    """Whether it runs only from when it is asked for (`Child.want`) until it ends with the status `RESTS`."""
+    """Whether, ended with the status `RESTS`, it starts again only when it is asked for (`Child.want`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,6 @@ class Child:
         Raises `StartRefused` when it never became ready: it said so itself, died too often, or did not answer.
         """
         try:
-            if self.spec.rests:
-                await self._rest()
             while not self._stopping.is_set():
                 begin = time.monotonic()
                 try:

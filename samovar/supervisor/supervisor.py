@@ -118,8 +118,7 @@ class Supervisor:
             batch = list(same)
             self._keepers |= {child: asyncio.create_task(child.keep(), name=child.spec.name) for child in batch}
             for child in batch:
-                if not child.spec.rests:
-                    await self._until(child.ready)
+                await self._until(child.ready)
         return not self._stop.is_set()
 
     async def _run(self) -> None:

@@ -71,7 +71,7 @@ def stored_by_somebody_who_died(function: Function) -> None:
 
 
 def test_a_new_supervisor_starts_it_for_what_the_old_one_left(lab: Lab, function: Function) -> None:
-    assert rests(lab), "nothing has needed it yet"
+    until(lambda: rests(lab), "the worker, which nothing has needed yet, has gone to rest")
     assert '"phase":"resting"' in lab.platform.cli("status", "--json").stdout
     assert lab.platform.process is not None
     with another_has_run(function):

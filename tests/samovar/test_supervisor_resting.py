@@ -58,20 +58,18 @@ class Kept:
         assert self.phase == "stopped"
 
 
-async def test_it_starts_when_it_is_asked_for_and_not_before(tmp_path: Path) -> None:
+async def test_it_starts_with_the_others_and_after_a_rest_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "JUST_ASKED_S", 0.0)
     kept = Kept(tmp_path, RESTS_WHEN_TOLD)
+    first = await kept.up()
+    os.kill(first, signal.SIGUSR1)
     await kept.until("resting")
     assert kept.child.state.pid is None
     kept.child.want()
-    await kept.up()
+    assert await kept.up() != first
     assert (kept.phase, kept.child.state.restarts) == ("running", 0)
-    await kept.end()
-
-
-async def test_it_is_asked_for_before_it_is_kept(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, RESTS_WHEN_TOLD)
-    kept.child.want()
-    await kept.up()
     await kept.end()
 
 
@@ -79,17 +77,16 @@ async def test_it_rests_and_starts_again_without_a_wait(tmp_path: Path, monkeypa
     monkeypatch.setattr(children, "JUST_ASKED_S", 0.0)
     kept = Kept(tmp_path, RESTS_WHEN_TOLD)
     for _ in range(3):
+        os.kill(await kept.up(), signal.SIGUSR1)
         await kept.until("resting")
         kept.child.want()
-        os.kill(await kept.up(), signal.SIGUSR1)
-    await kept.until("resting")
+    await kept.up()
     assert kept.child.state.restarts == 0
     await kept.end()
 
 
 async def test_asked_for_on_its_way_out_it_starts_once_more(tmp_path: Path) -> None:
     kept = Kept(tmp_path, RESTS_WHEN_TOLD)
-    kept.child.want()
     first = await kept.up()
     kept.child.want()  # it had decided to go, and did not hear of this
     os.kill(first, signal.SIGUSR1)
@@ -103,16 +100,14 @@ async def test_asked_for_on_its_way_out_it_starts_once_more(tmp_path: Path) -> N
 async def test_one_question_starts_it_once(tmp_path: Path) -> None:
     kept = Kept(tmp_path, RESTS_AT_ONCE)
     kept.child.want()
-    await kept.until("running")
     await kept.until("resting")
-    assert kept.lives == 1
+    assert kept.lives == 2, "one with the others, and one because it was asked for"
     await kept.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_one_that_is_killed_does_not_rest(tmp_path: Path, number: signal.Signals) -> None:
     kept = Kept(tmp_path, RESTS_WHEN_TOLD)
-    kept.child.want()
     os.kill(await kept.up(), number)
     await kept.up()
     assert kept.child.state.restarts == 1
@@ -121,6 +116,7 @@ async def test_one_that_is_killed_does_not_rest(tmp_path: Path, number: signal.S
 
 async def test_a_stop_ends_its_rest(tmp_path: Path) -> None:
     kept = Kept(tmp_path, RESTS_WHEN_TOLD)
+    os.kill(await kept.up(), signal.SIGUSR1)
     await kept.until("resting")
     began = time.monotonic()
     await kept.end()

@@ -85,7 +85,12 @@ class Teller:
         return [change for change, was_told in zip(changes, were_told, strict=True) if not was_told]
 
     def _remember(self, change: Change, known: Known) -> None:
-        """Before it is told: an object that is not known to be there is not missed when it has gone."""
+        """Before it is told: an object that is not known to be there is not missed when it has gone.
+
+        Not when it is told already: it may have gone since, and that have been told.
+        """
+        if known.was_found or known.was_heard:
+            return
         if not (change.removes or change.is_noted) and any(rule.hears_of_removals for rule in known.rules):
             self._inventory.put(change)
 

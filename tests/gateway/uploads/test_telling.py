@@ -218,7 +218,7 @@ async def test_what_is_put_is_remembered_where_somebody_hears_of_removals_until_
     await teller.heard(CHANGE, CURSOR)
     assert inventory.find("photos", "in/a") is None  # nobody would hear of it
     await hear_of_removals(client)
-    await teller.heard(CHANGE, CURSOR)
+    await teller.heard(msgspec.structs.replace(CHANGE, etag="another", at_ns=10**18 + 1), CURSOR)
     assert inventory.find("photos", "in/a") is not None
     taken.away = True
     with pytest.raises(ServiceUnavailable):
@@ -227,7 +227,7 @@ async def test_what_is_put_is_remembered_where_somebody_hears_of_removals_until_
     taken.away = False
     await teller.heard(REMOVAL, CURSOR)
     assert inventory.find("photos", "in/a") is None
-    assert [record["eventName"] for record in taken.records] == ["ObjectCreated:Put", "ObjectRemoved:Delete"]
+    assert [record["eventName"] for record in taken.records] == [*["ObjectCreated:Put"] * 2, "ObjectRemoved:Delete"]
 
 
 async def test_a_version_that_is_removed_leaves_the_object(
@@ -269,3 +269,15 @@ async def test_a_request_passes_its_trace_on_and_the_region_is_that_of_what_is_t
     assert taken.events[0].trace_id == "Root=1-5759e988-bd862e3fe1be46a994272793"
     assert taken.records[0]["awsRegion"] == "eu-west-1"
     assert await Intents(client).before(2e9) == []
+
+
+async def test_what_is_heard_again_is_not_taken_for_being_there_again(
+    teller: Teller, client: redis.asyncio.Redis, inventory: Inventory
+) -> None:
+    """The server's account is told again from the cursor, and may have lost that the object was removed."""
+    await hear_of_removals(client)
+    await teller.heard(CHANGE, CURSOR)
+    assert inventory.find("photos", "in/a") is not None
+    await teller.found(msgspec.structs.replace(REMOVAL, etag="", modified_s=1))
+    await teller.heard(CHANGE, CURSOR)
+    assert inventory.find("photos", "in/a") is None

@@ -15,6 +15,8 @@ from typing import Final, Protocol, cast
 
 from samovar.link.wire import END, Decoder, Frame, ProtocolError, encode, frames_of, start_of
 
+_JOINED_FRAMES: Final = 4
+"""So many frames of one turn do not wait for the others of it, because the peer, and its core, would wait with them."""
 _JOINED_BYTES: Final = 32 * 1024
 """Up to here copying a body behind its head is cheaper than a write of its own."""
 
@@ -105,6 +107,8 @@ class FrameChannel(asyncio.Protocol):
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._outbox.append(encode(kind, stream, head, body, flags))
+        if len(self._outbox) == _JOINED_FRAMES:
+            self._flush()
 
     def send_at_once(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
         """Send one frame that nothing else of this turn will go with."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -132,9 +133,9 @@ def _serve(order: Order) -> None:
 def _loaded(lab: Lab, job: Job) -> dict[str, float]:
     """What one round shows. It leans on what older working copies have, too, which is less than `profile.py` offers."""
     named = {pid: part for part in PARTS for pid in lab.pids(part)}
-    before = processes.cpu_s(processes.platform(lab))
+    before, cores_before = processes.cpu_s(processes.platform(lab)), psutil.cpu_times()
     load = wrk.run(job)
-    after = processes.cpu_s(processes.platform(lab))
+    after, cores_after = processes.cpu_s(processes.platform(lab)), psutil.cpu_times()
     used = dict.fromkeys((*PARTS, "everything else"), 0.0)
     for pid, seconds in after.items():
         used[named.get(pid, "everything else")] += (seconds - before.get(pid, 0.0)) / load.requests * 1e6
@@ -146,6 +147,7 @@ def _loaded(lab: Lab, job: Job) -> dict[str, float]:
         "p99 (ms)": load.p99_ms,
         **costs,
         "CPU (µs per call)": together,
+        "cores idle (%)": 100 * (cores_after.idle - cores_before.idle) / (sum(cores_after) - sum(cores_before)),
     }
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError
 
@@ -15,16 +13,14 @@ import httpx
 import msgspec
 from defusedxml.ElementTree import fromstring
 
-from samovar.access import credentials
 from samovar.access.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signed, sign_stated
+from samovar.clients.connection import Connected
 from samovar.errors import CallerError, InvalidParameterValue, ResourceNotFound, ServiceFailure, ServiceUnavailable
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been sent."""
 _ROOT: Final = "/uploads"
-_CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 120.0
-"""The first bucket of all starts the S3 server."""
 _CHUNK: Final = 256 * 1024
 
 
@@ -46,7 +42,7 @@ class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
 
 
-class Buckets:
+class Buckets(Connected):
     """The buckets of one platform. A context manager.
 
     Raises `ServiceUnavailable` when it cannot be reached, `ResourceNotFound` for what is not there, and `CallerError`
@@ -54,22 +50,8 @@ class Buckets:
     """
 
     def __init__(self, endpoint: str, key: Credentials | None = None) -> None:
-        """`key` signs every request; without one, the key that `samovar.access.credentials.find` finds."""
-        self.endpoint = endpoint.rstrip("/")
-        self._key = key or credentials.find(self.endpoint, os.environ)
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
-            verify=not self.endpoint.startswith("http:"),
-            trust_env=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+        """As of every client; the first bucket of all starts the S3 server, which is waited for."""
+        super().__init__(endpoint, key, answer_s=_ANSWER_S)
 
     def all(self) -> list[Bucket]:
         """Every bucket, by name."""
@@ -118,12 +100,8 @@ class Buckets:
             signed = Signed(method, raw_path, query, {b"host": request.headers["host"].encode()})
             # Not signed for S3: to S3's clients, `/uploads` is a bucket.
             request.headers.update(sign_stated(signed, payload, self._key, time.time()))
-        try:
+        with self._reaching():
             answer = self._http.send(request)
-        except httpx.ConnectError as error:
-            raise ServiceUnavailable(f"no Samovar answers at {self.endpoint}; start it with `samovar up`") from error
-        except httpx.TransportError as error:
-            raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
         if answer.is_error:
             raise _refusal(answer)
         return answer

@@ -7,18 +7,15 @@ has a deadline. Paths and member names: AWS Lambda API reference.
 from __future__ import annotations
 
 import base64
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from contextlib import closing
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from samovar.access import credentials
 from samovar.access.roles import AccessKey, NewKey, Role
 from samovar.access.sigv4 import Credentials, Signed, sign
 from samovar.answers import (
@@ -34,22 +31,19 @@ from samovar.answers import (
     UrlConfig,
     Usage,
 )
-from samovar.errors import ServiceFailure, ServiceUnavailable, by_aws_name
+from samovar.clients.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Connected
+from samovar.errors import ServiceFailure, by_aws_name
 from samovar.explanation import Explanation
 from samovar.function import MAX_TIMEOUT_S
 from samovar.invocation import Reading
 from samovar.link.operations import EnvironmentView, InvokerStatus
 from samovar.provisioning import Provision
-from samovar.settings import Settings
 from samovar.upload_triggers import UploadTriggers
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been sent."""
 
-CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 60.0
-"""How long anything but an invocation may take; an upload is unpacked and stored within it."""
 START_MARGIN_S = 60.0
 """What an invocation may take beyond the function's own timeout: waiting for an environment, and its start."""
 _CHUNK = 256 * 1024
@@ -58,37 +52,13 @@ _SIGNED_BESIDE = (b"x-amz-", b"content-type")
 """The headers that are signed beside the host; others may be changed on the way."""
 
 
-class Client:
+class Client(Connected):
     """One platform. Use it as a context manager, so that its connections are closed."""
-
-    def __init__(self, endpoint: str, key: Credentials | None = None) -> None:
-        """`key` signs every request; without one, the key that `samovar.access.credentials.find` finds."""
-        self.endpoint = endpoint.rstrip("/")
-        self._key = key or credentials.find(self.endpoint, os.environ)
-        self._http = httpx.Client(
-            base_url=self.endpoint,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            verify=not self.endpoint.startswith("http:"),  # the authorities' certificates take 30 ms to load
-            trust_env=False,  # a proxy for the internet is no way to the platform on this box
-        )
 
     @property
     def key(self) -> Credentials | None:
         """What requests are signed with; `None` when they are not."""
         return self._key
-
-    @property
-    def region(self) -> str:
-        """The region that requests mean."""
-        return self._key.region if self._key is not None else Settings().region
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
 
     # Functions
 
@@ -356,20 +326,6 @@ class Client:
             }
             request.headers.update(sign(Signed(request.method, path, query, given), body, self._key, time.time()))
         return request
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Say in our own words why the platform could not be reached."""
-        try:
-            yield
-        except httpx.ConnectError as error:
-            raise ServiceUnavailable(f"no Samovar answers at {self.endpoint}; start it with `samovar up`") from error
-        except httpx.TimeoutException as error:
-            raise ServiceUnavailable(f"Samovar at {self.endpoint} did not answer in time") from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise ServiceUnavailable(f"{self.endpoint!r} is no http:// address of a Samovar: {error}") from error
-        except httpx.TransportError as error:
-            raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
 
 
 def _segment(text: str) -> str:

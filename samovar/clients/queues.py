@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import msgspec
 
-from samovar.access import credentials
 from samovar.access.sigv4 import Signed, sign
-from samovar.clients.platform import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from samovar.clients.connection import Connected
 from samovar.errors import (
     AccessDenied,
     CallerError,
     ResourceNotFound,
     SamovarError,
     ServiceFailure,
-    ServiceUnavailable,
     by_aws_name,
 )
-from samovar.settings import Settings
 
 _MISSING = frozenset({"QueueDoesNotExist", "ResourceNotFoundException"})
 _PAGE = 1000
 
 
-class Sqs:
+class Sqs(Connected):
     """The queues of one platform. Use it as a context manager, so that its connections are closed."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint.rstrip("/")
-        self._key = credentials.find(self.endpoint, os.environ)
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            verify=not self.endpoint.startswith("http:"),  # the authorities' certificates take 30 ms to load
-            trust_env=False,  # a proxy for the internet is no way to the platform on this box
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
-
-    @property
-    def region(self) -> str:
-        """The one whose queues are meant."""
-        return self._key.region if self._key is not None else Settings().region
 
     def call(self, operation: str, **members: Any) -> dict[str, Any]:
         """One operation; members that are `None` are left out. Raises what the platform answers."""
@@ -63,12 +36,8 @@ class Sqs:
             given = {name.lower(): value for name, value in request.headers.raw if name.lower() in _SIGNED}
             signed = Signed("POST", request.url.raw_path, b"", given)
             request.headers.update(sign(signed, body, self._key, time.time(), "sqs"))
-        try:
+        with self._reaching():
             answer = self._http.send(request)
-        except httpx.ConnectError as error:
-            raise ServiceUnavailable(f"no Samovar answers at {self.endpoint}; start it with `samovar up`") from error
-        except httpx.HTTPError as error:
-            raise ServiceUnavailable(f"the connection to Samovar at {self.endpoint} broke: {error}") from error
         if answer.is_error:
             raise _error(answer)
         found: dict[str, Any] = msgspec.json.decode(answer.content or b"{}")

@@ -17,7 +17,8 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # it ships no
     ParamValidationError,
 )
 
-from samovar.clients.platform import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Client
+from samovar.clients.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from samovar.clients.platform import Client
 from samovar.errors import SamovarError, ServiceUnavailable, by_aws_name
 from samovar.sam.document import TemplateError
 
